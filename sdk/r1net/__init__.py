@@ -1,0 +1,1 @@
+"""r1net: fund, follow and verify decentralised RL fine-tuning."""

@@ -1,0 +1,108 @@
+"""Every error that r1net raises on purpose.
+
+    R1Error                     code            exit code
+    ├── UsageError              usage           2
+    ├── PreflightError          preflight       3
+    ├── KeyFileError            key_file        4
+    ├── ChainError              chain           5
+    │   ├── ChainUnavailable    chain_unavailable
+    │   └── TransactionReverted reverted
+    ├── ProtocolError           protocol        1   a message that breaks the rules
+    ├── Refused                 (from the wire) 1   the coordinator said no, with its reason
+    ├── Unreachable             unreachable     1   the coordinator does not answer
+    └── SwarmError              swarm           1   peers could not average
+        └── DaemonError         p2p_daemon      3   p2pd did not start or died
+
+A person sees `message` and `hint` on one line each; a program reads `code`.
+"""
+
+from __future__ import annotations
+
+
+class R1Error(Exception):
+    """Base of the tree. `hint` names the next step in the imperative."""
+
+    code: str = "error"
+    exit_code: int = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(R1Error):
+    """The caller asked for something that makes no sense."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class PreflightError(R1Error):
+    """The machine lacks something that the work needs."""
+
+    code = "preflight"
+    exit_code = 3
+
+
+class KeyFileError(R1Error):
+    """A keystore is missing, unreadable, too open, or the password is wrong."""
+
+    code = "key_file"
+    exit_code = 4
+
+
+class ChainError(R1Error):
+    """The chain said no, or said something unexpected."""
+
+    code = "chain"
+    exit_code = 5
+
+
+class ChainUnavailable(ChainError):
+    """No answer from the RPC endpoint: worth another try."""
+
+    code = "chain_unavailable"
+
+
+class TransactionReverted(ChainError):
+    """A contract refused the transaction; the message says why in words."""
+
+    code = "reverted"
+
+
+class ProtocolError(R1Error):
+    """A message breaks the protocol's rules (shape, digest, signature, proof)."""
+
+    code = "protocol"
+
+
+class Refused(R1Error):
+    """The coordinator refused a request. `code` and `status` are the wire's (RFC 9457)."""
+
+    def __init__(self, code: str, message: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.status = status
+
+
+class Unreachable(R1Error):
+    """The coordinator does not answer: worth another try."""
+
+    code = "unreachable"
+
+
+class SwarmError(R1Error):
+    """A round of averaging did not come out whole."""
+
+    code = "swarm"
+
+
+class DaemonError(SwarmError):
+    """The libp2p daemon (p2pd) did not start, or died."""
+
+    code = "p2p_daemon"
+    exit_code = 3

@@ -1,0 +1,177 @@
+"""What a submitter asks for: the job specification. Its digest is what the escrow on chain commits to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from r1net.protocol.canonical import Address, Hash, Message, Wei
+
+QUESTION = "{question}"
+
+
+class FileRef(Message):
+    """One file of a model, content-addressed."""
+
+    sha256: Hash
+    size: int = Field(gt=0)
+
+
+class ModelRef(Message):
+    """A model in Hugging Face layout: relative file name -> content. Weights are safetensors only."""
+
+    name: str = Field(min_length=1, max_length=200)
+    files: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], FileRef]
+
+    @model_validator(mode="after")
+    def _loadable(self) -> ModelRef:
+        missing = {"config.json", "tokenizer.json", "model.safetensors"} - self.files.keys()
+        if missing:
+            raise ValueError(f"model lacks {', '.join(sorted(missing))}")
+        return self
+
+
+class RewardSpec(Message):
+    """A weighted verifiable reward, by its registered name (`r1net.rewards.names()` lists them)."""
+
+    name: str
+    weight: float = Field(default=1.0, ge=-100, le=100)
+
+
+class EnvironmentSpec(Message):
+    """Where problems come from: `reasoning_gym:<generator>` with the generator's own settings."""
+
+    name: str
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class Sampling(Message):
+    """How completions are sampled. Temperature 0 is greedy."""
+
+    temperature: float = Field(default=1.0, ge=0, le=4)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0, description="0 = off")
+    max_tokens: int = Field(default=64, ge=1, le=131072)
+
+
+class Lora(Message):
+    """Low-rank adapters (arXiv:2106.09685) on every linear layer named in `targets`."""
+
+    rank: int = Field(default=16, ge=1, le=1024)
+    alpha: float = Field(default=32.0, gt=0)
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class Optimizer(Message):
+    """AdamW (arXiv:1711.05101) with linear warm-up, then constant."""
+
+    learning_rate: float = Field(default=1e-5, gt=0, lt=1)
+    betas: tuple[float, float] = (0.9, 0.99)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup_rounds: int = Field(default=0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+
+
+class Grpo(Message):
+    """One GRPO stage (arXiv:2402.03300, eq. 3), with the DAPO clip range (arXiv:2503.14476, eq. 8).
+
+    `scale_rewards` divides advantages by the group's standard deviation; off is Dr. GRPO (arXiv:2503.20783).
+    `is_cap` truncates the sampler/trainer importance ratio of each token (TIS); 0 switches the correction off.
+    """
+
+    kind: Literal["grpo"] = "grpo"
+    rounds: int = Field(ge=1, le=100_000)
+    groups_per_round: int = Field(default=16, ge=1, le=65536)
+    group_size: int = Field(default=8, ge=2, le=4096)
+    clip_low: float = Field(default=0.2, ge=0)
+    clip_high: float = Field(default=0.28, ge=0)
+    kl_coef: float = Field(default=0.0, ge=0)
+    scale_rewards: bool = True
+    is_cap: float = Field(default=2.0, ge=0)
+    updates_per_round: Literal[1] = 1
+
+
+class Evaluation(Message):
+    """Held-out problems, never drawn for training, answered by the first and the last version."""
+
+    problems: int = Field(default=128, ge=0, le=100_000)
+    sampling: Sampling = Sampling(temperature=0.0)
+
+
+class Prices(Message):
+    """What the escrow pays, in wei for each token of a contribution."""
+
+    rollout_token: Wei = 0
+    trained_token: Wei = 0
+
+
+class JobSpec(Message):
+    """The whole job. Everything a node needs is here or named here by hash, so a job can be replayed."""
+
+    name: str = Field(min_length=1, max_length=100)
+    submitter: Address
+    model: ModelRef
+    environment: EnvironmentSpec
+    rewards: tuple[RewardSpec, ...] = Field(min_length=1)
+    prompt: str = Field(description="rendered chat template; holds '{question}' exactly once")
+    stop_token_ids: tuple[int, ...] = Field(min_length=1)
+    stage: Grpo
+    sampling: Sampling = Sampling()
+    optimizer: Optimizer = Optimizer()
+    lora: Lora | None = None
+    evaluation: Evaluation = Evaluation()
+    prices: Prices = Prices()
+    payment_token: Address
+    budget: Wei
+    epoch_rounds: int = Field(default=1_000_000, ge=1, description="rounds to an epoch; the job's end closes one too")
+    seed: int = Field(default=0, ge=0, lt=2**53)
+
+    @model_validator(mode="after")
+    def _prompt_has_one_place(self) -> JobSpec:
+        if self.prompt.count(QUESTION) != 1:
+            raise ValueError("prompt must hold {question} exactly once")
+        return self
+
+    def render(self, question: str) -> str:
+        """The prompt's text for one question."""
+        return self.prompt.replace(QUESTION, question)
+
+
+class PolicyVersion(Message):
+    """A policy version. Version 0 is the model itself; later ones name the agreed files.
+
+    `policy` is the SHA-256 of a safetensors file with the trainable tensors (all of them, or the LoRA adapter),
+    `optimizer` that of the optimizer's state. Replicas are bit-identical, so one pair names a version.
+    """
+
+    number: int = Field(ge=0)
+    policy: Hash
+    optimizer: Hash | None = None
+
+
+JobState = Literal["waiting_for_model", "running", "completed", "failed", "cancelled"]
+RoundPhase = Literal["evaluate_first", "rollout", "train", "evaluate_last", "done"]
+
+
+class SubmitJob(Message):
+    """Body of POST /v1/jobs. The escrow's `specDigest` authenticates it, so it needs no signature."""
+
+    job_id: Hash
+    spec: JobSpec
+
+
+class JobView(Message):
+    """The coordinator's public view of a job."""
+
+    job_id: Hash
+    spec_digest: Hash
+    spec: JobSpec
+    state: JobState
+    phase: RoundPhase
+    round: int = Field(ge=0, description="the round in progress, from 0")
+    version: PolicyVersion
+    missing_blobs: tuple[Hash, ...] = ()
+    traces_accepted: int = 0
+    error: str | None = None

@@ -1,0 +1,67 @@
+"""The unit of provenance: one completion, who made it with which policy, and what it scored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from r1net.protocol.canonical import Address, Hash, Message, Signature
+from r1net.protocol.merkle import StandardMerkleTree
+
+Split = Literal["train", "heldout"]
+FinishReason = Literal["stop", "length"]
+
+
+class Trace(Message):
+    """One completion.
+
+    `logprobs[t]` is the sampler's log-probability (nats, at the sampling temperature, after top-k/top-p) of
+    `completion_ids[t]`; the stop token is part of the completion when `finish_reason` is "stop".
+    `reward` is the weighted sum of `reward_parts`; a part is None where the reward does not apply.
+    """
+
+    job_id: Hash
+    split: Split
+    round: int = Field(ge=0)
+    group: int = Field(ge=0)
+    index: int = Field(ge=0, description="position in the group")
+    policy: Hash = Field(description="digest of the policy version that sampled it")
+    worker: Address
+    prompt_ids: tuple[int, ...] = Field(min_length=1)
+    completion_ids: tuple[int, ...] = Field(min_length=1)
+    logprobs: tuple[float, ...]
+    reward_parts: dict[str, float | None]
+    reward: float
+    finish_reason: FinishReason
+    seed: int = Field(ge=0, lt=2**53, description="of the sampler, derived from job, round, group and index")
+
+    @model_validator(mode="after")
+    def _one_logprob_per_token(self) -> Trace:
+        if len(self.logprobs) != len(self.completion_ids):
+            raise ValueError("logprobs and completion_ids differ in length")
+        return self
+
+
+class TraceBundle(Message):
+    """What a rollout lease brings: every completion of its groups. Stored as a blob once admitted."""
+
+    lease_id: str
+    traces: tuple[Trace, ...] = Field(min_length=1)
+
+    def tree(self) -> StandardMerkleTree:
+        """Merkle tree over the traces' digests, in order."""
+        return trace_tree([trace.digest() for trace in self.traces])
+
+
+class RolloutSubmission(Message):
+    """A signed bundle. `signature` is EIP-712 `Submission(string lease, bytes32 tracesRoot, uint256 count)`."""
+
+    bundle: TraceBundle
+    signature: Signature
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+
+def trace_tree(digests: list[str]) -> StandardMerkleTree:
+    """The provenance tree: one leaf `["bytes32"]` for each trace digest."""
+    return StandardMerkleTree.of([(digest,) for digest in digests], ["bytes32"])

@@ -1,0 +1,127 @@
+"""What the coordinator shows to submitters, hosts and onlookers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from r1net.protocol.canonical import Address, Hash, Message, Wei
+from r1net.protocol.job import PolicyVersion
+from r1net.protocol.trace import Trace
+
+
+class NetworkInfo(Message):
+    """GET /v1/network: what a node or client must know before it signs anything."""
+
+    chain_id: int
+    rpc_url: str
+    contracts: dict[str, Address]
+    coordinator: Address = Field(description="the account that signs receipts and settles")
+    software: str
+
+
+class Problem(Message):
+    """An error on the wire, RFC 9457 (application/problem+json), with a machine word and a next step."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str | None = None
+
+
+class RoundRecord(Message):
+    """A finished round. `metrics` carries TRL's names ("reward", "reward_std", "grad_norm", …)."""
+
+    round: int
+    version: PolicyVersion = Field(description="the version the round came to")
+    attempt: int
+    digests: dict[Address, Hash] = Field(description="worker -> policy digest it reported")
+    metrics: dict[str, float]
+    traces: int
+    tokens: int
+    started_at: float
+    finished_at: float
+
+
+class RoundPage(Message):
+    """GET /v1/jobs/{id}/rounds?after=N&wait=S: rounds in order, and the job's state."""
+
+    rounds: tuple[RoundRecord, ...]
+    state: str
+    phase: str
+    error: str | None = None
+
+
+class EvaluationRecord(Message):
+    """Held-out result of one version. The interval is Wilson's, 95 %."""
+
+    version: PolicyVersion
+    problems: int
+    correct: int
+    accuracy: float
+    low: float
+    high: float
+    mean_reward: float
+
+
+class NodeView(Message):
+    """One worker as the coordinator sees it."""
+
+    worker: Address
+    owner: Address
+    peer_id: str
+    state: Literal["active", "late", "lost"]
+    last_seen: float
+    doing: str | None = None
+    accepted_tokens: int = 0
+    rejected: int = 0
+
+
+class TraceView(Message):
+    """A trace with its text, for people. `epoch` is set once it is anchored."""
+
+    trace_digest: Hash
+    trace: Trace
+    question: str
+    prompt: str
+    completion: str
+    epoch: int | None = None
+
+
+class EpochView(Message):
+    """Where an epoch's settlement stands."""
+
+    epoch: int
+    state: Literal["open", "proposed", "final"]
+    rewards_root: Hash | None = None
+    report: Hash | None = None
+    traces: int = 0
+    amount: Wei = 0
+    transaction: str | None = None
+    error: str | None = Field(default=None, description="why it waits, in words")
+
+
+class Earning(Message):
+    """Why an account earned what it did: one row for each contribution."""
+
+    job_id: Hash
+    kind: str
+    worker: Address
+    round: int
+    tokens: int
+    amount: Wei
+    lease_id: str
+    epoch: int | None = None
+
+
+class AccountRewards(Message):
+    """GET /v1/accounts/{address}/rewards: cumulative per token (final epochs), pending, and the rows behind."""
+
+    account: Address
+    token: Address | None = None
+    cumulative: Wei = 0
+    pending: Wei = 0
+    earnings: tuple[Earning, ...] = ()

@@ -1,0 +1,134 @@
+"""Leases: the work a node is given, and what it answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from r1net.protocol.canonical import Address, Hash, Message, Signature
+from r1net.protocol.job import PolicyVersion
+from r1net.protocol.trace import Split
+
+Capability = Literal["rollout", "train"]
+
+
+class WorkRequest(Message):
+    """Body of POST /v1/work. The coordinator holds the request for up to `wait` seconds when it has nothing."""
+
+    capabilities: tuple[Capability, ...] = Field(min_length=1)
+    holds: dict[Hash, int] = Field(default_factory=dict, description="job id -> policy version held in memory")
+    blobs: tuple[Hash, ...] = Field(default=(), description="model files already on disk (the largest few)")
+    wait: float = Field(default=10.0, ge=0, le=30)
+
+
+class RolloutTask(Message):
+    """Sample the completions of `groups` with policy `version`. Problems and seeds are derived from the job."""
+
+    kind: Literal["rollout"] = "rollout"
+    split: Split
+    round: int
+    version: PolicyVersion
+    groups: tuple[int, ...] = Field(min_length=1)
+
+
+class TrainerSlot(Message):
+    """One trainer's place in an averaging group, and the admitted bundles whose gradient it computes."""
+
+    worker: Address
+    peer_id: str
+    maddrs: tuple[str, ...]
+    bundles: tuple[Hash, ...]
+
+
+class TrainTask(Message):
+    """Compute your slot's gradient, average over exactly these slots, step, report.
+
+    `attempt` numbers the tries of a round: an attempt that loses a trainer is given up, never mixed into the next.
+    The averaging group's key is derived from (job, round, attempt).
+    `tokens` is the number of completion tokens of all slots together: the loss is normalised by it.
+    """
+
+    kind: Literal["train"] = "train"
+    round: int
+    attempt: int
+    version: PolicyVersion
+    slots: tuple[TrainerSlot, ...] = Field(min_length=1)
+    tokens: int = Field(ge=0)
+
+
+class PublishTask(Message):
+    """Upload the files of an agreed version that you hold."""
+
+    kind: Literal["publish"] = "publish"
+    version: PolicyVersion
+
+
+Task = Annotated[RolloutTask | TrainTask | PublishTask, Field(discriminator="kind")]
+
+
+class Lease(Message):
+    """A time-limited right to do one task. Kept alive by heartbeats; lost leases go to somebody else."""
+
+    id: str
+    job_id: Hash
+    worker: Address
+    expires_at: float = Field(description="Unix seconds")
+    heartbeat_every: float = Field(gt=0, description="seconds")
+    task: Task
+
+
+class WorkAnswer(Message):
+    """Answer of POST /v1/work: a lease, or nothing yet."""
+
+    lease: Lease | None = None
+    reason: str | None = Field(default=None, description="why there is nothing, in words")
+
+
+class HeartbeatAnswer(Message):
+    """Answer of POST /v1/leases/{id}/heartbeat. A lease that is no longer yours must be dropped at once."""
+
+    alive: bool
+    expires_at: float
+    reason: str | None = None
+
+
+class TrainReport(Message):
+    """What a trainer reports after its step: the version it came to. The majority's is the next version."""
+
+    lease_id: str
+    version: PolicyVersion
+    trained_tokens: int = Field(ge=0, description="completion tokens of the own slot")
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+
+class LeaseFailure(Message):
+    """A task that could not be done. `code` is a machine word such as "averaging_broken" or "nan_gradient"."""
+
+    lease_id: str
+    code: str = Field(pattern=r"^[a-z0-9_]{1,40}$")
+    detail: str = Field(max_length=2000)
+
+
+class Rejection(Message):
+    """Why one trace was not accepted."""
+
+    position: int = Field(ge=0, description="index in the bundle")
+    code: str
+    detail: str
+
+
+class Receipt(Message):
+    """Signed by the coordinator for every submission it accepted: your proof that the work was counted.
+
+    `signature` is EIP-712 `Receipt(string lease, address worker, bytes32 tracesRoot, uint256 accepted, uint256 tokens)`.
+    A repeated submission gets the same receipt.
+    """
+
+    lease_id: str
+    worker: Address
+    traces_root: Hash = Field(description="of the accepted traces; for training, the new version's policy digest")
+    accepted: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+    rejected: tuple[Rejection, ...] = ()
+    signature: Signature

@@ -1,0 +1,71 @@
+"""Rewards by name. Each scores one completion of one problem; `None` means that it does not apply.
+
+    correct          the environment's verifier on the answer: the text in the last <answer>…</answer>,
+                     or the whole completion when there is no such tag
+    format           1 when the completion is exactly one <think>…</think><answer>…</answer> (R1's format reward,
+                     arXiv:2501.12948, section 2.2.2), else 0
+    exact            1 when the stripped completion equals the reference answer, else 0
+
+The coordinator recomputes every reward from the token ids, so a reward is a pure function of problem and text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from r1net.environments.base import Environment, Problem
+from r1net.errors import UsageError
+from r1net.protocol.job import RewardSpec
+
+RewardFunction = Callable[[Environment, Problem, str], float | None]
+
+_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_R1_FORMAT = re.compile(r"\s*<think>(?:(?!</?think>).)*</think>\s*<answer>(?:(?!</?answer>).)*</answer>\s*", re.DOTALL)
+
+
+def extract_answer(text: str) -> str:
+    """The text that counts as the answer of a completion."""
+    tagged = _ANSWER.findall(text)
+    return str(tagged[-1] if tagged else text).strip()
+
+
+def _correct(environment: Environment, problem: Problem, text: str) -> float:
+    return environment.verify(problem, extract_answer(text))
+
+
+def _format(environment: Environment, problem: Problem, text: str) -> float:
+    return float(_R1_FORMAT.fullmatch(text) is not None)
+
+
+def _exact(environment: Environment, problem: Problem, text: str) -> float:
+    return float(text.strip() == problem.answer.strip())
+
+
+_REWARDS: dict[str, RewardFunction] = {"correct": _correct, "format": _format, "exact": _exact}
+
+
+def names() -> list[str]:
+    """Every registered reward."""
+    return sorted(_REWARDS)
+
+
+def score(
+    environment: Environment, problem: Problem, text: str, rewards: Sequence[RewardSpec]
+) -> tuple[float, dict[str, float | None]]:
+    """Weighted sum and parts of `rewards` for one completion's text. Raises UsageError on an unknown name."""
+    parts: dict[str, float | None] = {}
+    total = 0.0
+    for spec in rewards:
+        function = _REWARDS.get(spec.name)
+        if function is None:
+            raise UsageError(f"unknown reward {spec.name!r}", hint=f"use one of {', '.join(names())}")
+        part = function(environment, problem, text)
+        parts[spec.name] = part
+        total += spec.weight * (part or 0.0)
+    return total, parts
+
+
+def solved(parts: dict[str, float | None]) -> bool:
+    """Whether the verifier gave full marks (the accuracy that evaluations report)."""
+    return any((parts.get(name) or 0.0) >= 1.0 for name in ("correct", "exact"))
