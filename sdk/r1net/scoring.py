@@ -1,0 +1,72 @@
+"""What node and coordinator must do alike: a job's prompts as token ids, and the rewards of completion ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from r1net.environments import Draw, Problem
+from r1net.errors import UsageError
+from r1net.protocol.job import JobSpec
+from r1net.protocol.trace import Split
+from r1net.rewards import score
+
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a completion came to. `reward` is the weighted sum of `parts`."""
+
+    text: str
+    reward: float
+    parts: dict[str, float | None]
+
+
+class JobScorer:
+    """One job's problems, prompts and rewards. A pure function of the spec and its tokenizer file.
+
+    Raises UsageError when the tokenizer file can't be read or the environment can't be loaded.
+    """
+
+    def __init__(self, spec: JobSpec, tokenizer_path: Path | str) -> None:
+        self.spec = spec
+        self._draw = Draw(spec)
+        try:
+            self._tokenizer = Tokenizer.from_file(str(tokenizer_path))
+        except Exception as error:  # the Rust side raises bare Exception for every kind of broken file
+            raise UsageError(f"{tokenizer_path} is not a tokenizer.json: {error}") from error
+        self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        self._stops = frozenset(spec.stop_token_ids)
+        self._problem = lru_cache(maxsize=_REMEMBERED)(self._draw.problem)
+
+    def problem(self, split: Split, round_: int, group: int) -> Problem:
+        """The problem of one group."""
+        return self._problem(split, round_, group)
+
+    def prompt(self, split: Split, round_: int, group: int) -> str:
+        """The rendered prompt of one group."""
+        return self.spec.render(self.problem(split, round_, group).question)
+
+    def prompt_ids(self, split: Split, round_: int, group: int) -> list[int]:
+        """The canonical prompt as token ids; the rendered template brings its own special tokens."""
+        text = self.prompt(split, round_, group)
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def text(self, completion_ids: Sequence[int]) -> str:
+        """The text of a completion, without its stop token and without special tokens."""
+        ids = list(completion_ids)
+        if ids and ids[-1] in self._stops:
+            ids.pop()
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
+    def score(self, split: Split, round_: int, group: int, completion_ids: Sequence[int]) -> Scored:
+        """Text and rewards of one completion."""
+        text = self.text(completion_ids)
+        problem = self.problem(split, round_, group)
+        reward, parts = score(self._draw.environment, problem, text, self.spec.rewards)
+        return Scored(text=text, reward=reward, parts=parts)
