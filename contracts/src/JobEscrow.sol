@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import { IJobEscrow } from "./interfaces/IJobEscrow.sol";
+import { BoundedCall } from "./libraries/BoundedCall.sol";
+
+/// @title JobEscrow
+/// @notice See {IJobEscrow}.
+contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+
+    /// @dev Packed so that reserving and paying write one slot (available, reserved).
+    struct Account {
+        uint128 available;
+        uint128 reserved;
+        address token;
+        uint96 epochCap;
+        address submitter;
+        uint40 closedAt;
+        uint128 funded;
+        uint128 refunded;
+        bytes32 specDigest;
+    }
+
+    /// @notice The settlement contract, which made this one.
+    address public immutable settlement;
+    /// @notice Where paid money goes.
+    address public immutable rewards;
+    /// @inheritdoc IJobEscrow
+    uint256 public immutable closeGrace;
+
+    mapping(bytes32 jobId => Account) private _jobs;
+    /// @inheritdoc IJobEscrow
+    mapping(address submitter => uint256) public nonceOf;
+    /// @inheritdoc IJobEscrow
+    mapping(address token => uint256) public undelivered;
+
+    modifier onlySettlement() {
+        if (msg.sender != settlement) revert NotSettlement(msg.sender);
+        _;
+    }
+
+    /// @param rewards_ The rewards contract.
+    /// @param closeGrace_ Seconds between close and refund.
+    constructor(address rewards_, uint256 closeGrace_) {
+        settlement = msg.sender;
+        rewards = rewards_;
+        closeGrace = closeGrace_;
+    }
+
+    /// @inheritdoc IJobEscrow
+    function createJob(address token, uint256 amount, uint256 epochCap, bytes32 specDigest)
+        external
+        nonReentrant
+        returns (bytes32 jobId)
+    {
+        if (epochCap == 0) revert ZeroAmount();
+        if (epochCap > type(uint96).max) revert AmountTooLarge(epochCap);
+        jobId = jobIdOf(msg.sender, nonceOf[msg.sender]++);
+        Account storage job = _jobs[jobId];
+        job.token = token;
+        job.epochCap = uint96(epochCap);
+        job.submitter = msg.sender;
+        job.specDigest = specDigest;
+        _pull(job, amount);
+        emit JobCreated(jobId, msg.sender, token, amount, epochCap, specDigest);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function topUp(bytes32 jobId, uint256 amount) external nonReentrant {
+        Account storage job = _known(jobId);
+        if (job.closedAt != 0) revert JobIsClosed(jobId);
+        _pull(job, amount);
+        emit JobToppedUp(jobId, msg.sender, amount);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function close(bytes32 jobId) external {
+        Account storage job = _known(jobId);
+        if (job.submitter != msg.sender) revert NotSubmitter(jobId, msg.sender);
+        if (job.closedAt != 0) revert JobIsClosed(jobId);
+        job.closedAt = uint40(block.timestamp);
+        emit JobClosed(jobId, block.timestamp + closeGrace);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function refund(bytes32 jobId) external nonReentrant returns (uint256 amount) {
+        Account storage job = _known(jobId);
+        if (job.closedAt == 0) revert JobIsOpen(jobId);
+        uint256 refundableAt = job.closedAt + closeGrace;
+        if (block.timestamp < refundableAt) revert GraceNotOver(refundableAt);
+        amount = job.available;
+        if (amount == 0) revert NothingToRefund(jobId);
+        job.available = 0;
+        job.refunded += uint128(amount);
+        emit JobRefunded(jobId, job.submitter, amount);
+        IERC20(job.token).safeTransfer(job.submitter, amount);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function reserve(bytes32 jobId, uint256 amount) external onlySettlement {
+        Account storage job = _jobs[jobId];
+        if (job.token == address(0)) revert UnknownJob(jobId);
+        if (amount > job.epochCap) revert EpochCapExceeded(jobId, amount, job.epochCap);
+        if (amount > job.available) revert InsufficientFunds(jobId, amount, job.available);
+        job.available -= uint128(amount);
+        job.reserved += uint128(amount);
+        emit JobReserved(jobId, amount);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function unreserve(bytes32 jobId, uint256 amount) external onlySettlement {
+        Account storage job = _takeReserved(jobId, amount);
+        job.available += uint128(amount);
+        emit JobUnreserved(jobId, amount);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function pay(bytes32 jobId, uint256 amount) external onlySettlement nonReentrant {
+        // Without this check a caller could starve the transfer of gas and make an honest token look hostile.
+        if (!BoundedCall.hasGas()) revert GasTooLow();
+        address token = _takeReserved(jobId, amount).token;
+        bool delivered = BoundedCall.tryTransfer(token, rewards, amount);
+        if (!delivered) undelivered[token] += amount;
+        emit JobPaid(jobId, amount, delivered);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function deliver(address token) external nonReentrant returns (uint256 amount) {
+        amount = undelivered[token];
+        if (amount == 0) revert ZeroAmount();
+        undelivered[token] = 0;
+        emit Delivered(token, amount);
+        IERC20(token).safeTransfer(rewards, amount);
+    }
+
+    /// @inheritdoc IJobEscrow
+    function jobOf(bytes32 jobId) external view returns (Job memory) {
+        Account storage job = _known(jobId);
+        return Job({
+            submitter: job.submitter,
+            closedAt: job.closedAt,
+            token: job.token,
+            epochCap: job.epochCap,
+            available: job.available,
+            reserved: job.reserved,
+            funded: job.funded,
+            refunded: job.refunded,
+            specDigest: job.specDigest
+        });
+    }
+
+    /// @inheritdoc IJobEscrow
+    function jobIdOf(address submitter, uint256 nonce) public view returns (bytes32) {
+        return keccak256(abi.encode(block.chainid, address(this), submitter, nonce));
+    }
+
+    /// @dev Measures what arrives. The guard on every function that moves tokens keeps a token that calls back
+    /// from nesting two measurements.
+    function _pull(Account storage job, uint256 amount) private {
+        if (amount == 0) revert ZeroAmount();
+        if (amount > type(uint128).max - job.funded) revert AmountTooLarge(amount);
+        IERC20 token = IERC20(job.token);
+        uint256 before = token.balanceOf(address(this));
+        token.safeTransferFrom(msg.sender, address(this), amount);
+        uint256 received = token.balanceOf(address(this)) - before;
+        if (received != amount) revert UnsupportedToken(address(token), amount, received);
+        job.available += uint128(amount);
+        job.funded += uint128(amount);
+    }
+
+    function _takeReserved(bytes32 jobId, uint256 amount) private returns (Account storage job) {
+        job = _jobs[jobId];
+        if (amount > job.reserved) revert NotReserved(jobId, amount, job.reserved);
+        job.reserved -= uint128(amount);
+    }
+
+    function _known(bytes32 jobId) private view returns (Account storage job) {
+        job = _jobs[jobId];
+        if (job.submitter == address(0)) revert UnknownJob(jobId);
+    }
+}

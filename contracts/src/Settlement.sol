@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import { AccessControl } from "@openzeppelin/contracts/access/AccessControl.sol";
+import { ISettlement } from "./interfaces/ISettlement.sol";
+import { JobEscrow } from "./JobEscrow.sol";
+import { Rewards } from "./Rewards.sol";
+
+/// @title Settlement
+/// @notice See {ISettlement}.
+/// @dev Makes its escrow and its rewards contract itself: nobody, not even the admin, can point either of them
+/// at another settlement.
+contract Settlement is ISettlement, AccessControl {
+    /// @notice May propose epochs.
+    bytes32 public constant SETTLER_ROLE = keccak256("SETTLER_ROLE");
+    /// @notice May freeze and reject epochs: the disputes contract.
+    bytes32 public constant DISPUTES_ROLE = keccak256("DISPUTES_ROLE");
+    /// @notice May pause.
+    bytes32 public constant GUARDIAN_ROLE = keccak256("GUARDIAN_ROLE");
+    /// @notice Bounds what finalising one epoch can cost.
+    uint256 public constant MAX_JOBS = 64;
+    /// @notice Bounds what rejecting an epoch, with all those on top of it, can cost.
+    uint256 public constant MAX_PENDING = 64;
+    /// @notice Longest challenge window.
+    uint256 public constant MAX_CHALLENGE_WINDOW = 30 days;
+    /// @notice Longest pause, and the shortest time between two: nobody can stop settlement for ever.
+    uint256 public constant MAX_PAUSE = 7 days;
+
+    /// @notice Holds the jobs' money.
+    JobEscrow public immutable escrow;
+    /// @notice Pays the nodes.
+    Rewards public immutable rewards;
+
+    /// @dev One slot: the counters and the parameters that every proposal and finalisation reads.
+    struct Queue {
+        uint48 next;
+        uint48 head;
+        uint40 challengeWindow;
+        uint40 pausedUntil;
+    }
+
+    Queue private _queue;
+    mapping(uint256 epoch => Epoch) private _epochs;
+
+    /// @param admin Holds the admin role: the timelock, or the deployer until it hands over.
+    /// @param challengeWindow_ Seconds.
+    /// @param closeGrace Seconds between a job's close and its refund.
+    constructor(address admin, uint256 challengeWindow_, uint256 closeGrace) {
+        rewards = new Rewards();
+        escrow = new JobEscrow(address(rewards), closeGrace);
+        _queue.next = 1;
+        _setChallengeWindow(challengeWindow_);
+        _grantRole(DEFAULT_ADMIN_ROLE, admin);
+    }
+
+    /// @inheritdoc ISettlement
+    function proposeEpoch(EpochContent calldata content) external onlyRole(SETTLER_ROLE) {
+        Queue memory queue = _queue;
+        _requireRunning(queue);
+        if (content.epoch != queue.next) revert WrongEpoch(content.epoch, queue.next);
+        if (content.rewardsRoot == 0) revert ZeroRoot();
+        if (content.jobs.length > MAX_JOBS) revert TooManyJobs(content.jobs.length);
+        uint256 pending = queue.next - queue.head;
+        if (pending > MAX_PENDING) revert TooManyPending(pending - 1);
+
+        uint40 finalisableAt = uint40(block.timestamp + queue.challengeWindow);
+        _queue.next = queue.next + 1;
+        _epochs[content.epoch] = Epoch({
+            rewardsRoot: content.rewardsRoot,
+            commitment: commitmentOf(content),
+            proposer: msg.sender,
+            finalisableAt: finalisableAt,
+            proposedBlock: uint32(block.number),
+            disputes: 0,
+            status: Status.Pending
+        });
+        emit EpochProposed(
+            content.epoch, msg.sender, content.rewardsRoot, content.reportDigest, finalisableAt, content.jobs
+        );
+        _reserve(content.jobs);
+    }
+
+    /// @inheritdoc ISettlement
+    function finaliseEpoch(EpochContent calldata content) external {
+        Queue memory queue = _queue;
+        _requireRunning(queue);
+        Epoch storage epoch = _proposed(content);
+        if (epoch.status != Status.Pending) revert WrongStatus(content.epoch, epoch.status);
+        if (block.timestamp < epoch.finalisableAt) revert WindowOpen(epoch.finalisableAt);
+        if (epoch.disputes != 0) revert EpochIsFrozen(content.epoch, epoch.disputes);
+        uint256 next = _skipRejected(queue.head + 1);
+        if (content.epoch != next) revert NotNext(content.epoch, next);
+
+        epoch.status = Status.Finalised;
+        _queue.head = uint48(content.epoch);
+        emit EpochFinalised(content.epoch, content.rewardsRoot);
+        rewards.publish(content.epoch, content.rewardsRoot);
+        for (uint256 i = 0; i < content.jobs.length; ++i) {
+            escrow.pay(content.jobs[i].jobId, content.jobs[i].amount);
+        }
+    }
+
+    /// @inheritdoc ISettlement
+    function unwindEpoch(EpochContent calldata content) external {
+        Epoch storage epoch = _proposed(content);
+        if (epoch.status != Status.Rejected) revert WrongStatus(content.epoch, epoch.status);
+        epoch.status = Status.Unwound;
+        emit EpochUnwound(content.epoch);
+        for (uint256 i = 0; i < content.jobs.length; ++i) {
+            escrow.unreserve(content.jobs[i].jobId, content.jobs[i].amount);
+        }
+    }
+
+    /// @inheritdoc ISettlement
+    function freeze(uint256 number) external onlyRole(DISPUTES_ROLE) {
+        Epoch storage epoch = _pending(number);
+        if (block.timestamp >= epoch.finalisableAt) revert WindowOver(epoch.finalisableAt);
+        emit EpochFrozen(number, ++epoch.disputes);
+    }
+
+    /// @inheritdoc ISettlement
+    function unfreeze(uint256 number) external onlyRole(DISPUTES_ROLE) {
+        emit EpochUnfrozen(number, --_epochs[number].disputes);
+    }
+
+    /// @inheritdoc ISettlement
+    function reject(uint256 number) external onlyRole(DISPUTES_ROLE) {
+        _pending(number);
+        uint256 next = _queue.next;
+        for (uint256 i = number; i < next; ++i) {
+            if (_epochs[i].status != Status.Pending) continue;
+            _epochs[i].status = Status.Rejected;
+            emit EpochRejected(i);
+        }
+        // With nothing left pending the queue counts as empty; else rejections in a row could fill it for good.
+        if (_skipRejected(_queue.head + 1) == next) _queue.head = uint48(next - 1);
+    }
+
+    /// @inheritdoc ISettlement
+    function pause() external onlyRole(GUARDIAN_ROLE) {
+        uint256 free = _queue.pausedUntil;
+        // The first pause has nothing to cool down from.
+        if (free != 0 && block.timestamp < free + MAX_PAUSE) revert PauseCoolingDown(free + MAX_PAUSE);
+        _queue.pausedUntil = uint40(block.timestamp + MAX_PAUSE);
+        emit Paused(msg.sender, block.timestamp + MAX_PAUSE);
+    }
+
+    /// @inheritdoc ISettlement
+    function unpause() external {
+        if (!hasRole(GUARDIAN_ROLE, msg.sender)) _checkRole(DEFAULT_ADMIN_ROLE);
+        _queue.pausedUntil = uint40(block.timestamp);
+        emit Unpaused(msg.sender);
+    }
+
+    /// @inheritdoc ISettlement
+    function setChallengeWindow(uint256 challengeWindow_) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        _setChallengeWindow(challengeWindow_);
+    }
+
+    /// @inheritdoc ISettlement
+    function epochOf(uint256 epoch) external view returns (Epoch memory) {
+        return _epochs[epoch];
+    }
+
+    /// @inheritdoc ISettlement
+    function nextEpoch() external view returns (uint256) {
+        return _queue.next;
+    }
+
+    /// @inheritdoc ISettlement
+    function challengeWindow() external view returns (uint256) {
+        return _queue.challengeWindow;
+    }
+
+    /// @inheritdoc ISettlement
+    function pausedUntil() external view returns (uint256) {
+        return _queue.pausedUntil;
+    }
+
+    /// @inheritdoc ISettlement
+    function commitmentOf(EpochContent calldata content) public pure returns (bytes32) {
+        return keccak256(abi.encode(content));
+    }
+
+    /// @dev Strict order makes each job appear once, so that the cap of an epoch can be checked amount by amount.
+    function _reserve(JobSettlement[] calldata jobs) private {
+        bytes32 last = 0;
+        for (uint256 i = 0; i < jobs.length; ++i) {
+            if (jobs[i].jobId <= last) revert JobsNotSorted(jobs[i].jobId);
+            last = jobs[i].jobId;
+            escrow.reserve(last, jobs[i].amount);
+        }
+    }
+
+    function _setChallengeWindow(uint256 challengeWindow_) private {
+        if (challengeWindow_ == 0 || challengeWindow_ > MAX_CHALLENGE_WINDOW) revert ParameterOutOfBounds();
+        _queue.challengeWindow = uint40(challengeWindow_);
+        emit ChallengeWindowChanged(challengeWindow_);
+    }
+
+    function _proposed(EpochContent calldata content) private view returns (Epoch storage epoch) {
+        epoch = _epochs[content.epoch];
+        if (epoch.commitment != commitmentOf(content)) revert WrongContent(content.epoch);
+    }
+
+    function _pending(uint256 number) private view returns (Epoch storage epoch) {
+        epoch = _epochs[number];
+        if (epoch.status != Status.Pending) revert WrongStatus(number, epoch.status);
+    }
+
+    function _skipRejected(uint256 from) private view returns (uint256 next) {
+        next = from;
+        while (_epochs[next].status == Status.Rejected || _epochs[next].status == Status.Unwound) ++next;
+    }
+
+    function _requireRunning(Queue memory queue) private view {
+        if (block.timestamp < queue.pausedUntil) revert IsPaused(queue.pausedUntil);
+    }
+}

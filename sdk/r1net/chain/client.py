@@ -1,0 +1,77 @@
+"""One object for the whole chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eth_account.signers.local import LocalAccount
+
+from r1net.chain.deployment import Deployment
+from r1net.errors import ChainError
+
+if TYPE_CHECKING:
+    from r1net.chain.sender import Sender
+
+RPC_TIMEOUT = 10.0
+"""Seconds for one answer of the RPC endpoint."""
+
+
+class Chain:
+    """A connection to one network's contracts. Use one for each account; threads may share it."""
+
+    def __init__(self, sender: Sender, deployment: Deployment) -> None:
+        from r1net.chain.escrow import Escrow  # noqa: PLC0415
+        from r1net.chain.provenance import Provenance  # noqa: PLC0415
+        from r1net.chain.registry import Registry  # noqa: PLC0415
+        from r1net.chain.rewards import Rewards  # noqa: PLC0415
+        from r1net.chain.settlement import Settlement  # noqa: PLC0415
+        from r1net.chain.token import Token  # noqa: PLC0415
+
+        self.sender = sender
+        self.deployment = deployment
+        self.account = sender.account
+        at, first_block = deployment.address, deployment.block
+        self.token = Token(at("R1Token"), sender)
+        self.registry = Registry(at("NodeRegistry"), sender, self.token, first_block)
+        self.escrow = Escrow(at("JobEscrow"), sender)
+        self.settlement = Settlement(at("Settlement"), sender)
+        self.rewards = Rewards(at("Rewards"), sender)
+        self.provenance = Provenance(at("Provenance"), sender, self.settlement, first_block)
+
+    @classmethod
+    def connect(cls, rpc_url: str, deployment: Deployment, account: LocalAccount | None = None) -> Chain:
+        """Connect over HTTP. Without an account the connection is read-only.
+
+        Raises ChainUnavailable when the endpoint does not answer, ChainError when it serves another chain.
+        """
+        sender = open_sender(rpc_url, account)
+        chain_id = sender.read(lambda: sender.w3.eth.chain_id)
+        if chain_id != deployment.chain_id:
+            raise ChainError(
+                f"{rpc_url} serves chain {chain_id}, but the deployment is on chain {deployment.chain_id}",
+                hint="use the RPC URL of the deployment's chain",
+            )
+        return cls(sender, deployment)
+
+    def chain_id(self) -> int:
+        """The chain's EIP-155 id."""
+        return self.deployment.chain_id
+
+    def now(self) -> int:
+        """The newest block's time, in Unix seconds: what deadlines on chain are compared with."""
+        block = self.sender.read(lambda: self.sender.w3.eth.get_block("latest"))
+        return int(block["timestamp"])
+
+    def coin_balance(self, account: str) -> int:
+        """What an account holds of the chain's own coin (it pays for gas), in wei."""
+        return int(self.sender.read(lambda: self.sender.w3.eth.get_balance(account)))  # type: ignore[arg-type]
+
+
+def open_sender(rpc_url: str, account: LocalAccount | None) -> Sender:
+    """A sender over HTTP. web3 is loaded here and not before. Repeating is left to the sender."""
+    from web3 import HTTPProvider, Web3  # noqa: PLC0415
+
+    from r1net.chain.sender import Sender  # noqa: PLC0415
+
+    provider = HTTPProvider(rpc_url, request_kwargs={"timeout": RPC_TIMEOUT}, exception_retry_configuration=None)
+    return Sender(Web3(provider), account)

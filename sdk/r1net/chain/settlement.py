@@ -1,0 +1,96 @@
+"""Epochs: proposed, open to challenge, final."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from r1net.chain.contract import BoundContract
+from r1net.chain.models import EpochContent, EpochState, EpochStatus, JobSettlement, TxReceipt, enhex
+from r1net.chain.sender import Sender
+from r1net.errors import ChainError
+
+
+class Settlement:
+    """The Settlement contract. Times in Unix seconds."""
+
+    def __init__(self, address: str, sender: Sender) -> None:
+        self.address = address
+        self._contract = BoundContract("Settlement", address, sender)
+
+    def propose(self, epoch: int, rewards_root: str, report_digest: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
+        """Propose the next epoch; reserves its money and opens the challenge window. Jobs may come in any order."""
+        content = EpochContent(
+            epoch, rewards_root, report_digest, tuple(sorted(jobs, key=lambda job: job.job_id.lower()))
+        )
+        return self._contract.send("proposeEpoch", content.abi())
+
+    def finalise(self, epoch: int) -> TxReceipt:
+        """Make an epoch final after its window: pays the rewards contract and publishes the root."""
+        return self._contract.send("finaliseEpoch", self.content(epoch).abi())
+
+    def unwind(self, epoch: int) -> TxReceipt:
+        """Give a rejected epoch's reserves back to its jobs."""
+        return self._contract.send("unwindEpoch", self.content(epoch).abi())
+
+    def pause(self) -> TxReceipt:
+        """Stop proposals and finalisation for at most a week. For the guardian."""
+        return self._contract.send("pause")
+
+    def unpause(self) -> TxReceipt:
+        """End a pause. For the guardian and the timelock."""
+        return self._contract.send("unpause")
+
+    def paused_until(self) -> int:
+        """Second until which settlement is stopped; in the past if it is not."""
+        return int(self._contract.call("pausedUntil"))
+
+    def next_epoch(self) -> int:
+        """The number that the next proposal must have."""
+        return int(self._contract.call("nextEpoch"))
+
+    def challenge_window(self) -> int:
+        """Seconds during which a new epoch can be challenged."""
+        return int(self._contract.call("challengeWindow"))
+
+    def epoch(self, epoch: int) -> EpochState:
+        """What the chain keeps of an epoch; status NONE if it was never proposed."""
+        root, commitment, proposer, finalisable_at, block, disputes, status = self._contract.call("epochOf", epoch)
+        return EpochState(
+            epoch=epoch,
+            status=EpochStatus(status),
+            rewards_root=enhex(root),
+            commitment=enhex(commitment),
+            proposer=proposer,
+            finalisable_at=finalisable_at,
+            proposed_block=block,
+            disputes=disputes,
+        )
+
+    def content(self, epoch: int) -> EpochContent:
+        """All that an epoch says, from the event that announced it."""
+        block = self.epoch(epoch).proposed_block
+        events = self._contract.logs("EpochProposed", from_block=block, to_block=block, epoch=epoch) if block else []
+        if not events:
+            raise ChainError(f"epoch {epoch} was never proposed", hint="see next_epoch() for the number that is next")
+        return _content(events[0])
+
+
+def _content(event: dict[str, Any]) -> EpochContent:
+    return EpochContent(
+        epoch=event["epoch"],
+        rewards_root=enhex(event["rewardsRoot"]),
+        report_digest=enhex(event["reportDigest"]),
+        jobs=tuple(_job(job) for job in event["jobs"]),
+    )
+
+
+def _job(job: Any) -> JobSettlement:
+    return JobSettlement(
+        job_id=enhex(job["jobId"]),
+        amount=job["amount"],
+        traces_root=enhex(job["tracesRoot"]),
+        trace_count=job["traceCount"],
+        parent_policy=enhex(job["parentPolicy"]),
+        new_policy=enhex(job["newPolicy"]),
+    )

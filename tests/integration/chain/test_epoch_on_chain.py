@@ -1,0 +1,93 @@
+"""One epoch on a real chain: stake, fund, propose, finalise, claim, verify, refund."""
+
+from __future__ import annotations
+
+import pytest
+from eth_account import Account
+from r1net.chain import Chain, EpochStatus, JobSettlement, Reverted, RewardClaim, peer_id_of
+from r1net.chain.provenance import StatementKind
+from r1net.protocol.merkle import StandardMerkleTree
+
+from .conftest import COIN, Anvil
+
+REWARD = ["address", "address", "uint256"]
+
+
+def digest(number: int) -> str:
+    return "0x" + number.to_bytes(32, "big").hex()
+
+
+def account_of(chain: Chain) -> str:
+    assert chain.account is not None
+    return str(chain.account.address)
+
+
+def settle(chain: Chain, anvil: Anvil, job: str, rewards: StandardMerkleTree, traces: StandardMerkleTree) -> int:
+    epoch = chain.settlement.next_epoch()
+    line = JobSettlement(job, 60 * COIN, traces.root, len(traces), digest(1), digest(2))
+    chain.settlement.propose(epoch, rewards.root, digest(9), [line])
+    anvil.pass_time(100)
+    chain.settlement.finalise(epoch)
+    return epoch
+
+
+def test_stake_worker_and_exit(node: Chain, anvil: Anvil) -> None:
+    owner, worker, second = account_of(node), Account.create(), Account.create()
+    node.registry.register(100 * COIN, worker)
+    assert node.registry.is_active(owner)
+    assert node.registry.owner_of(worker.address) == owner
+    assert node.registry.peer_id(worker.address) == peer_id_of(worker)
+    node.registry.bind_worker(second)
+    node.registry.unbind_worker(second.address)
+    assert node.registry.owner_of(second.address) is None
+    assert node.registry.accountable_for(second.address) == owner
+    node.registry.deactivate()
+    with pytest.raises(Reverted, match="bound until"):
+        node.registry.withdraw()
+    anvil.pass_time(1_000)
+    node.registry.withdraw()
+    assert node.registry.stake_of(owner) == 0
+    assert node.token.balance(owner) == 10_000 * COIN
+
+
+def test_epoch_pays_and_proves(chain: Chain, node: Chain, anvil: Anvil) -> None:
+    owner, token = account_of(node), chain.token.address
+    job = chain.escrow.create_job(token, 100 * COIN, 60 * COIN, digest(7))
+    rewards = StandardMerkleTree.of([(token, owner, 60 * COIN)], REWARD)
+    traces = StandardMerkleTree.of([(digest(number),) for number in range(10, 20)], ["bytes32"])
+    epoch = settle(chain, anvil, job, rewards, traces)
+
+    assert chain.settlement.epoch(epoch).status is EpochStatus.FINALISED
+    receipt = chain.rewards.claim(token, owner, 60 * COIN, rewards.proof(0))
+    assert chain.rewards.paid(receipt) == 60 * COIN
+    again = chain.rewards.claim_many([RewardClaim(token, owner, 60 * COIN, tuple(rewards.proof(0)))])
+    assert chain.rewards.paid(again) == 0
+    assert chain.rewards.claimed(token, owner) == 60 * COIN
+
+    assert node.provenance.verify_trace(job, epoch, digest(12), traces.proof(2))
+    assert not node.provenance.verify_trace(job, epoch, digest(13), traces.proof(2))
+    record = node.provenance.record(job, epoch)
+    assert (record.traces_root, record.trace_count, record.report_digest) == (traces.root, 10, digest(9))
+
+    chain.escrow.close(job)
+    anvil.pass_time(200)
+    chain.escrow.refund(job)
+    state = chain.escrow.job(job)
+    assert (state.paid, state.refunded, state.available, state.reserved) == (60 * COIN, 40 * COIN, 0, 0)
+
+
+def test_statements_are_complete(node: Chain) -> None:
+    node.provenance.state(StatementKind.DATASET, digest(1), digest(2))
+    node.provenance.state(StatementKind.WITHDRAWAL, digest(3), digest(4))
+    kinds = [statement.kind for statement in node.provenance.statements(account_of(node))]
+    assert kinds == [StatementKind.DATASET, StatementKind.WITHDRAWAL]
+
+
+def test_refusals_come_in_words(chain: Chain, node: Chain) -> None:
+    with pytest.raises(Reverted, match="lacks the role"):
+        node.settlement.propose(1, digest(1), digest(1), [])
+    with pytest.raises(Reverted, match="is next") as refused:
+        chain.settlement.propose(5, digest(1), digest(1), [])
+    assert (refused.value.name, refused.value.values) == ("WrongEpoch", {"epoch": 5, "expected": 1})
+    with pytest.raises(Reverted, match="below the minimum"):
+        node.registry.register(1)
