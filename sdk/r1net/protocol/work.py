@@ -102,6 +102,17 @@ class TrainReport(Message):
     metrics: dict[str, float] = Field(default_factory=dict)
 
 
+class AttemptOutcome(Message):
+    """Answer of GET /v1/jobs/{id}/rounds/{round}/attempts/{attempt}/outcome: whether a trainer keeps its step.
+
+    "agreed" names the version that the network goes on with; a trainer that came to another one must fetch it.
+    """
+
+    state: Literal["pending", "agreed", "abandoned"]
+    version: PolicyVersion | None = None
+    reason: str | None = None
+
+
 class LeaseFailure(Message):
     """A task that could not be done. `code` is a machine word such as "averaging_broken" or "nan_gradient"."""
 
