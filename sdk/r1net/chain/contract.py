@@ -20,13 +20,13 @@ class BoundContract:
         self.name = name
         self.address = address
         self.sender = sender
-        self._contract: Contract = sender.w3.eth.contract(address=address, abi=load_abi(name))
+        self._contract: Contract = sender.w3.eth.contract(address=address, abi=load_abi(name))  # type: ignore[call-overload]
 
     def call(self, function: str, *args: Any) -> Any:
         """Read a view function."""
         call = self._contract.get_function_by_name(function)(*args)
         sender = {"from": self.sender.account.address} if self.sender.account else {}
-        return self.sender.read(lambda: call.call(sender))  # type: ignore[arg-type]
+        return self.sender.read(lambda: call.call(sender))
 
     def send(self, function: str, *args: Any, value: int = 0) -> TxReceipt:
         """Send a transaction and wait for it."""

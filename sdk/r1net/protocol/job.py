@@ -78,7 +78,7 @@ class Grpo(Message):
     """One GRPO stage (arXiv:2402.03300, eq. 3), with the DAPO clip range (arXiv:2503.14476, eq. 8).
 
     `scale_rewards` divides advantages by the group's standard deviation; off is Dr. GRPO (arXiv:2503.20783).
-    `is_cap` truncates the sampler/trainer importance ratio of each token (TIS); 0 switches the correction off.
+    One update is made of each round's groups. `is_cap` truncates the sampler/trainer importance ratio of each token (TIS); 0 switches the correction off.
     """
 
     kind: Literal["grpo"] = "grpo"
@@ -87,10 +87,8 @@ class Grpo(Message):
     group_size: int = Field(default=8, ge=2, le=4096)
     clip_low: float = Field(default=0.2, ge=0)
     clip_high: float = Field(default=0.28, ge=0)
-    kl_coef: float = Field(default=0.0, ge=0)
     scale_rewards: bool = True
     is_cap: float = Field(default=2.0, ge=0)
-    updates_per_round: Literal[1] = 1
 
 
 class Evaluation(Message):

@@ -1,0 +1,51 @@
+"""The one interface of rollout engines: prompts and seeds in, groups of completions out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from r1net.protocol.job import Sampling
+from r1net.protocol.trace import FinishReason
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One group: a prompt, and a sampling seed for each completion wanted of it."""
+
+    ids: Sequence[int]
+    seeds: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """`logprobs[t]`: nats, of the distribution that `token_ids[t]` was drawn from. Includes the stop token."""
+
+    token_ids: list[int]
+    logprobs: list[float]
+    finish_reason: FinishReason
+
+
+Progress = Callable[[int, int], None]
+"""Called with (finished sequences, all sequences); raising from it stops the generation."""
+
+
+class RolloutEngine(Protocol):
+    """What every engine can do."""
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take these weights (Hugging Face names, adapters already merged) for all further generations."""
+        ...
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        stop_ids: Sequence[int],
+        progress: Progress | None = None,
+    ) -> list[list[Completion]]:
+        """One list of completions for each prompt, in the order of its seeds."""
+        ...

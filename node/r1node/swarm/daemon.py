@@ -1,0 +1,147 @@
+"""libp2p through hivemind's p2pd: started early and once, watched, restarted with back-off when it dies.
+
+All of hivemind's P2P is asyncio; `Swarm` runs it on a thread of its own and offers plain calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from eth_account.signers.local import LocalAccount
+from hivemind.p2p import P2P, PeerID
+from hivemind.p2p.p2p_daemon_bindings.utils import ControlFailure, P2PDaemonError
+from multiaddr import Multiaddr
+
+from r1net.errors import DaemonError, SwarmError
+from r1node.swarm.identity import identity_file
+
+log = logging.getLogger(__name__)
+
+STARTUP_TIMEOUT = 60.0
+"""Seconds p2pd gets for one start: it is quick on an idle machine and slow on a busy one."""
+
+BACKOFF = (1.0, 2.0, 5.0, 15.0)
+"""Seconds between tries to start p2pd; after the last the error is raised."""
+
+WATCH_EVERY = 2.0
+
+T = TypeVar("T")
+Attach = Callable[[P2P], Coroutine[Any, Any, None]]
+
+
+class Swarm:
+    """This node's place among its peers. `attach` is called with each fresh P2P to register protocol handlers."""
+
+    def __init__(self, worker: LocalAccount, listen: Sequence[str] = ("/ip4/127.0.0.1/tcp/0",)) -> None:
+        self._worker, self._listen = worker, tuple(listen)
+        self._attachments: list[Attach] = []
+        self._p2p: P2P | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="swarm", daemon=True)
+        self.restarts = 0
+        self.on_restart: Callable[[], None] = lambda: None
+
+    def start(self, *attachments: Attach) -> None:
+        """Start p2pd. Raises DaemonError, with what p2pd said, when it does not come up."""
+        self._attachments = list(attachments)
+        self._thread.start()
+        self.run(self._start())
+        self._watcher = self.submit(self._create_watcher()).result()
+
+    def stop(self) -> None:
+        """Stop p2pd and the thread."""
+        self.run(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the swarm's loop and wait for it."""
+        return self.submit(work).result()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine on the swarm's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    @property
+    def p2p(self) -> P2P:
+        """The live P2P. Raises DaemonError while p2pd is down."""
+        if self._p2p is None:
+            raise DaemonError("the libp2p daemon is down", hint="it is being restarted; see `r1node doctor`")
+        return self._p2p
+
+    @property
+    def peer_id(self) -> str:
+        """This node's peer id, base58."""
+        return str(self.p2p.peer_id.to_base58())
+
+    def addresses(self) -> list[str]:
+        """Multiaddresses at which peers reach this node, with /p2p/<peer id>."""
+        return [str(address) for address in self.run(self.p2p.get_visible_maddrs())]
+
+    async def connect(self, peer_id: str, addresses: Sequence[str]) -> PeerID:
+        """Make sure there is a connection to a peer. Raises SwarmError when it can't be reached."""
+        peer = PeerID.from_base58(peer_id)
+        plain = [Multiaddr(address).decapsulate("/p2p/" + peer_id) for address in addresses]
+        try:
+            await asyncio.wait_for(self.p2p._client.connect(peer, plain), 15)
+        except (ControlFailure, TimeoutError, OSError) as error:
+            raise SwarmError(f"cannot reach peer {peer_id} at {', '.join(addresses)}: {error}") from error
+        return peer
+
+    async def _create_watcher(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self._watch())
+
+    async def _start(self) -> None:
+        last: Exception | None = None
+        for delay in (0.0, *BACKOFF):
+            await asyncio.sleep(delay)
+            try:
+                with identity_file(self._worker) as path:
+                    p2p = await P2P.create(
+                        identity_path=path,
+                        host_maddrs=[Multiaddr(address) for address in self._listen],
+                        startup_timeout=STARTUP_TIMEOUT,
+                        nat_port_map=False,
+                    )
+                for attach in self._attachments:
+                    await attach(p2p)
+            except (P2PDaemonError, ControlFailure, OSError) as error:
+                last = error
+                log.warning("p2pd did not start: %s; trying again", error)
+                continue
+            self._p2p = p2p
+            return
+        raise DaemonError(
+            f"the libp2p daemon (p2pd) did not start: {last}",
+            hint="check that the listen address is free and that `r1node doctor` finds p2pd executable",
+        )
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            p2p = self._p2p
+            child = p2p._child if p2p is not None else None
+            if child is None or child.returncode is None:
+                continue
+            log.warning("p2pd ended with exit code %s; restarting it", child.returncode)
+            self._p2p = None
+            try:
+                await self._start()
+            except DaemonError as error:
+                log.error("%s", error)
+                continue
+            self.restarts += 1
+            self.on_restart()
+
+    async def _stop(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._p2p is not None:
+            await self._p2p.shutdown()
+            self._p2p = None

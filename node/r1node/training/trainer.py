@@ -1,0 +1,138 @@
+"""One trainer for every stage: accumulate the gradient of per-token coefficients, then take one optimizer step.
+
+    trainer = Trainer(spec, TrainablePolicy(spec, model_dir))
+    metrics = trainer.accumulate(groups, tokens=round_tokens)   # the own share
+    flat = trainer.gradient()                                   # averaged with the other trainers
+    trainer.step(flat)
+
+The gradient is that of the sum over the own share divided by the whole round's tokens, so that the shares of any
+number of trainers add up to the gradient of the round, however it was cut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from r1net.protocol.job import JobSpec
+from r1node.training.logprobs import selected_logprobs
+from r1node.training.losses import clipped_policy_loss, token_mean, truncated_ratio
+from r1node.training.meters import Meters
+from r1node.training.packing import Batch, Group, micro_batches, pack
+from r1node.training.policy import TrainablePolicy
+
+Tick = Callable[[], None]
+
+
+class Trainer:
+    """Gradient and AdamW for one job's policy."""
+
+    def __init__(self, spec: JobSpec, policy: TrainablePolicy, device: str = "cpu", token_budget: int = 4096) -> None:
+        self.policy = policy
+        self._spec, self._device, self._budget = spec, device, token_budget
+        self._steps = 0
+        self._autocast = torch.bfloat16 if _has_fast_bf16(device) else None
+        options = spec.optimizer
+        self._optimizer = torch.optim.AdamW(
+            list(policy.parameters.values()),
+            lr=options.learning_rate,
+            betas=options.betas,
+            eps=options.eps,
+            weight_decay=options.weight_decay,
+        )
+
+    def accumulate(self, groups: Sequence[Group], tokens: int, tick: Tick | None = None) -> dict[str, float]:
+        """Set the gradient to that of `groups`. `tokens`: completion tokens of the whole round, all trainers.
+
+        `tick` is called after each micro-batch; raising from it abandons the work. Returns metrics with TRL's names.
+        """
+        self.policy.model.train()
+        self._optimizer.zero_grad(set_to_none=False)
+        meters = Meters()
+        for batch in micro_batches(groups, self._budget):
+            loss = self._loss(pack(batch, self._device), tokens, meters)
+            loss.backward()  # type: ignore[no-untyped-call]
+            meters.add("loss", float(loss.detach()) * tokens, tokens)
+            if tick is not None:
+                tick()
+        return meters.result()
+
+    def gradient(self) -> Tensor:
+        """The accumulated gradient as one flat float32 vector on the CPU, parameters in name order."""
+        parts = [
+            (torch.zeros_like(p) if p.grad is None else p.grad).detach().to("cpu", torch.float32).reshape(-1)
+            for p in self.policy.parameters.values()
+        ]
+        return torch.cat(parts)
+
+    def step(self, gradient: Tensor) -> dict[str, float]:
+        """Clip a flat gradient by its norm and apply one AdamW step. Raises FloatingPointError when it isn't finite.
+
+        Every replica is given the same bytes and does the same arithmetic, so replicas stay bit-identical.
+        """
+        norm = math.sqrt(float(gradient.double().square().sum()))
+        if not math.isfinite(norm):
+            raise FloatingPointError("the averaged gradient is not finite")
+        scale = min(1.0, self._spec.optimizer.max_grad_norm / (norm + 1e-6))
+        offset = 0
+        for parameter in self.policy.parameters.values():
+            part = gradient[offset : offset + parameter.numel()].view(parameter.shape)
+            parameter.grad = (part * scale).to(parameter.device)
+            offset += parameter.numel()
+        rate = self._spec.optimizer.learning_rate * self._warmup()
+        for options in self._optimizer.param_groups:
+            options["lr"] = rate
+        self._optimizer.step()
+        self._steps += 1
+        return {"grad_norm": norm, "learning_rate": rate}
+
+    def save_optimizer(self) -> bytes:
+        """AdamW's state as a safetensors file."""
+        tensors = {"steps": torch.tensor([self._steps], dtype=torch.int64)}
+        for name, parameter in self.policy.parameters.items():
+            state = self._optimizer.state.get(parameter)
+            if state:
+                tensors[f"exp_avg.{name}"] = state["exp_avg"].cpu().contiguous()
+                tensors[f"exp_avg_sq.{name}"] = state["exp_avg_sq"].cpu().contiguous()
+        return save_safetensors(tensors)
+
+    def load_optimizer(self, data: bytes) -> None:
+        """Take the state of a file written by `save_optimizer`."""
+        tensors = load_safetensors(data)
+        self._steps = int(tensors["steps"][0])
+        for name, parameter in self.policy.parameters.items():
+            if f"exp_avg.{name}" in tensors:
+                self._optimizer.state[parameter] = {
+                    "step": torch.tensor(float(self._steps)),
+                    "exp_avg": tensors[f"exp_avg.{name}"].to(parameter.device),
+                    "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(parameter.device),
+                }
+
+    def _warmup(self) -> float:
+        rounds = self._spec.optimizer.warmup_rounds
+        return min(1.0, (self._steps + 1) / rounds) if rounds else 1.0
+
+    def _loss(self, batch: Batch, tokens: int, meters: Meters) -> Tensor:
+        stage, mask = self._spec.stage, batch.mask_NT
+        real = mask.bool()
+        with torch.autocast(self._device.split(":")[0], dtype=self._autocast, enabled=self._autocast is not None):
+            hidden = self.policy.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
+            flat = hidden.flatten(0, 1)[batch.source_NT[real]]
+            chosen, entropy = selected_logprobs(
+                flat, batch.target_NT[real], self.policy.head, self._spec.sampling.temperature
+            )
+        logprobs = torch.zeros_like(mask).masked_scatter(real, chosen)
+        weights = truncated_ratio(logprobs, batch.sampler_NT, stage.is_cap)
+        loss = clipped_policy_loss(logprobs, logprobs.detach(), batch.advantages_N, stage.clip_low, stage.clip_high)
+        meters.tokens(logprobs.detach()[real], batch.sampler_NT[real], weights[real], entropy)
+        return token_mean(loss * weights, mask, tokens)
+
+
+def _has_fast_bf16(device: str) -> bool:
+    """Whether bf16 products are native: on a GPU, or on a CPU with AMX or AVX512-BF16 (elsewhere they are emulated)."""
+    return device != "cpu" or bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
