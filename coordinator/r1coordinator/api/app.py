@@ -1,0 +1,66 @@
+"""The web application: routes, errors, limits, and the tasks in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from r1coordinator.api import blobs, jobs, money, network, nodes, problems, traces
+from r1coordinator.dashboard import page
+from r1coordinator.scheduling.tick import tick
+from r1coordinator.services import Services
+from r1coordinator.settlement.sender import Settler
+
+log = logging.getLogger("r1coordinator")
+
+
+async def _repeat(work: Callable[[], Awaitable[float]], name: str, after_error: float) -> None:
+    """Run `work` for ever, pausing for the seconds that it asks for."""
+    while True:
+        try:
+            pause = await work()
+        except Exception:  # a background task must outlive any fault; the next turn tries again
+            log.exception("%s failed; trying again in %g s", name, after_error)
+            pause = after_error
+        await asyncio.sleep(pause)
+
+
+def create_app(services: Services, *, background: bool = True) -> FastAPI:
+    """The application. Without `background` nothing happens between requests (for tests)."""
+
+    settler = Settler(services.db, services.chain, services.settings, services.clock)
+
+    async def ticking() -> float:
+        if await run_in_threadpool(tick, services.db, services.ctx, services.scorers, services.clock()):
+            services.bell.ring()
+        return services.settings.tick_seconds
+
+    async def settling() -> float:
+        return await run_in_threadpool(settler.step)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        services.bell.attach()
+        tasks: list[asyncio.Task[None]] = []
+        if background:
+            tick_pause, poll_pause = services.settings.tick_seconds, services.settings.settlement_poll_seconds
+            tasks.append(asyncio.create_task(_repeat(ticking, "tick", tick_pause)))
+            tasks.append(asyncio.create_task(_repeat(settling, "settlement", poll_pause)))
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        services.close()
+
+    app = FastAPI(title="r1net coordinator", lifespan=lifespan)
+    app.state.services = services
+    problems.install(app)
+    app.add_middleware(problems.BodyLimit, limit=services.settings.max_body_bytes)
+    for module in (network, nodes, jobs, traces, blobs, money, page):
+        app.include_router(module.router)
+    return app

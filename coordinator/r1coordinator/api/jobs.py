@@ -1,0 +1,118 @@
+"""What submitters and onlookers ask about jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from r1net.errors import Refused
+from r1net.protocol.job import JobView, SubmitJob
+from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord
+from r1net.protocol.work import AttemptOutcome
+from sqlalchemy import select
+
+from r1coordinator.api.wire import Use, message
+from r1coordinator.bell import poll
+from r1coordinator.scheduling import intake
+from r1coordinator.services import Services
+from r1coordinator.store.rows import get_job, job_view
+from r1coordinator.store.tables import AttemptRow, EvaluationRow, JobRow, RoundRow
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+Wait = Annotated[float, Query(ge=0, le=30)]
+_OVER = ("completed", "failed", "cancelled")
+_PAGE = 1000
+_BEAT = 5.0
+
+
+@router.post("")
+def post_job(services: Use, request: Annotated[SubmitJob, Depends(message(SubmitJob))]) -> JobView:
+    """Submit a job that the escrow stands for; the same job again brings its view."""
+    view = intake.submit(
+        services.db, services.ctx, services.blobs, services.scorers, services.chain, request, services.clock()
+    )
+    services.bell.ring()
+    return view
+
+
+@router.get("")
+def get_jobs(services: Use) -> list[JobView]:
+    """Every job, newest last."""
+    with services.db.read() as s:
+        return [job_view(s, row) for row in s.scalars(select(JobRow).order_by(JobRow.number))]
+
+
+@router.get("/{job_id}")
+def get_one_job(job_id: str, services: Use) -> JobView:
+    """One job."""
+    with services.db.read() as s:
+        return job_view(s, get_job(s, job_id))
+
+
+def _rounds(services: Services, job_id: str, after: int) -> RoundPage:
+    with services.db.read() as s:
+        job = get_job(s, job_id)
+        rows = s.scalars(
+            select(RoundRow.record)
+            .where(RoundRow.job_id == job_id, RoundRow.round > after)
+            .order_by(RoundRow.round)
+            .limit(_PAGE)
+        )
+        records = tuple(RoundRecord.parse(row) for row in rows)
+        return RoundPage(rounds=records, state=job.state, phase=job.phase, error=job.error)
+
+
+@router.get("/{job_id}/rounds")
+async def get_rounds(job_id: str, services: Use, request: Request, after: int = -1, wait: Wait = 0.0) -> RoundPage:
+    """The finished rounds with a number above `after`; held for `wait` seconds until there is one or the job ends."""
+    return await poll(
+        services.bell,
+        lambda: _rounds(services, job_id, after),
+        lambda page: bool(page.rounds) or page.state in _OVER,
+        wait,
+        _BEAT,
+        request.is_disconnected,
+    )
+
+
+@router.get("/{job_id}/evaluations")
+def get_evaluations(job_id: str, services: Use) -> list[EvaluationRecord]:
+    """Held-out results, by version."""
+    with services.db.read() as s:
+        get_job(s, job_id)
+        rows = s.scalars(
+            select(EvaluationRow.record).where(EvaluationRow.job_id == job_id).order_by(EvaluationRow.version)
+        )
+        return [EvaluationRecord.parse(row) for row in rows]
+
+
+def _outcome(services: Services, job_id: str, round_: int, attempt: int) -> AttemptOutcome:
+    with services.db.read() as s:
+        row = s.get(AttemptRow, (job_id, round_, attempt))
+        if row is None:
+            raise Refused("unknown_attempt", f"round {round_} has no attempt {attempt}", status=404)
+        if row.state == "abandoned":
+            return AttemptOutcome(state="abandoned", reason=row.reason)
+        if row.state == "agreed":
+            record = RoundRecord.parse(s.get_one(RoundRow, (job_id, round_)).record)
+            return AttemptOutcome(state="agreed", version=record.version)
+        job = get_job(s, job_id)
+        if job.state in _OVER:
+            return AttemptOutcome(state="abandoned", reason=f"the job is {job.state}")
+        return AttemptOutcome(state="pending")
+
+
+@router.get("/{job_id}/rounds/{round_}/attempts/{attempt}/outcome")
+async def get_outcome(
+    job_id: str, round_: int, attempt: int, services: Use, request: Request, wait: Wait = 0.0
+) -> AttemptOutcome:
+    """How a training attempt ended; held for `wait` seconds while it is pending."""
+    return await poll(
+        services.bell,
+        lambda: _outcome(services, job_id, round_, attempt),
+        lambda outcome: outcome.state != "pending",
+        wait,
+        _BEAT,
+        request.is_disconnected,
+    )

@@ -1,0 +1,133 @@
+"""Epochs, and what accounts have earned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from fastapi import APIRouter, Response
+from r1net.errors import Refused
+from r1net.protocol.merkle import StandardMerkleTree
+from r1net.protocol.settlement import ClaimProof, EpochReport
+from r1net.protocol.views import AccountRewards, Earning, EpochView
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from r1coordinator.api.wire import Use
+from r1coordinator.settlement.pricing import Work, asked
+from r1coordinator.settlement.report import reward_tree
+from r1coordinator.store.rows import get_job, parse_spec
+from r1coordinator.store.tables import ContributionRow, EpochRow
+
+router = APIRouter(prefix="/v1", tags=["money"])
+
+_SHOWN = 1000
+
+
+@lru_cache(maxsize=8)
+def _parsed(report: str) -> EpochReport:
+    return EpochReport.parse(report)
+
+
+@lru_cache(maxsize=8)
+def _rewards_tree(report: str) -> StandardMerkleTree:
+    return reward_tree(_parsed(report).rewards)
+
+
+@router.get("/epochs")
+def get_epochs(services: Use) -> list[EpochView]:
+    """Every epoch and where its settlement stands."""
+    with services.db.read() as s:
+        return [_epoch_view(row) for row in s.scalars(select(EpochRow).order_by(EpochRow.epoch))]
+
+
+def _epoch_view(row: EpochRow) -> EpochView:
+    return EpochView.model_validate(
+        {
+            "epoch": row.epoch,
+            "state": row.state,
+            "rewards_root": row.rewards_root,
+            "report": row.report_digest,
+            "traces": row.traces,
+            "amount": row.amount,
+            "transaction": row.finalise_tx or row.propose_tx,
+            "error": row.error,
+        }
+    )
+
+
+@router.get("/epochs/{epoch}/report", response_model=EpochReport)
+def get_report(epoch: int, services: Use) -> Response:
+    """The public report, in the very bytes whose digest is on chain."""
+    with services.db.read() as s:
+        row = s.get(EpochRow, epoch)
+    if row is None:
+        raise Refused("unknown_epoch", f"there is no epoch {epoch}", status=404)
+    return Response(row.report, media_type="application/json")
+
+
+def _newest_final(s: Session) -> EpochRow | None:
+    return s.scalar(select(EpochRow).where(EpochRow.state == "final").order_by(EpochRow.epoch.desc()).limit(1))
+
+
+@router.get("/accounts/{account}/claim")
+def get_claim(account: str, services: Use, token: str | None = None) -> ClaimProof:
+    """What the account needs to claim all it has earned in final epochs."""
+    with services.db.read() as s:
+        epoch = _newest_final(s)
+    rewards = _parsed(epoch.report).rewards if epoch else ()
+    for place, row in enumerate(rewards):
+        if row.account.lower() == account.lower() and token in (None, row.token):
+            assert epoch is not None
+            return ClaimProof(
+                token=row.token,
+                account=row.account,
+                epoch=epoch.epoch,
+                cumulative=row.cumulative,
+                proof=tuple(_rewards_tree(epoch.report).proof(place)),
+            )
+    raise Refused("nothing_to_claim", f"no final epoch pays {account}", status=404, hint="see GET /v1/epochs")
+
+
+@router.get("/accounts/{account}/rewards")
+def get_rewards(account: str, services: Use, token: str | None = None) -> AccountRewards:
+    """What an account has earned, final and pending, and the work behind (the newest 1000 rows)."""
+    with services.db.read() as s:
+        query = select(ContributionRow).where(func.lower(ContributionRow.account) == account.lower())
+        rows = list(s.scalars(query.order_by(ContributionRow.epoch.is_(None), ContributionRow.epoch)))
+        chosen = token or (rows[0].token if rows else None)
+        rows = [row for row in rows if row.token == chosen]
+        amounts = {row.lease_id: _amount(s, row) for row in rows}
+        final = set(s.scalars(select(EpochRow.epoch).where(EpochRow.state == "final")))
+    paid = sum(amounts[row.lease_id] for row in rows if row.epoch in final)
+    return AccountRewards(
+        account=account,
+        token=chosen,
+        cumulative=paid,
+        pending=sum(amounts.values()) - paid,
+        earnings=_earnings(rows[-_SHOWN:], amounts),
+    )
+
+
+def _amount(s: Session, row: ContributionRow) -> int:
+    """What the row pays; before its epoch closes, what the price list says."""
+    if row.amount is not None:
+        return row.amount
+    prices = parse_spec(get_job(s, row.job_id).spec).prices
+    return asked(Work(row.kind, row.tokens), prices)
+
+
+def _earnings(rows: Sequence[ContributionRow], amounts: dict[str, int]) -> tuple[Earning, ...]:
+    return tuple(
+        Earning(
+            job_id=row.job_id,
+            kind=row.kind,
+            worker=row.worker,
+            round=row.round,
+            tokens=row.tokens,
+            amount=amounts[row.lease_id],
+            lease_id=row.lease_id,
+            epoch=row.epoch,
+        )
+        for row in rows
+    )

@@ -1,0 +1,100 @@
+"""The network as a whole: who takes part, and what was refused."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from r1net.protocol.views import NetworkInfo, NodeView
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from r1coordinator.api.wire import Use
+from r1coordinator.settings import Settings
+from r1coordinator.store.tables import ContributionRow, LeaseRow, RefusalRow, WorkerRow
+from r1coordinator.verification.codes import CONTENT
+
+router = APIRouter(tags=["network"])
+
+
+@router.get("/healthz")
+def healthz(services: Use) -> dict[str, str]:
+    """Whether the coordinator can answer from its database."""
+    with services.db.read() as s:
+        s.execute(select(func.count()).select_from(WorkerRow))
+    return {"status": "ok"}
+
+
+@router.get("/v1/network")
+def get_network(services: Use) -> NetworkInfo:
+    """What a node or client must know before it signs anything."""
+    return services.network
+
+
+@router.get("/v1/refusals")
+def get_refusals(services: Use) -> dict[str, int]:
+    """How often something was refused, by code."""
+    with services.db.read() as s:
+        rows = s.execute(
+            select(RefusalRow.code, func.sum(RefusalRow.count)).group_by(RefusalRow.code).order_by(RefusalRow.code)
+        )
+        return {code: int(count) for code, count in rows}
+
+
+def node_state(last_seen: float, now: float, settings: Settings) -> Literal["active", "late", "lost"]:
+    """How long ago a worker was heard of, in words."""
+    silence = now - last_seen
+    if silence > settings.lost_after_seconds:
+        return "lost"
+    return "late" if silence > 1.5 * settings.heartbeat_seconds else "active"
+
+
+@router.get("/v1/nodes")
+def get_nodes(services: Use) -> list[NodeView]:
+    """Every worker that ever opened a session."""
+    now = services.clock()
+    with services.db.read() as s:
+        doing, tokens, rejected = _doing(s), _tokens(s), _rejected(s)
+        rows = list(s.scalars(select(WorkerRow).order_by(WorkerRow.worker)))
+    return [
+        NodeView(
+            worker=row.worker,
+            owner=row.owner,
+            peer_id=row.peer_id,
+            state=node_state(row.last_seen, now, services.settings),
+            last_seen=row.last_seen,
+            doing=doing.get(row.worker),
+            accepted_tokens=tokens.get(row.worker, 0),
+            rejected=rejected.get(row.worker, 0),
+        )
+        for row in rows
+    ]
+
+
+def _doing(s: Session) -> dict[str, str]:
+    words: dict[str, str] = {}
+    for row in s.scalars(select(LeaseRow).where(LeaseRow.state == "active").order_by(LeaseRow.issued_at)):
+        words[row.worker] = {
+            "rollout": f"{len(row.groups)} groups of {row.split} round {row.round}",
+            "train": f"training round {row.round}, attempt {row.attempt}",
+            "publish": f"publishing version {row.version}",
+        }[row.kind]
+    return words
+
+
+def _tokens(s: Session) -> dict[str, int]:
+    rows = s.execute(
+        select(ContributionRow.worker, func.sum(ContributionRow.tokens))
+        .where(ContributionRow.kind == "rollout")
+        .group_by(ContributionRow.worker)
+    )
+    return {worker: int(count) for worker, count in rows}
+
+
+def _rejected(s: Session) -> dict[str, int]:
+    rows = s.execute(
+        select(RefusalRow.worker, func.sum(RefusalRow.count))
+        .where(RefusalRow.code.in_(CONTENT))
+        .group_by(RefusalRow.worker)
+    )
+    return {worker: int(count) for worker, count in rows}

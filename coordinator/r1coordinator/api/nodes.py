@@ -1,0 +1,149 @@
+"""What nodes call: sessions, work, leases."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from eth_utils.address import to_checksum_address
+from fastapi import APIRouter, Depends, Request
+from r1net.errors import ProtocolError, Refused
+from r1net.protocol.session import OpenSession, SessionOpened
+from r1net.protocol.signing import session_values
+from r1net.protocol.trace import RolloutSubmission
+from r1net.protocol.work import (
+    HeartbeatAnswer,
+    LeaseFailure,
+    Receipt,
+    TrainReport,
+    WorkAnswer,
+    WorkRequest,
+)
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from r1coordinator.api.wire import Caller, Node, Use, message, read_message
+from r1coordinator.bell import poll
+from r1coordinator.scheduling import leases, reports
+from r1coordinator.scheduling.advance import advance
+from r1coordinator.scheduling.offers import offer
+from r1coordinator.services import Services, new_id
+from r1coordinator.store.tables import JobRow, LeaseRow
+from r1coordinator.store.workers import open_session
+
+router = APIRouter(prefix="/v1", tags=["nodes"])
+
+
+def check_grant(services: Services, request: OpenSession, now: float) -> OpenSession:
+    """Refuse a grant that the worker didn't sign, or whose owner the registry doesn't know; addresses checksummed."""
+    grant = request.grant
+    if not now < grant.expires <= now + services.settings.session_max_seconds:
+        most = f"{services.settings.session_max_seconds:g} s"
+        raise Refused("bad_expiry", f"the grant must expire within {most} from now", status=422, hint="set the clock")
+    try:
+        signer = services.domain.signer("Session", session_values(grant), request.signature)
+    except ProtocolError as error:
+        raise Refused("bad_signature_grant", error.message, status=401) from error
+    if signer.lower() != grant.worker.lower():
+        raise Refused("bad_signature_grant", f"signed by {signer}, not by the worker {grant.worker}", status=401)
+    owner = services.chain.owner_of(signer)
+    if owner is None or owner.lower() != grant.owner.lower():
+        bound = f"acts for {owner}" if owner else "is not bound to an owner"
+        raise Refused("not_bound", f"on chain the worker {bound}", status=403, hint="bind it with `r1node init`")
+    if not services.chain.is_active(owner):
+        raise Refused("inactive_owner", f"{owner} has no active stake", status=403, hint="add stake and register")
+    checked = grant.model_copy(
+        update={"worker": to_checksum_address(grant.worker), "owner": to_checksum_address(grant.owner)}
+    )
+    return request.model_copy(update={"grant": checked})
+
+
+@router.post("/sessions")
+def post_session(services: Use, request: Annotated[OpenSession, Depends(message(OpenSession))]) -> SessionOpened:
+    """Open a session. An older one of the same worker ends, and so do its leases: it has restarted."""
+    now = services.clock()
+    checked = check_grant(services, request, now)
+    session_id = new_id()
+    with services.db.write() as s:
+        open_session(s, checked, session_id, now)
+        lost = leases.revoke_worker(s, checked.grant.worker, now, "the worker opened a new session")
+        _advance_jobs(s, services, lost, now)
+    services.bell.ring()
+    return SessionOpened(session_id=session_id, expires=checked.grant.expires)
+
+
+def _advance_jobs(s: Session, services: Services, ended: list[LeaseRow], now: float) -> None:
+    s.flush()
+    for job in s.scalars(select(JobRow).where(JobRow.job_id.in_({row.job_id for row in ended}))):
+        advance(s, services.ctx, job, now)
+
+
+@router.post("/work")
+async def post_work(request: Request, services: Use, node: Node) -> WorkAnswer:
+    """Ask for work; held for up to `wait` seconds when there is none."""
+    asked = read_message(WorkRequest, node.body)
+
+    def look() -> WorkAnswer:
+        with services.db.write() as s:
+            return offer(s, services.ctx, node.worker, asked, services.clock())
+
+    beat = services.settings.heartbeat_seconds / 2
+    return await poll(
+        services.bell, look, lambda answer: answer.lease is not None, asked.wait, beat, request.is_disconnected
+    )
+
+
+@router.post("/leases/{lease_id}/heartbeat")
+def post_heartbeat(lease_id: str, services: Use, node: Node) -> HeartbeatAnswer:
+    """Keep a lease alive."""
+    with services.db.write() as s:
+        return leases.heartbeat(s, services.settings, lease_id, node.worker, services.clock())
+
+
+@router.post("/leases/{lease_id}/rollout")
+async def post_rollout(lease_id: str, services: Use, node: Node) -> Receipt:
+    """Submit a signed bundle."""
+    return await run_in_threadpool(_submit, services, node, lease_id)
+
+
+def _submit(services: Services, node: Caller, lease_id: str) -> Receipt:
+    submission = read_message(RolloutSubmission, node.body)
+    return services.admission.submit(node.worker, lease_id, submission, services.clock())
+
+
+def _named(lease_id: str, body_lease: str) -> None:
+    if lease_id != body_lease:
+        raise Refused("invalid_message", "path and body name different leases", status=422)
+
+
+@router.post("/leases/{lease_id}/train", status_code=202)
+def post_train(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
+    """Report the version that a training step came to; the outcome is asked for at the attempt."""
+    report = read_message(TrainReport, node.body)
+    _named(lease_id, report.lease_id)
+    with services.db.write() as s:
+        reports.trained(s, services.ctx, node.worker, report, services.clock())
+    services.bell.ring()
+    return {}
+
+
+@router.post("/leases/{lease_id}/published")
+def post_published(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
+    """The version's files are uploaded."""
+    with services.db.write() as s:
+        obsolete = reports.published(s, services.ctx, services.blobs, node.worker, lease_id, services.clock())
+    for digest in obsolete:
+        services.blobs.remove(digest)
+    services.bell.ring()
+    return {}
+
+
+@router.post("/leases/{lease_id}/failure")
+def post_failure(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
+    """Give a task up."""
+    failure = read_message(LeaseFailure, node.body)
+    _named(lease_id, failure.lease_id)
+    with services.db.write() as s:
+        reports.failed(s, services.ctx, node.worker, failure, services.clock())
+    services.bell.ring()
+    return {}

@@ -1,0 +1,102 @@
+"""Admitted traces, for people and for proofs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from r1net.errors import Refused
+from r1net.protocol.merkle import StandardMerkleTree
+from r1net.protocol.settlement import EpochReport, TraceProof
+from r1net.protocol.trace import Split, TraceBundle, trace_tree
+from r1net.protocol.views import TraceView
+from sqlalchemy import Select, select
+
+from r1coordinator.api.wire import Use
+from r1coordinator.services import Services
+from r1coordinator.store.blobs import BlobStore
+from r1coordinator.store.rows import get_job, parse_spec
+from r1coordinator.store.tables import BundleRow, EpochRow, TraceRow
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/traces", tags=["traces"])
+
+
+@lru_cache(maxsize=128)
+def _bundle(blobs: BlobStore, sha256: str) -> TraceBundle:
+    return TraceBundle.parse(blobs.get(sha256))
+
+
+@lru_cache(maxsize=8)
+def _tree(report: str, job_id: str) -> tuple[StandardMerkleTree, dict[str, int]]:
+    part = next(job for job in EpochReport.parse(report).jobs if job.job_id == job_id)
+    return trace_tree(list(part.trace_digests)), {digest: n for n, digest in enumerate(part.trace_digests)}
+
+
+def _select(job_id: str, split: Split | None) -> Select[TraceRow, str]:
+    query = select(TraceRow, BundleRow.sha256).join(BundleRow, BundleRow.lease_id == TraceRow.lease_id)
+    query = query.where(TraceRow.job_id == job_id)
+    return query if split is None else query.where(TraceRow.split == split)
+
+
+@router.get("")
+def get_traces(
+    job_id: str,
+    services: Use,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    after: Annotated[int | None, Query(ge=0)] = None,
+    split: Split | None = None,
+) -> list[TraceView]:
+    """Traces in the order of their admission. Without `after` the newest ones; `after=N` leaves the first N out,
+    so that a full export asks for after=0 and then adds what it got until nothing comes."""
+    with services.db.read() as s:
+        spec = parse_spec(get_job(s, job_id).spec)
+        query = _select(job_id, split)
+        if after is None:
+            rows = list(s.execute(query.order_by(TraceRow.number.desc()).limit(limit)))[::-1]
+        else:
+            rows = list(s.execute(query.order_by(TraceRow.number).offset(after).limit(limit)))
+    scorer = services.scorers.of(spec).scorer if rows else None
+    views = []
+    for row, sha256 in rows:
+        assert scorer is not None
+        trace = _bundle(services.blobs, sha256).traces[row.position]
+        place = (trace.split, trace.round, trace.group)
+        views.append(
+            TraceView(
+                trace_digest=row.digest,
+                trace=trace,
+                question=scorer.problem(*place).question,
+                prompt=scorer.prompt(*place),
+                completion=scorer.text(trace.completion_ids),
+                epoch=row.epoch,
+            )
+        )
+    return views
+
+
+@router.get("/{digest}/proof")
+def get_proof(job_id: str, digest: str, services: Use) -> TraceProof:
+    """The proof that a trace is in its epoch's anchored tree."""
+    row, epoch = _settled(services, job_id, digest)
+    tree, places = _tree(epoch.report, job_id)
+    return TraceProof(
+        job_id=job_id,
+        epoch=epoch.epoch,
+        trace_digest=row.digest,
+        proof=tuple(tree.proof(places[row.digest])),
+        traces_root=tree.root,
+    )
+
+
+def _settled(services: Services, job_id: str, digest: str) -> tuple[TraceRow, EpochRow]:
+    with services.db.read() as s:
+        get_job(s, job_id)
+        row = s.scalar(select(TraceRow).where(TraceRow.job_id == job_id, TraceRow.digest == digest))
+        if row is None:
+            raise Refused("unknown_trace", f"the job has no trace {digest}", status=404)
+        if row.epoch is None:
+            raise Refused(
+                "not_settled", "the trace's epoch is still open", status=409, hint="ask again after the epoch"
+            )
+        return row, s.get_one(EpochRow, row.epoch)

@@ -1,0 +1,138 @@
+"""What every route shares: services, message bodies, the caller's identity."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import ValidationError
+from r1net.errors import ProtocolError, Refused
+from r1net.protocol.canonical import Message
+from r1net.protocol.session import (
+    MAX_SKEW,
+    NONCE_HEADER,
+    SESSION_HEADER,
+    SIGNATURE_HEADER,
+    TIME_HEADER,
+    check_request,
+)
+from starlette.concurrency import run_in_threadpool
+
+from r1coordinator.services import Services
+from r1coordinator.store.workers import session_of, touch, use_nonce
+
+M = TypeVar("M", bound=Message)
+
+
+def services_of(request: Request) -> Services:
+    """The services that the app was made with."""
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+Use = Annotated[Services, Depends(services_of)]
+
+
+def read_message(model: type[M], body: bytes) -> M:
+    """A message from a request's body. Refused as `broken_json` (400) or `invalid_message` (422)."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise Refused("broken_json", f"the body is not JSON: {first['msg']}", status=400) from error
+        where = ".".join(str(part) for part in first["loc"]) or "message"
+        raise Refused(
+            "invalid_message",
+            f"{model.__name__}: {where}: {first['msg']}",
+            status=422,
+            hint="see r1net.protocol for what is expected",
+        ) from error
+
+
+def message(model: type[M]) -> Callable[[Request], Awaitable[M]]:
+    """A dependency that reads the body as `model`, off the event loop."""
+
+    async def dependency(request: Request) -> M:
+        return await run_in_threadpool(read_message, model, await request.body())
+
+    return dependency
+
+
+@dataclass(frozen=True)
+class Signed:
+    """The parts of a signed request."""
+
+    session_id: str
+    timestamp: str
+    nonce: str
+    signature: str
+    method: str
+    target: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An authenticated worker and what it sent."""
+
+    worker: str
+    body: bytes
+
+
+def _signed(request: Request, body: bytes) -> Signed:
+    names = (SESSION_HEADER, TIME_HEADER, NONCE_HEADER, SIGNATURE_HEADER)
+    values = [request.headers.get(name, "") for name in names]
+    missing = [name for name, value in zip(names, values, strict=True) if not value]
+    if missing:
+        raise Refused("not_signed", f"header {missing[0]} is missing", status=401, hint="sign with the session key")
+    query = request.scope["query_string"].decode("latin-1")
+    path = request.scope["raw_path"].decode("latin-1")
+    target = f"{path}?{query}" if query else path
+    return Signed(values[0], values[1], values[2], values[3], request.method, target, body)
+
+
+def authenticate(services: Services, signed: Signed, now: float) -> str:
+    """The worker that signed the request. Each request counts once, and only near its time."""
+    try:
+        skew = abs(float(signed.timestamp) - now)
+    except ValueError:
+        skew = float("inf")
+    if not skew <= MAX_SKEW:
+        raise Refused(
+            "clock_skew", f"the request's time is more than {MAX_SKEW:g} s off", status=401, hint="set the clock (NTP)"
+        )
+    if len(signed.nonce) > 64:
+        raise Refused("not_signed", "the nonce is longer than 64 characters", status=401)
+    with services.db.read() as s:
+        session = session_of(s, signed.session_id, now)
+    try:
+        check_request(
+            session.session_key,
+            signed.signature,
+            signed.method,
+            signed.target,
+            signed.body,
+            signed.timestamp,
+            signed.nonce,
+        )
+    except ProtocolError as error:
+        raise Refused("bad_request_signature", error.message, status=401, hint="sign with the session key") from error
+    with services.db.write() as s:
+        use_nonce(s, signed.session_id, signed.nonce, now + 2 * MAX_SKEW)
+        touch(s, session.worker, now)
+    return session.worker
+
+
+async def caller_of(request: Request, services: Use) -> Caller:
+    """Authenticate a node's request."""
+    body = await request.body()
+    worker = await run_in_threadpool(authenticate, services, _signed(request, body), services.clock())
+    request.state.worker = worker
+    return Caller(worker, body)
+
+
+Node = Annotated[Caller, Depends(caller_of)]

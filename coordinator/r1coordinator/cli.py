@@ -1,0 +1,93 @@
+"""`r1coordinator serve` and `r1coordinator migrate`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from r1net.errors import R1Error
+
+from r1coordinator.settings import Settings, load_settings
+
+app = typer.Typer(help="The coordinator of an r1net network.", no_args_is_help=True, add_completion=False)
+
+Config = Annotated[Path | None, typer.Option(help="settings file (default: r1coordinator.toml, if it is there)")]
+DatabaseUrl = Annotated[str | None, typer.Option(help="SQLAlchemy URL, e.g. sqlite:///r1coordinator.db")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+_SHUTDOWN_SECONDS = 3
+
+
+def _say(as_json: bool, words: str, **facts: Any) -> None:
+    typer.echo(json.dumps(facts) if as_json else words)
+
+
+@app.command()
+def migrate(config: Config = None, database: DatabaseUrl = None, as_json: AsJson = False) -> None:
+    """Bring the database to the schema of this version."""
+    from r1coordinator.store.database import migrate as run  # noqa: PLC0415
+
+    settings = load_settings({"database": database}, config)
+    revision = run(settings.database)
+    _say(as_json, f"the database is at revision {revision}", database=settings.database, revision=revision)
+
+
+@app.command()
+def serve(  # noqa: PLR0913, PLR0917 (typer takes a flag from each parameter)
+    config: Config = None,
+    database: DatabaseUrl = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port")] = None,
+    blobs: Annotated[Path | None, typer.Option(help="folder of the blob store")] = None,
+    rpc_url: Annotated[str | None, typer.Option(help="the chain's JSON-RPC endpoint")] = None,
+    deployment: Annotated[Path | None, typer.Option(help="deployment file of the contracts")] = None,
+    keystore: Annotated[Path | None, typer.Option(help="encrypted key that signs receipts and settles")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="file with the keystore's password")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the coordinator. Every other setting: R1_COORDINATOR_<NAME> or the settings file."""
+    flags = {
+        "database": database,
+        "host": host,
+        "port": port,
+        "blobs": blobs,
+        "rpc_url": rpc_url,
+        "deployment": deployment,
+        "keystore": keystore,
+        "password_file": password_file,
+    }
+    _serve(load_settings(flags, config), as_json)
+
+
+def _serve(settings: Settings, as_json: bool) -> None:
+    import uvicorn  # noqa: PLC0415
+    from r1net.chain import Deployment  # noqa: PLC0415
+
+    from r1coordinator.api.app import create_app  # noqa: PLC0415
+    from r1coordinator.services import build, load_key  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    services = build(settings, Deployment.load(settings.deployment), load_key(settings))
+    url = f"http://{settings.host}:{settings.port}"
+    _say(as_json, f"serving on {url} as {services.key.address}", url=url, account=services.key.address)
+    uvicorn.run(
+        create_app(services),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+
+
+def main() -> None:
+    """Run the command line; an expected error becomes two lines and its exit code."""
+    try:
+        app()
+    except R1Error as error:
+        typer.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            typer.echo(f"hint: {error.hint}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,88 @@
+"""The job's state machine: evaluate_first → (rollout → train) per round → evaluate_last → done."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from r1coordinator.scheduling import metrics, rollout
+from r1coordinator.scheduling.attempts import train_step
+from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.figures import figures
+from r1coordinator.scheduling.leases import revoke_job
+from r1coordinator.settlement.close import close_epoch
+from r1coordinator.store.rows import parse_spec, version_of
+from r1coordinator.store.tables import EvaluationRow, JobRow, LeaseRow
+
+_ALL_KINDS = ("rollout", "train", "publish")
+
+
+def advance(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
+    """Take every step that is due; whether there was one."""
+    moved = False
+    while job.state == "running" and _step(s, ctx, job, now):
+        s.flush()
+        moved = True
+    return moved
+
+
+def start(job: JobRow, now: float) -> None:
+    """The model is here and fits the job."""
+    job.state, job.phase, job.round_started_at = "running", "evaluate_first", now
+
+
+def fail(s: Session, ctx: Context, job: JobRow, now: float, error: str) -> None:
+    """The job can't go on; what was accepted is still settled."""
+    job.state, job.error = "failed", error
+    revoke_job(s, job.job_id, now, f"the job failed: {error}", _ALL_KINDS)
+    close_epoch(s, ctx.chain_id, job, now)
+
+
+def _step(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
+    if job.phase == "train":
+        return _train(s, ctx, job, now)
+    spec = parse_spec(job.spec)
+    split, round_, total, _ = rollout.assignment(spec, job.phase, job.round)
+    if _admitted(s, job, split, round_) < total:
+        return False
+    if job.phase == "rollout":
+        job.phase, job.attempt = "train", 0
+        return True
+    evaluated = total == 0 or s.get(EvaluationRow, (job.job_id, round_)) is not None
+    if not evaluated:
+        _record_evaluation(s, job, round_)
+    if job.phase == "evaluate_first":
+        job.phase, job.round_started_at = "rollout", now
+        return True
+    if job.published != job.version_number:
+        return not evaluated
+    job.state, job.phase = "completed", "done"
+    revoke_job(s, job.job_id, now, "the job is completed", _ALL_KINDS)
+    close_epoch(s, ctx.chain_id, job, now)
+    return True
+
+
+def _admitted(s: Session, job: JobRow, split: str, round_: int) -> int:
+    rows = s.scalars(
+        select(LeaseRow.groups).where(
+            LeaseRow.job_id == job.job_id,
+            LeaseRow.kind == "rollout",
+            LeaseRow.split == split,
+            LeaseRow.round == round_,
+            LeaseRow.state == "done",
+        )
+    )
+    return sum(len(groups) for groups in rows)
+
+
+def _record_evaluation(s: Session, job: JobRow, round_: int) -> None:
+    record = metrics.evaluation(version_of(job), figures(s, job.job_id, "heldout", round_))
+    s.add(EvaluationRow(job_id=job.job_id, version=round_, record=record.model_dump_json()))
+
+
+def _train(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
+    outcome = train_step(s, ctx, job, now)
+    if isinstance(outcome, str):
+        fail(s, ctx, job, now, outcome)
+        return True
+    return outcome

@@ -1,0 +1,146 @@
+"""New jobs: checked against the chain, started when their model is here."""
+
+from __future__ import annotations
+
+from r1net import rewards
+from r1net.environments import Draw
+from r1net.errors import ChainError, ChainUnavailable, R1Error, Refused
+from r1net.protocol.job import JobSpec, JobView, SubmitJob
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from r1coordinator.chain import ChainPort
+from r1coordinator.scheduling.advance import advance, start
+from r1coordinator.scheduling.context import Context
+from r1coordinator.store.blobs import BlobStore
+from r1coordinator.store.database import Database
+from r1coordinator.store.rows import get_job, job_view, parse_spec
+from r1coordinator.store.tables import BlobRow, JobRow
+from r1coordinator.verification.scorers import Scorers
+
+
+def check_spec(spec: JobSpec) -> None:
+    """Refuse a job that can't be worked on. What needs the model's files is checked once they are here."""
+    unknown = [reward.name for reward in spec.rewards if reward.name not in rewards.names()]
+    if unknown:
+        known = ", ".join(rewards.names())
+        raise Refused("unknown_reward", f"unknown reward {unknown[0]!r}", status=422, hint=f"use one of {known}")
+    try:
+        draw = Draw(spec)
+        draw.problem("train", 0, 0)
+    except R1Error as error:
+        raise Refused("bad_environment", error.message, status=422, hint=error.hint) from error
+
+
+def check_funding(chain: ChainPort, job_id: str, spec: JobSpec) -> int:
+    """Refuse a job that the escrow doesn't stand for; returns the most that one epoch may take."""
+    try:
+        account = chain.job(job_id)
+    except ChainUnavailable:
+        raise
+    except ChainError as error:
+        raise Refused(
+            "unfunded_job", f"the escrow has no job {job_id}: {error.message}", status=402, hint="fund the job first"
+        ) from error
+    faults = {
+        "it is closed": account.closed_at != 0,
+        "its spec digest is another": account.spec_digest.lower() != spec.digest(),
+        "its submitter is another": account.submitter.lower() != spec.submitter.lower(),
+        "it pays in another token": account.token.lower() != spec.payment_token.lower(),
+        "it holds less than the budget": account.funded < spec.budget,
+    }
+    for words, found in faults.items():
+        if found:
+            raise Refused("unfunded_job", f"the escrow's job does not fit: {words}", status=402)
+    return account.epoch_cap
+
+
+def known_job(s: Session, request: SubmitJob) -> JobView | None:
+    """The view of a job that was submitted before."""
+    row = s.get(JobRow, request.job_id)
+    if row is None:
+        return None
+    if row.spec_digest != request.spec.digest():
+        raise Refused("job_exists", "the job exists with another specification", status=409)
+    return job_view(s, row)
+
+
+def add_job(s: Session, blobs: BlobStore, request: SubmitJob, epoch_cap: int, now: float) -> JobRow:
+    """A new job that waits for its model."""
+    spec = request.spec
+    model = spec.model.digest()
+    row = JobRow(
+        job_id=request.job_id,
+        number=(s.scalar(select(func.max(JobRow.number))) or 0) + 1,
+        spec=spec.model_dump_json(),
+        spec_digest=spec.digest(),
+        state="waiting_for_model",
+        phase="evaluate_first",
+        round=0,
+        attempt=0,
+        version_number=0,
+        version_policy=model,
+        version_optimizer=None,
+        published=0,
+        created_at=now,
+        round_started_at=now,
+        epoch_cap=epoch_cap,
+        settled_round=0,
+        settled_policy=model,
+        error=None,
+    )
+    s.add(row)
+    for digest, size in {file.sha256: file.size for file in spec.model.files.values()}.items():
+        s.add(
+            BlobRow(
+                job_id=request.job_id, sha256=digest, kind="model", version=0, limit=size, present=blobs.has(digest)
+            )
+        )
+    s.flush()
+    return row
+
+
+def waiting_jobs(s: Session) -> list[JobRow]:
+    """The jobs whose model has come, but which haven't started."""
+    missing = select(BlobRow.job_id).where(BlobRow.kind == "model", BlobRow.present.is_(False))
+    return list(s.scalars(select(JobRow).where(JobRow.state == "waiting_for_model", JobRow.job_id.not_in(missing))))
+
+
+def start_waiting(db: Database, ctx: Context, scorers: Scorers, now: float) -> bool:
+    """Check the models that have come and start their jobs; whether a job moved. Loads outside transactions."""
+    with db.read() as s:
+        waiting = waiting_jobs(s)
+    for seen in waiting:
+        fault: str | None = None
+        try:
+            scorers.check(parse_spec(seen.spec))
+        except R1Error as error:
+            fault = error.message
+        with db.write() as s:
+            job = get_job(s, seen.job_id)
+            if job.state != "waiting_for_model":
+                continue
+            if fault is not None:
+                job.state, job.error = "failed", f"the model does not fit the job: {fault}"
+            else:
+                start(job, now)
+                advance(s, ctx, job, now)
+    return bool(waiting)
+
+
+def submit(
+    db: Database, ctx: Context, blobs: BlobStore, scorers: Scorers, chain: ChainPort, request: SubmitJob, now: float
+) -> JobView:
+    """Take a job in; the same job again brings its view."""
+    with db.read() as s:
+        known = known_job(s, request)
+    if known is not None:
+        return known
+    check_spec(request.spec)
+    epoch_cap = check_funding(chain, request.job_id, request.spec)
+    with db.write() as s:
+        if s.get(JobRow, request.job_id) is None:
+            add_job(s, blobs, request, epoch_cap, now)
+    start_waiting(db, ctx, scorers, now)
+    with db.read() as s:
+        return job_view(s, get_job(s, request.job_id))

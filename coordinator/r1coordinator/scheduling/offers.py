@@ -1,0 +1,123 @@
+"""Answering a request for work."""
+
+from __future__ import annotations
+
+from r1net.protocol.work import PublishTask, RolloutTask, WorkAnswer, WorkRequest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from r1coordinator.scheduling import rollout
+from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.leases import give, live_workers
+from r1coordinator.scheduling.model import Progress, WorkerState
+from r1coordinator.store.rows import lease_message, parse_spec, refusals_of, version_of
+from r1coordinator.store.tables import JobRow, LeaseRow, WorkerRow
+from r1coordinator.verification.codes import CONTENT
+
+ROLLOUT_PHASES = ("evaluate_first", "rollout", "evaluate_last")
+
+
+def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: float) -> WorkAnswer:
+    """The lease this worker should work on, or why there is none.
+
+    A worker does one thing at a time: asking again while it holds a lease brings the same lease, so that an answer
+    lost on the way costs nothing. Only a publish lease under way leaves the worker free for other work.
+    """
+    row = s.get_one(WorkerRow, worker)
+    row.capabilities, row.holds, row.last_seen = list(request.capabilities), dict(request.holds), now
+    lease = _held(s, worker)
+    reason = "no job is running"
+    if lease is not None:
+        lease.expires_at = now + ctx.settings.lease_seconds
+    else:
+        for job in s.scalars(select(JobRow).where(JobRow.state == "running").order_by(JobRow.number)):
+            found = _from_job(s, ctx, job, worker, now)
+            if isinstance(found, LeaseRow):
+                lease = found
+                break
+            reason = found
+    if lease is None:
+        return WorkAnswer(reason=reason)
+    return WorkAnswer(lease=lease_message(lease, ctx.settings.heartbeat_seconds))
+
+
+def _held(s: Session, worker: str) -> LeaseRow | None:
+    rows = s.scalars(
+        select(LeaseRow).where(LeaseRow.worker == worker, LeaseRow.state == "active").order_by(LeaseRow.issued_at)
+    )
+    return next((row for row in rows if row.kind != "publish" or not row.acknowledged), None)
+
+
+def progress(s: Session, ctx: Context, job: JobRow) -> Progress:
+    """Where the job stands, for the rules."""
+    refused = refusals_of(s, job.job_id, CONTENT)
+    return Progress(
+        job_id=job.job_id,
+        phase=job.phase,
+        round=job.round,
+        version=version_of(job),
+        published=job.published == job.version_number,
+        barred=frozenset(w for w, count in refused.items() if count >= ctx.settings.max_content_refusals),
+    )
+
+
+def _from_job(s: Session, ctx: Context, job: JobRow, worker: str, now: float) -> LeaseRow | str:
+    workers = live_workers(s, ctx.settings, now)
+    me = next(state for state in workers if state.worker == worker)
+    standing = progress(s, ctx, job)
+    if worker in standing.barred:
+        return "this job takes no more work from this worker: too many of its submissions were refused"
+    if _should_publish(s, standing, me, workers):
+        return give(s, ctx, job, worker, PublishTask(version=standing.version), now)
+    if job.phase not in ROLLOUT_PHASES:
+        return f"round {job.round} is being trained"
+    if "rollout" not in me.capabilities:
+        return "only rollouts are needed now"
+    if not standing.reachable(me):
+        return f"waiting for version {standing.version.number} to be published"
+    return _rollout(s, ctx, job, standing, me, workers, now)
+
+
+def _should_publish(s: Session, job: Progress, me: WorkerState, workers: list[WorkerState]) -> bool:
+    """Whether `me` is the one to publish: it holds the version, nobody is at it, and nobody else has tried less."""
+    if job.published or me.holds.get(job.job_id) != job.version.number:
+        return False
+    tries: dict[str, int] = {}
+    rows = s.scalars(
+        select(LeaseRow).where(
+            LeaseRow.job_id == job.job_id, LeaseRow.kind == "publish", LeaseRow.version == job.version.number
+        )
+    )
+    for row in rows:
+        if row.state == "active":
+            return False
+        tries[row.worker] = tries.get(row.worker, 0) + 1
+    holders = [w.worker for w in workers if w.holds.get(job.job_id) == job.version.number]
+    return tries.get(me.worker, 0) <= min(tries.get(worker, 0) for worker in holders)
+
+
+def _rollout(
+    s: Session, ctx: Context, job: JobRow, standing: Progress, me: WorkerState, workers: list[WorkerState], now: float
+) -> LeaseRow | str:
+    spec = parse_spec(job.spec)
+    split, round_, total, size = rollout.assignment(spec, job.phase, job.round)
+    leases = s.scalars(
+        select(LeaseRow).where(
+            LeaseRow.job_id == job.job_id,
+            LeaseRow.kind == "rollout",
+            LeaseRow.split == split,
+            LeaseRow.round == round_,
+        )
+    ).all()
+    free = rollout.free_groups(total, (g for row in leases if row.state in ("active", "done") for g in row.groups))
+    if not free:
+        return f"every group of {job.phase} {round_} is leased"
+    failed = [row.ended_at or now for row in leases if row.worker == me.worker and row.state == "failed"]
+    if failed and now < max(failed) + rollout.pause_after(len(failed)):
+        return "pausing after a failed task"
+    limits = spec.sampling if split == "train" else spec.evaluation.sampling
+    most = rollout.most_groups(size, limits.max_tokens, ctx.settings.max_body_bytes)
+    among = rollout.takers(workers, standing, me.worker, now, ctx.settings.lost_after_seconds)
+    groups = free[: rollout.share(len(free), among, most)]
+    task = RolloutTask(split=split, round=round_, version=standing.version, groups=groups)
+    return give(s, ctx, job, me.worker, task, now)

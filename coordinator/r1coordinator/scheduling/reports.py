@@ -1,0 +1,120 @@
+"""What nodes say about their leases: trained, failed, published."""
+
+from __future__ import annotations
+
+from r1net.errors import Refused
+from r1net.protocol.views import RoundRecord
+from r1net.protocol.work import LeaseFailure, PublishTask, TrainReport, TrainTask
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from r1coordinator.scheduling import training
+from r1coordinator.scheduling.advance import advance
+from r1coordinator.scheduling.attempts import round_bundles
+from r1coordinator.scheduling.conclude import pay_training
+from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.leases import end, owned, require_active
+from r1coordinator.store.blobs import BlobStore
+from r1coordinator.store.rows import count_refusal, get_job, version_of
+from r1coordinator.store.tables import AttemptRow, BlobRow, JobRow, LeaseRow, ReportRow, RoundRow
+
+_KEPT_VERSIONS = 2
+
+
+def _require_kind(lease: LeaseRow, kind: str) -> None:
+    if lease.kind != kind:
+        raise Refused("wrong_kind", f"this is a {lease.kind} lease", status=409)
+
+
+def trained(s: Session, ctx: Context, worker: str, report: TrainReport, now: float) -> None:
+    """Take a trainer's report; the same report again changes nothing."""
+    lease = owned(s, report.lease_id, worker)
+    _require_kind(lease, "train")
+    known = s.get(ReportRow, lease.lease_id)
+    if known is not None and lease.state in ("reported", "done"):
+        if (known.policy, known.optimizer) != (report.version.policy, report.version.optimizer):
+            raise Refused("stale_lease", "the lease has brought another report already", status=409)
+        return
+    require_active(lease)
+    task = TrainTask.parse(lease.task)
+    if report.version.number != task.version.number + 1:
+        raise Refused("wrong_version", f"version {task.version.number + 1} was to be trained", status=422)
+    slot = next(slot for slot in task.slots if slot.worker == lease.worker)
+    row = ReportRow(
+        lease_id=lease.lease_id,
+        job_id=lease.job_id,
+        round=lease.round,
+        attempt=lease.attempt,
+        worker=lease.worker,
+        policy=report.version.policy,
+        optimizer=report.version.optimizer,
+        tokens=training.slot_tokens(slot, round_bundles(s, lease.job_id, lease.round)),
+        metrics=report.metrics,
+        reported_at=now,
+    )
+    s.add(row)
+    end(lease, "reported", now)
+    s.flush()
+    job = get_job(s, lease.job_id)
+    attempt = s.get_one(AttemptRow, (lease.job_id, lease.round, lease.attempt))
+    if attempt.state == "agreed":
+        _late(s, job, lease, row, now)
+    else:
+        advance(s, ctx, job, now)
+
+
+def _late(s: Session, job: JobRow, lease: LeaseRow, report: ReportRow, now: float) -> None:
+    """The others have agreed already: who came to the same version is paid all the same."""
+    round_ = s.get_one(RoundRow, (job.job_id, lease.round))
+    record = RoundRecord.parse(round_.record)
+    same = (report.policy, report.optimizer) == (record.version.policy, record.version.optimizer)
+    end(lease, "done", now, None if same else "came to another version than the majority")
+    digests = {**record.digests, report.worker: report.policy}
+    round_.record = record.model_copy(update={"digests": digests}).model_dump_json()
+    if same:
+        pay_training(s, job, report)
+
+
+def failed(s: Session, ctx: Context, worker: str, failure: LeaseFailure, now: float) -> None:
+    """A node gives a task up. For a lease that has ended this changes nothing."""
+    lease = owned(s, failure.lease_id, worker)
+    if lease.state != "active":
+        return
+    end(lease, "failed", now, failure.detail, failure.code)
+    count_refusal(s, f"failure_{failure.code}"[:40], failure.detail, lease.worker, lease.job_id)
+    s.flush()
+    advance(s, ctx, get_job(s, lease.job_id), now)
+
+
+def published(s: Session, ctx: Context, blobs: BlobStore, worker: str, lease_id: str, now: float) -> list[str]:
+    """A version's files are here. Returns the blobs that nobody needs any more."""
+    lease = owned(s, lease_id, worker)
+    _require_kind(lease, "publish")
+    if lease.state == "done":
+        return []
+    require_active(lease)
+    version = PublishTask.parse(lease.task).version
+    missing = [name for name in (version.policy, version.optimizer) if name is not None and not blobs.has(name)]
+    if missing:
+        raise Refused(
+            "missing_blobs", f"not uploaded: {', '.join(missing)}", status=409, hint="PUT /v1/blobs/{sha256} first"
+        )
+    end(lease, "done", now)
+    job = get_job(s, lease.job_id)
+    for row in s.scalars(select(BlobRow).where(BlobRow.job_id == job.job_id, BlobRow.version == version.number)):
+        row.present = True
+    if version_of(job) == version:
+        job.published = version.number
+    s.flush()
+    obsolete = _prune(s, job)
+    advance(s, ctx, job, now)
+    return obsolete
+
+
+def _prune(s: Session, job: JobRow) -> list[str]:
+    """Forget the files of versions before the last ones that are published."""
+    old = (BlobRow.job_id == job.job_id, BlobRow.kind != "model", BlobRow.version <= job.published - _KEPT_VERSIONS)
+    names = list(s.scalars(select(BlobRow.sha256).where(*old)))
+    s.execute(delete(BlobRow).where(*old))
+    needed = set(s.scalars(select(BlobRow.sha256).where(BlobRow.sha256.in_(names))))
+    return [name for name in names if name not in needed]

@@ -1,0 +1,106 @@
+"""Everything the routes and background tasks work with, put together once."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eth_account.signers.local import LocalAccount
+from r1net.chain import Deployment, load_keystore
+from r1net.errors import UsageError
+from r1net.protocol.signing import Domain
+from r1net.protocol.views import NetworkInfo
+
+from r1coordinator.bell import Bell
+from r1coordinator.chain import ChainPort, RealChain
+from r1coordinator.scheduling.context import Context
+from r1coordinator.settings import Settings
+from r1coordinator.store.blobs import BlobStore
+from r1coordinator.store.database import Database, require_head
+from r1coordinator.store.workers import resume_clocks
+from r1coordinator.verification.scorers import Scorers
+from r1coordinator.verification.submission import Admission
+
+
+@dataclass(frozen=True)
+class Services:
+    """The coordinator without its web server."""
+
+    settings: Settings
+    db: Database
+    blobs: BlobStore
+    scorers: Scorers
+    ctx: Context
+    domain: Domain
+    key: LocalAccount
+    chain: ChainPort
+    bell: Bell
+    clock: Callable[[], float]
+    network: NetworkInfo
+    admission: Admission
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.db.close()
+
+
+def load_key(settings: Settings) -> LocalAccount:
+    """The coordinator's key. Raises UsageError or KeyFileError saying what to do."""
+    if settings.keystore is None or settings.password_file is None:
+        raise UsageError(
+            "no key to sign receipts with", hint="give --keystore and --password-file (or R1_COORDINATOR_KEYSTORE, …)"
+        )
+    try:
+        password = settings.password_file.read_text().rstrip("\n")
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {settings.password_file}: {error.strerror}", hint="write the keystore's password into it"
+        ) from error
+    return load_keystore(settings.keystore, password)
+
+
+def new_id() -> str:
+    """A name that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+def build(
+    settings: Settings,
+    deployment: Deployment,
+    key: LocalAccount,
+    chain: ChainPort | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Services:
+    """Open the stores and take up the work where it was left. Raises PreflightError on an old database."""
+    db = Database(settings.database)
+    require_head(db)
+    with db.write() as s:
+        resume_clocks(s, clock())
+    blobs = BlobStore(settings.blobs)
+    blobs.discard_unfinished()
+    scorers, bell = Scorers(blobs), Bell()
+    domain = Domain(deployment.chain_id, deployment.address("NodeRegistry"))
+    ctx = Context(settings=settings, chain_id=deployment.chain_id, new_id=new_id)
+    return Services(
+        settings=settings,
+        db=db,
+        blobs=blobs,
+        scorers=scorers,
+        ctx=ctx,
+        domain=domain,
+        key=key,
+        chain=chain or RealChain(settings.rpc_url, deployment, key),
+        bell=bell,
+        clock=clock,
+        network=NetworkInfo(
+            chain_id=deployment.chain_id,
+            rpc_url=settings.rpc_url,
+            contracts=deployment.contracts,
+            coordinator=key.address,
+            software=f"r1coordinator {importlib.metadata.version('r1net')}",
+        ),
+        admission=Admission(db, blobs, scorers, ctx, domain, key, bell.ring),
+    )

@@ -1,0 +1,87 @@
+"""The coordinator's settings: flag > `R1_COORDINATOR_*` environment variable > `r1coordinator.toml` > default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from r1net.errors import UsageError
+
+ENV_PREFIX = "R1_COORDINATOR_"
+DEFAULT_FILE = Path("r1coordinator.toml")
+
+
+class Settings(BaseModel):
+    """Everything that can be set. Unknown keys are refused, so a typing error is not a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65535)
+    database: str = Field(default="sqlite:///r1coordinator.db", description="SQLAlchemy URL")
+    blobs: Path = Field(default=Path("r1coordinator-blobs"), description="folder of the content-addressed store")
+    rpc_url: str = "http://127.0.0.1:8545"
+    deployment: Path = Field(default=Path("deployment.json"), description="addresses of the contracts")
+    keystore: Path | None = Field(default=None, description="encrypted key that signs receipts and settles")
+    password_file: Path | None = None
+
+    lease_seconds: float = Field(default=60, gt=0)
+    heartbeat_seconds: float = Field(default=10, gt=0)
+    lost_after_seconds: float = Field(default=30, gt=0, description="silence after which a worker counts as lost")
+    train_deadline_seconds: float = Field(default=1800, gt=0, description="longest that one training attempt may take")
+    round_deadline_seconds: float = Field(
+        default=3600, gt=0, description="longest that heartbeats keep one lease alive"
+    )
+    max_attempts: int = Field(default=10, ge=1, description="training attempts of one round before the job fails")
+    max_content_refusals: int = Field(
+        default=3, ge=1, description="bad submissions before a worker is left out of a job"
+    )
+    session_max_seconds: float = Field(default=30 * 86400, gt=0)
+
+    max_body_bytes: int = Field(default=64 * 2**20, ge=2**16)
+    max_blob_bytes: int = Field(default=8 * 2**30, ge=2**20)
+    tick_seconds: float = Field(default=1.0, gt=0)
+    settlement_poll_seconds: float = Field(default=5.0, gt=0)
+    settlement_backoff_max_seconds: float = Field(default=300.0, gt=0)
+
+    @model_validator(mode="after")
+    def _heartbeats_fit(self) -> Settings:
+        if self.heartbeat_seconds >= min(self.lease_seconds, self.lost_after_seconds):
+            raise ValueError("heartbeat_seconds must be shorter than lease_seconds and lost_after_seconds")
+        return self
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    chosen = path or DEFAULT_FILE
+    if path is None and not chosen.exists():
+        return {}
+    try:
+        return tomllib.loads(chosen.read_text())
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {chosen}: {error.strerror}", hint="name an existing file with --config"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{chosen} is not TOML: {error}", hint="correct the file") from error
+
+
+def _from_env(environ: Mapping[str, str]) -> dict[str, Any]:
+    return {key.removeprefix(ENV_PREFIX).lower(): value for key, value in environ.items() if key.startswith(ENV_PREFIX)}
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None, file: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Merge the sources. Raises UsageError naming the first setting that is wrong."""
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    merged = _from_file(file) | _from_env(os.environ if environ is None else environ) | given
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise UsageError(f"{where}: {first['msg']}", hint="see `r1coordinator serve --help`") from error

@@ -1,0 +1,1 @@
+"""Epochs: contributions become Merkle trees, and these go on chain."""

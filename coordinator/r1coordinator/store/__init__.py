@@ -1,0 +1,1 @@
+"""What the coordinator remembers: a database for the truth, a content-addressed store for blobs."""

@@ -1,0 +1,261 @@
+"""The tables. Messages are kept as the JSON they travelled as; what is searched for has a column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, Dialect, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class WeiColumn(TypeDecorator[int]):
+    """A token amount: up to 2^256, more than any SQL integer holds."""
+
+    impl = String(78)
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
+
+
+class Base(DeclarativeBase):
+    """Root of the mapped classes."""
+
+
+class JobRow(Base):
+    """A job's place in its state machine. `version_*` is the newest agreed version, `published` the newest stored."""
+
+    __tablename__ = "jobs"
+    job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    spec: Mapped[str] = mapped_column(Text)
+    spec_digest: Mapped[str] = mapped_column(String(66))
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    phase: Mapped[str] = mapped_column(String(20))
+    round: Mapped[int]
+    attempt: Mapped[int]
+    version_number: Mapped[int]
+    version_policy: Mapped[str] = mapped_column(String(66))
+    version_optimizer: Mapped[str | None] = mapped_column(String(66))
+    published: Mapped[int]
+    created_at: Mapped[float]
+    round_started_at: Mapped[float]
+    epoch_cap: Mapped[int] = mapped_column(WeiColumn)
+    settled_round: Mapped[int]
+    settled_policy: Mapped[str] = mapped_column(String(66))
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class BlobRow(Base):
+    """A blob that a job expects, or has. `version` is 0 for the model's own files."""
+
+    __tablename__ = "blobs"
+    job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(66), primary_key=True, index=True)
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    version: Mapped[int]
+    limit: Mapped[int]
+    present: Mapped[bool]
+
+
+class WorkerRow(Base):
+    """One worker, as of its last session and its last request for work."""
+
+    __tablename__ = "workers"
+    worker: Mapped[str] = mapped_column(String(42), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(42), index=True)
+    peer_id: Mapped[str] = mapped_column(String(200))
+    maddrs: Mapped[list[str]] = mapped_column(JSON)
+    software: Mapped[str] = mapped_column(String(200))
+    hardware: Mapped[str] = mapped_column(String(200))
+    capabilities: Mapped[list[str]] = mapped_column(JSON)
+    holds: Mapped[dict[str, int]] = mapped_column(JSON)
+    last_seen: Mapped[float]
+
+
+class SessionRow(Base):
+    """An Ed25519 session key that a worker granted."""
+
+    __tablename__ = "sessions"
+    session_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    worker: Mapped[str] = mapped_column(String(42), index=True)
+    session_key: Mapped[str] = mapped_column(String(66))
+    expires: Mapped[int]
+    revoked: Mapped[bool]
+
+
+class NonceRow(Base):
+    """A nonce that was used, kept until its request's timestamp is too old anyway."""
+
+    __tablename__ = "nonces"
+    session_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    nonce: Mapped[str] = mapped_column(String(64), primary_key=True)
+    forget_at: Mapped[float] = mapped_column(index=True)
+
+
+class LeaseRow(Base):
+    """A lease. `state`: active, done, reported, refused, failed, expired or revoked; `reason` says why it ended."""
+
+    __tablename__ = "leases"
+    lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(66))
+    worker: Mapped[str] = mapped_column(String(42))
+    kind: Mapped[str] = mapped_column(String(10))
+    split: Mapped[str | None] = mapped_column(String(10))
+    round: Mapped[int]
+    attempt: Mapped[int]
+    version: Mapped[int]
+    groups: Mapped[list[int]] = mapped_column(JSON)
+    task: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(10))
+    code: Mapped[str | None] = mapped_column(String(40))
+    reason: Mapped[str | None] = mapped_column(Text)
+    acknowledged: Mapped[bool]
+    issued_at: Mapped[float]
+    expires_at: Mapped[float]
+    ended_at: Mapped[float | None]
+    __table_args__ = (
+        Index("ix_leases_job", "job_id", "kind", "round", "state"),
+        Index("ix_leases_worker", "worker", "state"),
+        Index("ix_leases_state", "state", "expires_at"),
+    )
+
+
+class BundleRow(Base):
+    """An admitted bundle; the blob `sha256` is its canonical bytes."""
+
+    __tablename__ = "bundles"
+    lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(66))
+    split: Mapped[str] = mapped_column(String(10))
+    round: Mapped[int]
+    worker: Mapped[str] = mapped_column(String(42))
+    sha256: Mapped[str] = mapped_column(String(66), index=True)
+    traces: Mapped[int]
+    tokens: Mapped[int]
+    receipt: Mapped[str] = mapped_column(Text)
+    metrics: Mapped[dict[str, float]] = mapped_column(JSON)
+    accepted_at: Mapped[float]
+    __table_args__ = (Index("ix_bundles_job", "job_id", "split", "round"),)
+
+
+class TraceRow(Base):
+    """An admitted trace; its text and tokens are in its bundle at `position`."""
+
+    __tablename__ = "traces"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(String(66))
+    digest: Mapped[str] = mapped_column(String(66), index=True)
+    lease_id: Mapped[str] = mapped_column(String(64))
+    position: Mapped[int]
+    split: Mapped[str] = mapped_column(String(10))
+    round: Mapped[int]
+    group: Mapped[int]
+    index: Mapped[int]
+    reward: Mapped[float]
+    parts: Mapped[dict[str, float | None]] = mapped_column(JSON)
+    tokens: Mapped[int]
+    finish_reason: Mapped[str] = mapped_column(String(10))
+    epoch: Mapped[int | None] = mapped_column(index=True)
+    __table_args__ = (
+        UniqueConstraint("job_id", "split", "round", "group", "index", name="uq_traces_place"),
+        Index("ix_traces_job", "job_id", "number"),
+    )
+
+
+class AttemptRow(Base):
+    """One try at a round's training step. `state`: pending, agreed or abandoned."""
+
+    __tablename__ = "attempts"
+    job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
+    round: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(10))
+    task: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[float]
+
+
+class ReportRow(Base):
+    """What a trainer reported for its slot. `tokens` is the coordinator's own count of the slot."""
+
+    __tablename__ = "reports"
+    lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(66))
+    round: Mapped[int]
+    attempt: Mapped[int]
+    worker: Mapped[str] = mapped_column(String(42))
+    policy: Mapped[str] = mapped_column(String(66))
+    optimizer: Mapped[str | None] = mapped_column(String(66))
+    tokens: Mapped[int]
+    metrics: Mapped[dict[str, float]] = mapped_column(JSON)
+    reported_at: Mapped[float]
+    __table_args__ = (Index("ix_reports_job", "job_id", "round", "attempt"),)
+
+
+class RoundRow(Base):
+    """A finished round, as the message that is shown."""
+
+    __tablename__ = "rounds"
+    job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
+    round: Mapped[int] = mapped_column(primary_key=True)
+    record: Mapped[str] = mapped_column(Text)
+
+
+class EvaluationRow(Base):
+    """A held-out evaluation, as the message that is shown."""
+
+    __tablename__ = "evaluations"
+    job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    record: Mapped[str] = mapped_column(Text)
+
+
+class ContributionRow(Base):
+    """Work that is paid. `amount` and `epoch` are set when its epoch closes."""
+
+    __tablename__ = "contributions"
+    lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(66))
+    kind: Mapped[str] = mapped_column(String(10))
+    account: Mapped[str] = mapped_column(String(42), index=True)
+    worker: Mapped[str] = mapped_column(String(42), index=True)
+    round: Mapped[int]
+    tokens: Mapped[int]
+    evidence: Mapped[str] = mapped_column(String(66))
+    token: Mapped[str] = mapped_column(String(42))
+    epoch: Mapped[int | None] = mapped_column(index=True)
+    amount: Mapped[int | None] = mapped_column(WeiColumn)
+    __table_args__ = (Index("ix_contributions_job", "job_id", "epoch"),)
+
+
+class EpochRow(Base):
+    """An epoch and where its settlement stands. `report` is the canonical JSON whose digest goes on chain."""
+
+    __tablename__ = "epochs"
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state: Mapped[str] = mapped_column(String(10), index=True)
+    report: Mapped[str] = mapped_column(Text)
+    report_digest: Mapped[str] = mapped_column(String(66))
+    rewards_root: Mapped[str] = mapped_column(String(66))
+    traces: Mapped[int]
+    amount: Mapped[int] = mapped_column(WeiColumn)
+    propose_tx: Mapped[str | None] = mapped_column(String(66))
+    finalise_tx: Mapped[str | None] = mapped_column(String(66))
+    error: Mapped[str | None] = mapped_column(Text)
+    closed_at: Mapped[float]
+
+
+class RefusalRow(Base):
+    """How often something was refused; worker and job are empty where they aren't known."""
+
+    __tablename__ = "refusals"
+    worker: Mapped[str] = mapped_column(String(42), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
+    code: Mapped[str] = mapped_column(String(40), primary_key=True)
+    count: Mapped[int]
+    detail: Mapped[str] = mapped_column(Text)

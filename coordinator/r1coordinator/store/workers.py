@@ -1,0 +1,79 @@
+"""Workers, their sessions, and the nonces they used."""
+
+from __future__ import annotations
+
+from r1net.errors import Refused
+from r1net.protocol.session import OpenSession
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from r1coordinator.store.tables import AttemptRow, LeaseRow, NonceRow, SessionRow, WorkerRow
+
+_REOPEN = "open a new session"
+
+
+def open_session(s: Session, request: OpenSession, session_id: str, now: float) -> None:
+    """Remember the session and what the worker says of itself; older sessions of the worker end."""
+    grant = request.grant
+    s.execute(update(SessionRow).where(SessionRow.worker == grant.worker).values(revoked=True))
+    row = s.get(WorkerRow, grant.worker)
+    if row is None:
+        row = WorkerRow(worker=grant.worker, capabilities=[])
+        s.add(row)
+    row.owner, row.peer_id, row.maddrs = grant.owner, grant.peer_id, list(request.maddrs)
+    row.software, row.hardware = request.software, request.hardware
+    row.holds, row.last_seen = {}, now
+    s.add(
+        SessionRow(
+            session_id=session_id,
+            worker=grant.worker,
+            session_key=grant.session_key,
+            expires=grant.expires,
+            revoked=False,
+        )
+    )
+    s.flush()
+
+
+def session_of(s: Session, session_id: str, now: float) -> SessionRow:
+    """The session, or a refusal."""
+    row = s.get(SessionRow, session_id)
+    if row is None:
+        raise Refused("unknown_session", "there is no such session", status=401, hint=_REOPEN)
+    if row.revoked:
+        raise Refused("session_superseded", "the worker has opened another session", status=401, hint=_REOPEN)
+    if row.expires <= now:
+        raise Refused("session_expired", "the session has expired", status=401, hint=_REOPEN)
+    return row
+
+
+def use_nonce(s: Session, session_id: str, nonce: str, forget_at: float) -> None:
+    """Refuse a nonce that was used before."""
+    if s.get(NonceRow, (session_id, nonce)) is not None:
+        raise Refused("replayed", "this request was received before", status=401, hint="sign again with a new nonce")
+    s.add(NonceRow(session_id=session_id, nonce=nonce, forget_at=forget_at))
+    s.flush()
+
+
+def forget_nonces(s: Session, now: float) -> None:
+    """Drop the nonces whose requests would be refused as too old."""
+    s.execute(delete(NonceRow).where(NonceRow.forget_at < now))
+
+
+def touch(s: Session, worker: str, now: float) -> None:
+    """The worker was heard of."""
+    s.execute(update(WorkerRow).where(WorkerRow.worker == worker).values(last_seen=now))
+
+
+def resume_clocks(s: Session, now: float) -> float:
+    """After a restart: the time while the coordinator was down counts for nobody. Returns its seconds.
+
+    The last sign of a worker is the last moment at which the coordinator certainly was there.
+    """
+    last = s.scalar(select(func.max(WorkerRow.last_seen)))
+    gone = max(0.0, now - last) if last is not None else 0.0
+    moved = {"expires_at": LeaseRow.expires_at + gone, "issued_at": LeaseRow.issued_at + gone}
+    s.execute(update(WorkerRow).values(last_seen=WorkerRow.last_seen + gone))
+    s.execute(update(LeaseRow).where(LeaseRow.state == "active").values(moved))
+    s.execute(update(AttemptRow).where(AttemptRow.state == "pending").values(started_at=AttemptRow.started_at + gone))
+    return gone

@@ -1,0 +1,1 @@
+"""Admission: nothing a node says is believed that can be recomputed."""

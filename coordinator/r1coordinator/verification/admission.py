@@ -1,0 +1,126 @@
+"""The admission checks of a rollout bundle: pure functions of the bundle, its lease and the job."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from r1net.environments import sampling_seed
+from r1net.errors import Refused
+from r1net.protocol.job import JobSpec, Sampling
+from r1net.protocol.trace import Trace, TraceBundle
+from r1net.protocol.work import RolloutTask
+from r1net.scoring import JobScorer
+
+LOGPROB_SLACK = 1e-4
+"""A log-probability may exceed 0 by this much: engines round."""
+REWARD_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a bundle must fit: the lease and the job."""
+
+    job_id: str
+    worker: str
+    lease_id: str
+    task: RolloutTask
+    scorer: JobScorer
+    vocabulary: int
+
+    @property
+    def spec(self) -> JobSpec:
+        """The job's specification."""
+        return self.scorer.spec
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the completions had to be sampled."""
+        return self.spec.sampling if self.task.split == "train" else self.spec.evaluation.sampling
+
+    @property
+    def size(self) -> int:
+        """Completions to a group."""
+        return self.spec.stage.group_size if self.task.split == "train" else 1
+
+
+def refusal(code: str, detail: str, position: int | None = None) -> Refused:
+    """A refusal of content, with the trace it is about."""
+    where = "" if position is None else f"trace {position}: "
+    return Refused(
+        code, where + detail, status=422, hint="the bundle was refused as a whole; its groups are free again"
+    )
+
+
+def check_bundle(bundle: TraceBundle, terms: Terms) -> None:
+    """Raises Refused with the first fault; the cheap checks come first, for all traces."""
+    if bundle.lease_id != terms.lease_id:
+        raise refusal("wrong_job", "the bundle names another lease")
+    for position, trace in enumerate(bundle.traces):
+        _check_identity(trace, terms, position)
+    _check_complete(bundle, terms)
+    for position, trace in enumerate(bundle.traces):
+        _check_tokens(trace, terms, position)
+    for position, trace in enumerate(bundle.traces):
+        _check_reward(trace, terms, position)
+
+
+def _check_identity(trace: Trace, terms: Terms, position: int) -> None:
+    task = terms.task
+    if (trace.job_id, trace.split, trace.round) != (terms.job_id, task.split, task.round):
+        raise refusal("wrong_job", "another job, split or round than the lease's", position)
+    if trace.worker.lower() != terms.worker.lower():
+        raise refusal("wrong_worker", f"made by {trace.worker}, but the lease is {terms.worker}'s", position)
+    if trace.policy != task.version.policy:
+        raise refusal("wrong_policy", f"sampled by {trace.policy}, the lease names {task.version.policy}", position)
+    if trace.seed != sampling_seed(terms.spec, trace.split, trace.round, trace.group, trace.index):
+        raise refusal("wrong_seed", "the sampler's seed is not the derived one", position)
+
+
+def _check_complete(bundle: TraceBundle, terms: Terms) -> None:
+    wanted = {(group, index) for group in terms.task.groups for index in range(terms.size)}
+    found = [(trace.group, trace.index) for trace in bundle.traces]
+    if len(found) != len(wanted) or set(found) != wanted:
+        detail = f"{len(terms.task.groups)} groups of {terms.size} were leased, {len(found)} traces came"
+        raise refusal("incomplete_group", f"{detail}; each must come exactly once")
+
+
+def _check_tokens(trace: Trace, terms: Terms, position: int) -> None:
+    if list(trace.prompt_ids) != terms.scorer.prompt_ids(trace.split, trace.round, trace.group):
+        raise refusal("wrong_prompt", "the prompt is not the canonical one of its group", position)
+    ids = trace.completion_ids
+    if len(ids) > terms.sampling.max_tokens:
+        raise refusal("bad_length", f"{len(ids)} tokens, {terms.sampling.max_tokens} are allowed", position)
+    if not all(0 <= token < terms.vocabulary for token in ids):
+        raise refusal("bad_token", f"a token id is outside the vocabulary of {terms.vocabulary}", position)
+    _check_finish(trace, frozenset(terms.spec.stop_token_ids), terms.sampling.max_tokens, position)
+    if not all(math.isfinite(value) and value <= LOGPROB_SLACK for value in trace.logprobs):
+        raise refusal("bad_logprob", "a log-probability is positive or not finite", position)
+
+
+def _check_finish(trace: Trace, stops: Collection[int], max_tokens: int, position: int) -> None:
+    *before, last = trace.completion_ids
+    if any(token in stops for token in before):
+        raise refusal("bad_finish", "goes on after a stop token", position)
+    if (trace.finish_reason == "stop") != (last in stops):
+        raise refusal("bad_finish", f"finish_reason {trace.finish_reason!r} does not fit the last token", position)
+    if trace.finish_reason == "length" and len(trace.completion_ids) != max_tokens:
+        raise refusal("bad_length", "cut off before the length limit", position)
+
+
+def _check_reward(trace: Trace, terms: Terms, position: int) -> None:
+    scored = terms.scorer.score(trace.split, trace.round, trace.group, trace.completion_ids)
+    if scored.parts.keys() != trace.reward_parts.keys():
+        raise refusal("reward_mismatch", f"the job's rewards are {', '.join(scored.parts)}", position)
+    for name, value in scored.parts.items():
+        if not _close(trace.reward_parts[name], value):
+            raise refusal("reward_mismatch", f"{name} is {value}, not {trace.reward_parts[name]}", position)
+    if not _close(trace.reward, scored.reward):
+        raise refusal("reward_mismatch", f"the reward is {scored.reward}, not {trace.reward}", position)
+
+
+def _close(claimed: float | None, found: float | None) -> bool:
+    if claimed is None or found is None:
+        return claimed is found
+    return abs(claimed - found) <= REWARD_TOLERANCE
