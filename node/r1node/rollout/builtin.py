@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from r1net.protocol.job import Sampling
 from torch import Tensor
 
-from r1net.protocol.job import Sampling
 from r1node.rollout.decoder import Cache, Decoder
 from r1node.rollout.engine import Completion, Progress, Prompt
 from r1node.rollout.sampler import sample, uniforms
@@ -132,9 +132,7 @@ class _Run:
             tokens = tokens[groups[:, None], order]
         positions = self._prompt_lengths[:, None].expand_as(tokens) + self._t - 1
         device = self._decoder.device
-        self._hidden = self._decoder.step(
-            tokens.to(device), positions.to(device), self._mask, self._t - 1, self._cache
-        )
+        self._hidden = self._decoder.step(tokens.to(device), positions.to(device), self._mask, self._t - 1, self._cache)
         return True
 
     def _sample(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from r1net.errors import PreflightError
 from torch import Tensor
 from torch.nn import functional as F
-
-from r1net.errors import PreflightError
 
 SUPPORTED = ("llama", "mistral", "qwen2")
 
@@ -140,7 +139,10 @@ class Decoder:
         """Room for `steps` completion tokens of every row."""
         shape = (groups, rows, self.kv_heads, steps, self.head_dim)
         cache.suffix = [
-            (torch.empty(shape, dtype=self.dtype, device=self.device), torch.empty(shape, dtype=self.dtype, device=self.device))
+            (
+                torch.empty(shape, dtype=self.dtype, device=self.device),
+                torch.empty(shape, dtype=self.dtype, device=self.device),
+            )
             for _ in self.layers
         ]
 

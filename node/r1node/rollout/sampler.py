@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
-
 from r1net.protocol.job import Sampling
+from torch import Tensor
 
 
 def uniforms(seeds: Sequence[int], steps: int) -> Tensor:

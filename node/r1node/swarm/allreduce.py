@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Any, AsyncIterator  # noqa: UP035: hivemind recognises streams by typing's name only
+from collections.abc import (
+    AsyncIterator,  # noqa: UP035: hivemind recognises streams by typing's name only
+    Sequence,
+)
+from typing import Any
 
-import torch
 from hivemind.averaging.allreduce import AllReduceRunner
 from hivemind.averaging.partition import AllreduceException, TensorPartContainer
 from hivemind.compression import deserialize_torch_tensor, serialize_torch_tensor
 from hivemind.p2p import P2P, P2PContext, PeerID, ServicerBase
 from hivemind.proto import averaging_pb2
 from hivemind.utils.asyncio import aiter_with_timeout, amap_in_executor, attach_event_on_finished
+from r1net.errors import SwarmError
 from torch import Tensor
 
-from r1net.errors import SwarmError
 from r1node.swarm.daemon import Swarm
 
 log = logging.getLogger(__name__)
@@ -200,9 +202,7 @@ async def average(
     """
     p2p = swarm.p2p
     own = p2p.peer_id.to_base58()
-    peers = [
-        p2p.peer_id if peer == own else await swarm.connect(peer, addresses) for peer, addresses in slots
-    ]
+    peers = [p2p.peer_id if peer == own else await swarm.connect(peer, addresses) for peer, addresses in slots]
     runner = ExactAllReduce(p2p, group_id, tensor, peers)
     await service.join(runner)
     try:
@@ -217,8 +217,3 @@ async def _chain(
     yield first
     async for message in rest:
         yield message
-
-
-def is_finite(tensor: Tensor) -> bool:
-    """Whether every value is a number: what isn't must not reach the peers."""
-    return bool(torch.isfinite(tensor).all())

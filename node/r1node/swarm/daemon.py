@@ -16,8 +16,8 @@ from eth_account.signers.local import LocalAccount
 from hivemind.p2p import P2P, PeerID
 from hivemind.p2p.p2p_daemon_bindings.utils import ControlFailure, P2PDaemonError
 from multiaddr import Multiaddr
-
 from r1net.errors import DaemonError, SwarmError
+
 from r1node.swarm.identity import identity_file
 
 log = logging.getLogger(__name__)

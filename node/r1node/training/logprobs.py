@@ -12,7 +12,9 @@ CHUNK = 512
 """Positions whose logits exist at one time; recomputed in the backward pass."""
 
 
-def selected_logprobs(hidden_ME: Tensor, targets_M: Tensor, head: Callable[[Tensor], Tensor], temperature: float) -> tuple[Tensor, Tensor]:
+def selected_logprobs(
+    hidden_ME: Tensor, targets_M: Tensor, head: Callable[[Tensor], Tensor], temperature: float
+) -> tuple[Tensor, Tensor]:
     """log π(target) and the entropy (no gradient) at each of M positions, both (M,) float32, in nats.
 
     `temperature` is the sampler's: the policy that is trained is the one that was sampled. 0 (greedy) counts as 1.

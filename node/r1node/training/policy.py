@@ -12,13 +12,12 @@ from typing import Any
 
 import peft
 import torch
+from r1net.protocol.job import JobSpec, Lora
+from r1net.protocol.seeds import derive_seed
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
-
-from r1net.protocol.job import JobSpec, Lora
-from r1net.protocol.seeds import derive_seed
 
 ADAPTER_PREFIX = "base_model.model."
 

@@ -15,11 +15,11 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from r1net.protocol.job import JobSpec
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from r1net.protocol.job import JobSpec
 from r1node.training.logprobs import selected_logprobs
 from r1node.training.losses import clipped_policy_loss, token_mean, truncated_ratio
 from r1node.training.meters import Meters
@@ -32,11 +32,11 @@ Tick = Callable[[], None]
 class Trainer:
     """Gradient and AdamW for one job's policy."""
 
-    def __init__(self, spec: JobSpec, policy: TrainablePolicy, device: str = "cpu", token_budget: int = 4096) -> None:
+    def __init__(self, spec: JobSpec, policy: TrainablePolicy, device: str = "cpu", token_budget: int = 2048) -> None:
         self.policy = policy
         self._spec, self._device, self._budget = spec, device, token_budget
         self._steps = 0
-        self._autocast = torch.bfloat16 if _has_fast_bf16(device) else None
+        self._autocast = torch.bfloat16 if has_fast_bf16(device) else None
         options = spec.optimizer
         self._optimizer = torch.optim.AdamW(
             list(policy.parameters.values()),
@@ -61,6 +61,11 @@ class Trainer:
             if tick is not None:
                 tick()
         return meters.result()
+
+    def clear(self) -> dict[str, float]:
+        """A gradient of zeros: the share of a trainer whose groups teach nothing."""
+        self._optimizer.zero_grad(set_to_none=False)
+        return {}
 
     def gradient(self) -> Tensor:
         """The accumulated gradient as one flat float32 vector on the CPU, parameters in name order."""
@@ -133,6 +138,8 @@ class Trainer:
         return token_mean(loss * weights, mask, tokens)
 
 
-def _has_fast_bf16(device: str) -> bool:
+def has_fast_bf16(device: str) -> bool:
     """Whether bf16 products are native: on a GPU, or on a CPU with AMX or AVX512-BF16 (elsewhere they are emulated)."""
-    return device != "cpu" or bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device != "cpu" or bool(
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )

@@ -27,7 +27,9 @@ def leaf_hash(row: Row, types: Sequence[str]) -> bytes:
     """Double keccak of the ABI encoding of one row. Raises ProtocolError when the row doesn't fit the types."""
     if len(row) != len(types):
         raise ProtocolError(f"row has {len(row)} values for {len(types)} types")
-    return keccak(keccak(encode(list(types), [_abi_value(kind, value) for kind, value in zip(types, row, strict=True)])))
+    return keccak(
+        keccak(encode(list(types), [_abi_value(kind, value) for kind, value in zip(types, row, strict=True)]))
+    )
 
 
 def _parent(a: bytes, b: bytes) -> bytes:

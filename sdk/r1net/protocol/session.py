@@ -66,8 +66,6 @@ def check_request(
     """Raises ProtocolError unless `signature` is the session key's. Time and nonce are the caller's to check."""
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key.removeprefix("0x")))
-        key.verify(
-            base64.b64decode(signature, validate=True), request_text(method, target, body, timestamp, nonce)
-        )
+        key.verify(base64.b64decode(signature, validate=True), request_text(method, target, body, timestamp, nonce))
     except (InvalidSignature, ValueError) as error:
         raise ProtocolError("the request's signature does not fit its session key") from error

@@ -1,0 +1,152 @@
+"""The worker's loop: ask for work, do it, hand it in. Whatever fails, the next turn starts clean."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from r1net.errors import Refused, SwarmError, Unreachable
+from r1net.protocol.job import JobView
+from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
+
+from r1node.events import Events
+from r1node.jobs import JobRuntime
+from r1node.lease import LeaseKeeper, LeaseLost
+from r1node.session import Session
+from r1node.store import BlobCache
+from r1node.swarm.allreduce import AveragingService
+from r1node.swarm.daemon import Swarm
+from r1node.tasks import publish, roll_out, train
+
+log = logging.getLogger(__name__)
+
+RETRY = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries while the coordinator is away; the last repeats."""
+
+OUTCOME_WAIT = 10.0
+
+T = TypeVar("T")
+
+
+@dataclass
+class Agent:
+    """One worker at work. `stop` ends it after the task in hand."""
+
+    session: Session
+    swarm: Swarm
+    averaging: AveragingService
+    folder: Path
+    device: str
+    events: Events
+    stop: threading.Event = field(default_factory=threading.Event)
+    jobs: dict[str, JobRuntime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.cache = BlobCache(self.folder / "blobs")
+
+    def run(self) -> None:
+        """Work until stopped."""
+        while not self.stop.is_set():
+            try:
+                self.session.renew_if_due()
+                holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
+                answer = self.session.work(WorkRequest(capabilities=("rollout", "train"), holds=holds))
+            except Unreachable as error:
+                self.events.note("waiting", f"{error.message}; trying again")
+                self.stop.wait(RETRY[1])
+                continue
+            if answer.lease is None:
+                self.events.idle(answer.reason or "no work")
+                continue
+            self._do(answer.lease)
+
+    def _do(self, lease: Lease) -> None:
+        with LeaseKeeper(self.session, lease) as keeper:
+            try:
+                self._dispatch(lease, keeper)
+            except LeaseLost as lost:
+                self.events.note("lost", lost.message)
+            except SwarmError as error:
+                self._give_back(lease, "averaging_broken", str(error))
+            except FloatingPointError as error:
+                self._give_back(lease, "nan_gradient", str(error))
+            except Refused as refusal:
+                self.events.note("refused", f"{refusal.code}: {refusal.message}")
+
+    def _dispatch(self, lease: Lease, keeper: LeaseKeeper) -> None:
+        job = self._job(lease.job_id)
+        match lease.task:
+            case RolloutTask() as task:
+                self._roll_out(job, task, keeper)
+            case TrainTask() as task:
+                self._train(job, task, keeper)
+            case PublishTask() as task:
+                self._persist(keeper, lambda: publish(job, task))
+                self._persist(keeper, lambda: self.session.report_published(lease.id))
+                self.events.note("published", f"version {task.version.number}")
+
+    def _roll_out(self, job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> None:
+        self.events.note(
+            "rollout", f"{task.split} round {task.round}: {len(task.groups)} groups, version {task.version.number}"
+        )
+        bundle, metrics = roll_out(job, task, keeper)
+        receipt = self._persist(keeper, lambda: self.session.submit_rollout(bundle, metrics))
+        self.events.receipt(receipt, metrics)
+
+    def _train(self, job: JobRuntime, task: TrainTask, keeper: LeaseKeeper) -> None:
+        self.events.note("train", f"round {task.round}, attempt {task.attempt}, {len(task.slots)} trainers")
+        try:
+            report = train(job, task, keeper, self.swarm, self.averaging)
+        except (SwarmError, LeaseLost, FloatingPointError):
+            job.at = task.version if job.at == task.version else None
+            raise
+        try:
+            self._persist(keeper, lambda: self.session.report_training(report))
+            outcome = self._persist(keeper, lambda: self._outcome(job.job_id, task))
+        except (Refused, LeaseLost):
+            job.settle(report.version, None)
+            raise
+        job.settle(report.version, outcome)
+        self.events.trained(task, report, outcome == report.version)
+
+    def _outcome(self, job_id: str, task: TrainTask) -> object:
+        while True:
+            outcome = self.session.outcome(job_id, task.round, task.attempt, OUTCOME_WAIT)
+            if outcome.state != "pending":
+                return outcome.version if outcome.state == "agreed" else None
+
+    def _job(self, job_id: str) -> JobRuntime:
+        if job_id not in self.jobs:
+            view = self.session.transport.get(f"/v1/jobs/{job_id}", JobView)
+            self.events.note("job", f"{view.spec.name}: loading {view.spec.model.name}")
+            self.jobs.clear()  # one job's model in memory at a time
+            self.jobs[job_id] = JobRuntime.open(
+                view, self.cache, self.session.transport, self.folder / "models", self.device
+            )
+        return self.jobs[job_id]
+
+    def _persist(self, keeper: LeaseKeeper, call: Callable[[], T]) -> T:
+        """Repeat an idempotent call while the coordinator is away and the lease is ours."""
+        tries = 0
+        while True:
+            try:
+                return call()
+            except Unreachable as error:
+                self.events.note("waiting", f"{error.message}; trying again")
+            keeper.check()
+            if self.stop.is_set():
+                raise LeaseLost("stopped while the coordinator was away")
+            time.sleep(RETRY[min(tries, len(RETRY) - 1)])
+            tries += 1
+
+    def _give_back(self, lease: Lease, code: str, detail: str) -> None:
+        self.events.note("failed", f"{code}: {detail}")
+        try:
+            self.session.report_failure(lease.id, code, detail)
+        except (Unreachable, Refused) as error:
+            log.warning("could not give the lease back: %s; it will expire", error)

@@ -1,0 +1,115 @@
+"""What a worker holds of one job: model, problems, policy in training, engine, and the version they are at."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from r1net.protocol.job import JobSpec, JobView, PolicyVersion
+from r1net.protocol.trace import TraceBundle
+from r1net.scoring import JobScorer
+from r1net.transport import Transport
+
+from r1node.rollout.builtin import BuiltinEngine
+from r1node.rollout.engine import RolloutEngine
+from r1node.store import BlobCache, assemble_model
+from r1node.training.policy import TrainablePolicy
+from r1node.training.trainer import Trainer, has_fast_bf16
+
+log = logging.getLogger(__name__)
+
+KEPT_VERSIONS = 3
+"""Own versions kept on disk: the agreed one, the one in the making, and one to fall back to."""
+
+
+@dataclass
+class JobRuntime:
+    """One job on this worker. `at` is the version that policy and trainer hold; None when they hold a step that was
+    not agreed, and must be reloaded."""
+
+    job_id: str
+    spec: JobSpec
+    scorer: JobScorer
+    policy: TrainablePolicy
+    trainer: Trainer
+    engine: RolloutEngine
+    cache: BlobCache
+    source: Transport
+    at: PolicyVersion | None
+    base: PolicyVersion
+    _engine_at: PolicyVersion | None = None
+    _initial: tuple[bytes, bytes] = (b"", b"")
+    _kept: list[PolicyVersion] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, view: JobView, cache: BlobCache, source: Transport, folder: Path, device: str) -> JobRuntime:
+        """Fetch the model and build everything at version 0."""
+        spec = view.spec
+        model_dir = assemble_model(spec.model, cache, source, folder / spec.model.digest()[2:18])
+        policy = TrainablePolicy(spec, model_dir, device)
+        trainer = Trainer(spec, policy, device)
+        dtype = torch.bfloat16 if has_fast_bf16(device) else torch.float32
+        base = PolicyVersion(number=0, policy=spec.model.digest())
+        runtime = cls(
+            job_id=view.job_id,
+            spec=spec,
+            scorer=JobScorer(spec, model_dir / "tokenizer.json"),
+            policy=policy,
+            trainer=trainer,
+            engine=BuiltinEngine(policy.config, dtype, device),
+            cache=cache,
+            source=source,
+            at=base,
+            base=base,
+        )
+        runtime._initial = (policy.save(), trainer.save_optimizer())
+        return runtime
+
+    def ensure(self, version: PolicyVersion) -> None:
+        """Bring policy and trainer to `version`, from the own files or the coordinator's."""
+        if self.at == version:
+            return
+        log.info("loading version %d of %s", version.number, self.spec.name)
+        if version == self.base:
+            policy, optimizer = self._initial
+        else:
+            assert version.optimizer is not None, "only version 0 has no optimizer state"
+            policy = self.cache.fetch(version.policy, self.source).read_bytes()
+            optimizer = self.cache.fetch(version.optimizer, self.source).read_bytes()
+        self.at = None
+        self.policy.load(policy)
+        self.trainer.load_optimizer(optimizer)
+        self.at = version
+
+    def ready_engine(self, version: PolicyVersion) -> RolloutEngine:
+        """The engine, holding the weights of `version`."""
+        self.ensure(version)
+        if self._engine_at != version:
+            self._engine_at = None
+            self.engine.load(self.policy.merged())
+            self._engine_at = version
+        return self.engine
+
+    def save_step(self, number: int) -> PolicyVersion:
+        """Keep the files of the step just made, and name it. It is not `at` until the network agrees."""
+        self.at = None
+        version = PolicyVersion(
+            number=number,
+            policy=self.cache.add(self.policy.save()),
+            optimizer=self.cache.add(self.trainer.save_optimizer()),
+        )
+        self._kept.append(version)
+        return version
+
+    def settle(self, made: PolicyVersion, agreed: PolicyVersion | None) -> None:
+        """Take note of an attempt's outcome: the own step is the next version, or must be undone."""
+        self.at = made if made == agreed else None
+        for old in self._kept[:-KEPT_VERSIONS]:
+            self.cache.remove(digest for digest in (old.policy, old.optimizer) if digest)
+        del self._kept[:-KEPT_VERSIONS]
+
+    def bundle(self, digest: str) -> TraceBundle:
+        """An admitted bundle, checked against its name."""
+        return TraceBundle.parse(self.source.get_blob(digest))

@@ -1,0 +1,146 @@
+"""The node's authenticated connection to its coordinator."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Generator
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from eth_account.signers.local import LocalAccount
+from r1net.errors import Refused
+from r1net.protocol.session import (
+    NONCE_HEADER,
+    SESSION_HEADER,
+    SIGNATURE_HEADER,
+    TIME_HEADER,
+    OpenSession,
+    SessionGrant,
+    SessionOpened,
+    sign_request,
+)
+from r1net.protocol.signing import Domain, session_values, submission_values
+from r1net.protocol.trace import RolloutSubmission, TraceBundle
+from r1net.protocol.work import (
+    AttemptOutcome,
+    HeartbeatAnswer,
+    LeaseFailure,
+    Receipt,
+    TrainReport,
+    WorkAnswer,
+    WorkRequest,
+)
+from r1net.transport import Transport
+
+LIFETIME = 24 * 3600
+"""Seconds a session key is good for; a new one is granted well before."""
+
+RENEW_BEFORE = 3600
+
+
+class Session(httpx.Auth):
+    """Signs every request with a short-lived Ed25519 key that the worker key granted once (EIP-712)."""
+
+    requires_request_body = True
+
+    def __init__(
+        self, url: str, domain: Domain, owner: str, worker: LocalAccount, peer_id: str, software: str, hardware: str
+    ) -> None:
+        self.transport = Transport(url, auth=self)
+        self._public = Transport(url)
+        self._domain, self._owner, self._worker, self._peer_id = domain, owner, worker, peer_id
+        self._software, self._hardware = software, hardware
+        self._maddrs: tuple[str, ...] = ()
+        self._key = Ed25519PrivateKey.generate()
+        self._id = ""
+        self._expires = 0.0
+        self._lock = threading.Lock()
+
+    def open(self, maddrs: list[str] | None = None) -> None:
+        """Grant a fresh session key; with `maddrs`, announce new addresses."""
+        with self._lock:
+            if maddrs is not None:
+                self._maddrs = tuple(maddrs)
+            key = Ed25519PrivateKey.generate()
+            public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+            grant = SessionGrant(
+                owner=self._owner,
+                worker=self._worker.address,
+                session_key="0x" + public.hex(),
+                peer_id=self._peer_id,
+                expires=int(time.time()) + LIFETIME,
+            )
+            body = OpenSession(
+                grant=grant,
+                signature=self._domain.sign(self._worker, "Session", session_values(grant)),
+                maddrs=self._maddrs,
+                software=self._software,
+                hardware=self._hardware,
+            )
+            opened = self._public.post("/v1/sessions", body, SessionOpened)
+            self._key, self._id, self._expires = key, opened.session_id, opened.expires
+
+    def renew_if_due(self) -> None:
+        """Grant a fresh key when the present one is about to end."""
+        if time.time() > self._expires - RENEW_BEFORE:
+            self.open()
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """httpx's hook: sign, and once more with a fresh session when the coordinator no longer knows this one."""
+        self._sign(request)
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            try:
+                self.open()
+            except Refused:
+                return  # the first answer says better what is wrong
+            self._sign(request)
+            yield request
+
+    def _sign(self, request: httpx.Request) -> None:
+        timestamp, nonce = f"{time.time():.3f}", secrets.token_hex(12)
+        target = request.url.raw_path.decode()
+        request.headers[SESSION_HEADER] = self._id
+        request.headers[TIME_HEADER] = timestamp
+        request.headers[NONCE_HEADER] = nonce
+        request.headers[SIGNATURE_HEADER] = sign_request(
+            self._key, request.method, target, request.content, timestamp, nonce
+        )
+
+    def work(self, request: WorkRequest) -> WorkAnswer:
+        """Ask for a lease."""
+        return self.transport.post("/v1/work", request, WorkAnswer)
+
+    def heartbeat(self, lease_id: str) -> HeartbeatAnswer:
+        """Keep a lease."""
+        return HeartbeatAnswer.parse(self.transport.post_empty(f"/v1/leases/{lease_id}/heartbeat"))
+
+    def submit_rollout(self, bundle: TraceBundle, metrics: dict[str, float]) -> Receipt:
+        """Hand in a signed bundle."""
+        values = submission_values(bundle.lease_id, bundle.tree().root, len(bundle.traces))
+        submission = RolloutSubmission(
+            bundle=bundle, signature=self._domain.sign(self._worker, "Submission", values), metrics=metrics
+        )
+        return self.transport.post(f"/v1/leases/{bundle.lease_id}/rollout", submission, Receipt)
+
+    def report_training(self, report: TrainReport) -> None:
+        """Tell which version the step came to."""
+        self.transport.tell(f"/v1/leases/{report.lease_id}/train", report)
+
+    def report_published(self, lease_id: str) -> None:
+        """Tell that a version's files are up."""
+        self.transport.post_empty(f"/v1/leases/{lease_id}/published")
+
+    def report_failure(self, lease_id: str, code: str, detail: str) -> None:
+        """Give a task back."""
+        self.transport.tell(
+            f"/v1/leases/{lease_id}/failure", LeaseFailure(lease_id=lease_id, code=code, detail=detail[:2000])
+        )
+
+    def outcome(self, job_id: str, round_: int, attempt: int, wait: float) -> AttemptOutcome:
+        """What became of an attempt to train a round."""
+        path = f"/v1/jobs/{job_id}/rounds/{round_}/attempts/{attempt}/outcome"
+        return self.transport.get(path, AttemptOutcome, wait=wait)

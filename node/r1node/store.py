@@ -1,0 +1,64 @@
+"""The node's content-addressed files: model files and policy versions, named by their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from r1net.protocol.job import ModelRef
+from r1net.transport import Transport
+
+
+class BlobCache:
+    """Files under `root`, shared by every worker of a host; a name is a promise of the content."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def path(self, digest: str) -> Path:
+        """Where a blob lies, or would."""
+        return self.root / digest[2:4] / digest[2:]
+
+    def has(self, digest: str) -> bool:
+        """Whether it is here."""
+        return self.path(digest).is_file()
+
+    def add(self, data: bytes) -> str:
+        """Keep bytes; returns their digest."""
+        digest = "0x" + hashlib.sha256(data).hexdigest()
+        path = self.path(digest)
+        if not path.is_file():
+            path.parent.mkdir(exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".blob-")
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.replace(name, path)
+        return digest
+
+    def fetch(self, digest: str, source: Transport) -> Path:
+        """The file of a blob, downloaded when it isn't here."""
+        path = self.path(digest)
+        if not path.is_file():
+            source.fetch_blob(digest, path)
+        return path
+
+    def remove(self, digests: Iterable[str]) -> None:
+        """Forget blobs."""
+        for digest in digests:
+            self.path(digest).unlink(missing_ok=True)
+
+
+def assemble_model(model: ModelRef, cache: BlobCache, source: Transport, folder: Path) -> Path:
+    """A model folder in Hugging Face layout whose files are links into the cache."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in model.files.items():
+        blob = cache.fetch(file.sha256, source)
+        link = folder / name
+        if not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(blob.resolve())
+    return folder

@@ -1,0 +1,151 @@
+"""The three things a worker can be leased to do."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+
+import torch
+from r1net.environments import sampling_seed
+from r1net.errors import SwarmError
+from r1net.protocol.job import PolicyVersion
+from r1net.protocol.trace import Trace, TraceBundle
+from r1net.protocol.work import PublishTask, RolloutTask, TrainReport, TrainTask
+from torch import Tensor
+
+from r1node.jobs import JobRuntime
+from r1node.lease import LeaseKeeper
+from r1node.rollout.engine import Completion, Prompt
+from r1node.swarm.allreduce import AveragingService, average
+from r1node.swarm.daemon import Swarm
+from r1node.training.losses import group_advantages
+from r1node.training.packing import Group, Sample
+
+
+def roll_out(job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> tuple[TraceBundle, dict[str, float]]:
+    """Sample and score the groups of a lease."""
+    spec = job.spec
+    heldout = task.split == "heldout"
+    sampling = spec.evaluation.sampling if heldout else spec.sampling
+    size = 1 if heldout else spec.stage.group_size
+    engine = job.ready_engine(task.version)
+    prompts = [
+        Prompt(
+            ids=job.scorer.prompt_ids(task.split, task.round, group),
+            seeds=[sampling_seed(spec, task.split, task.round, group, index) for index in range(size)],
+        )
+        for group in task.groups
+    ]
+    started = time.monotonic()
+    answers = engine.generate(prompts, sampling, spec.stop_token_ids, lambda done, total: keeper.check())
+    seconds = time.monotonic() - started
+    traces = [
+        _trace(job, task, keeper.lease.worker, group, index, prompt, completion)
+        for group, prompt, completions in zip(task.groups, prompts, answers, strict=True)
+        for index, completion in enumerate(completions)
+    ]
+    tokens = sum(len(trace.completion_ids) for trace in traces)
+    metrics = {"rollout/seconds": seconds, "rollout/tokens_per_second": tokens / max(seconds, 1e-9)}
+    return TraceBundle(lease_id=keeper.lease.id, traces=tuple(traces)), metrics
+
+
+def _trace(
+    job: JobRuntime, task: RolloutTask, worker: str, group: int, index: int, prompt: Prompt, completion: Completion
+) -> Trace:
+    scored = job.scorer.score(task.split, task.round, group, completion.token_ids)
+    return Trace(
+        job_id=job.job_id,
+        split=task.split,
+        round=task.round,
+        group=group,
+        index=index,
+        policy=task.version.policy,
+        worker=worker,
+        prompt_ids=tuple(prompt.ids),
+        completion_ids=tuple(completion.token_ids),
+        logprobs=tuple(completion.logprobs),
+        reward_parts=scored.parts,
+        reward=scored.reward,
+        finish_reason=completion.finish_reason,
+        seed=prompt.seeds[index],
+    )
+
+
+def train(
+    job: JobRuntime, task: TrainTask, keeper: LeaseKeeper, swarm: Swarm, averaging: AveragingService
+) -> TrainReport:
+    """The own share's gradient, averaged over the slots, and one step. The step counts once the network agrees.
+
+    Raises SwarmError when a peer fails, FloatingPointError when a gradient isn't finite, LeaseLost.
+    """
+    job.ensure(task.version)
+    slot = next(slot for slot in task.slots if slot.worker == keeper.lease.worker)
+    groups = [group for digest in slot.bundles for group in training_groups(job.bundle(digest).traces, job)]
+    started = time.monotonic()
+    metrics = job.trainer.accumulate(groups, task.tokens, keeper.check) if groups else job.trainer.clear()
+    gradient = job.trainer.gradient()
+    if not bool(torch.isfinite(gradient).all()):
+        raise FloatingPointError("the own gradient is not finite")
+    computed = time.monotonic()
+    gradient = _average(task, keeper, swarm, averaging, gradient)
+    averaged = time.monotonic()
+    metrics |= job.trainer.step(gradient)
+    version = job.save_step(task.version.number + 1)
+    metrics |= {"seconds/gradient": computed - started, "seconds/averaging": averaged - computed}
+    return TrainReport(
+        lease_id=keeper.lease.id,
+        version=version,
+        trained_tokens=sum(group.tokens for group in groups),
+        metrics=metrics,
+    )
+
+
+def training_groups(traces: Sequence[Trace], job: JobRuntime) -> list[Group]:
+    """Traces of one bundle as groups with their advantages. Groups without spread teach nothing and are left out."""
+    by_group: dict[int, list[Trace]] = {}
+    for trace in traces:
+        by_group.setdefault(trace.group, []).append(trace)
+    groups = []
+    for members in by_group.values():
+        rewards = torch.tensor([[trace.reward for trace in members]], dtype=torch.float64)
+        advantages = group_advantages(rewards, job.spec.stage.scale_rewards)[0]
+        if not bool(advantages.any()):
+            continue
+        samples = [
+            Sample(trace.completion_ids, trace.logprobs, float(advantage))
+            for trace, advantage in zip(members, advantages, strict=True)
+        ]
+        groups.append(Group(members[0].prompt_ids, samples))
+    return groups
+
+
+def publish(job: JobRuntime, task: PublishTask) -> None:
+    """Upload an agreed version's files."""
+    for digest in _files(task.version):
+        if not job.source.has_blob(digest):
+            job.source.put_blob(digest, job.cache.path(digest))
+
+
+def _files(version: PolicyVersion) -> list[str]:
+    return [digest for digest in (version.policy, version.optimizer) if digest]
+
+
+def _average(
+    task: TrainTask, keeper: LeaseKeeper, swarm: Swarm, averaging: AveragingService, gradient: Tensor
+) -> Tensor:
+    """The sum of all slots' gradients. Each is already divided by the round's tokens."""
+    if len(task.slots) == 1:
+        return gradient
+    key = f"{keeper.lease.job_id}/{task.round}/{task.attempt}".encode()
+    slots = [(slot.peer_id, slot.maddrs) for slot in task.slots]
+    running = swarm.submit(average(swarm, averaging, hashlib.sha256(key).digest(), gradient, slots))
+    keeper.on_lost(running.cancel)
+    try:
+        keeper.check()
+        return running.result() * len(task.slots)
+    except (CancelledError, asyncio.CancelledError):
+        keeper.check()
+        raise SwarmError("averaging was cancelled") from None
