@@ -1,0 +1,416 @@
+"""A network in miniature: a made-up chain, a byte tokenizer, and nodes that do honest work without a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from fastapi.testclient import TestClient
+from httpx import Response
+from r1coordinator.api.app import create_app
+from r1coordinator.services import Services, build
+from r1coordinator.settings import Settings
+from r1coordinator.store.database import migrate
+from r1net.chain import Deployment, EpochState, EpochStatus, JobSettlement, JobState, TxReceipt
+from r1net.environments import sampling_seed
+from r1net.errors import ChainError, ChainUnavailable
+from r1net.protocol.canonical import sha256
+from r1net.protocol.job import (
+    EnvironmentSpec,
+    Evaluation,
+    FileRef,
+    Grpo,
+    JobSpec,
+    ModelRef,
+    PolicyVersion,
+    Prices,
+    RewardSpec,
+    Sampling,
+)
+from r1net.protocol.session import OpenSession, SessionGrant, sign_request
+from r1net.protocol.signing import Domain, session_values, submission_values
+from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
+from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainReport, TrainTask, WorkAnswer
+from r1net.scoring import JobScorer
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+CHAIN_ID = 31337
+REGISTRY = "0x" + "11" * 20
+TOKEN = Account.from_key("0x" + "22" * 32).address
+SUBMITTER = Account.from_key("0x" + "33" * 32).address
+STOP = 256
+
+
+def key(number: int) -> LocalAccount:
+    """A fixed key."""
+    account: LocalAccount = Account.from_key(hashlib.sha256(f"key {number}".encode()).digest())
+    return account
+
+
+def tokenizer_json() -> bytes:
+    """A byte-level tokenizer: 256 bytes and one stop token."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={char: n for n, char in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken("<|end|>", special=True)])
+    assert tokenizer.token_to_id("<|end|>") == STOP
+    return tokenizer.to_str().encode()
+
+
+MODEL_FILES = {
+    "config.json": json.dumps({"vocab_size": 260}).encode(),
+    "tokenizer.json": tokenizer_json(),
+    "model.safetensors": b"weights, as far as the coordinator can tell",
+}
+
+
+def job_spec(**changes: Any) -> JobSpec:
+    """A small GRPO job on chain_sum."""
+    spec = JobSpec(
+        name="sums",
+        submitter=SUBMITTER,
+        model=ModelRef(
+            name="bytes",
+            files={name: FileRef(sha256=sha256(data), size=len(data)) for name, data in MODEL_FILES.items()},
+        ),
+        environment=EnvironmentSpec(name="reasoning_gym:chain_sum", config={"min_terms": 2, "max_terms": 2}),
+        rewards=(RewardSpec(name="correct"), RewardSpec(name="format", weight=0.25)),
+        prompt="Q: {question}\nA:",
+        stop_token_ids=(STOP,),
+        stage=Grpo(rounds=2, groups_per_round=4, group_size=2),
+        sampling=Sampling(max_tokens=12),
+        evaluation=Evaluation(problems=3, sampling=Sampling(temperature=0.0, max_tokens=12)),
+        prices=Prices(rollout_token=1000, trained_token=500),
+        payment_token=TOKEN,
+        budget=10**9,
+        seed=7,
+    )
+    return spec.model_copy(update=changes)
+
+
+@dataclass
+class FakeChain:
+    """The contracts' rules, as far as the coordinator meets them. `away` makes every call fail."""
+
+    owners: dict[str, str] = field(default_factory=dict)
+    inactive: set[str] = field(default_factory=set)
+    jobs: dict[str, JobState] = field(default_factory=dict)
+    epochs: dict[int, EpochState] = field(default_factory=dict)
+    sent: list[tuple[str, int]] = field(default_factory=list)
+    window: int = 0
+    away: bool = False
+    lose_answers: bool = False
+
+    def _here(self) -> None:
+        if self.away:
+            raise ChainUnavailable("the chain's RPC endpoint does not answer", hint="start it")
+
+    def owner_of(self, worker: str) -> str | None:
+        self._here()
+        return self.owners.get(worker)
+
+    def is_active(self, owner: str) -> bool:
+        self._here()
+        return owner not in self.inactive
+
+    def job(self, job_id: str) -> JobState:
+        self._here()
+        if job_id not in self.jobs:
+            raise ChainError(f"there is no job {job_id} in this escrow")
+        return self.jobs[job_id]
+
+    def epoch(self, number: int) -> EpochState:
+        self._here()
+        nothing = EpochState(number, EpochStatus.NONE, "0x" + "0" * 64, "", "", 0, 0, 0)
+        return self.epochs.get(number, nothing)
+
+    def propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
+        self._here()
+        if number != len(self.epochs) + 1:
+            raise ChainError(f"epoch {len(self.epochs) + 1} is next")
+        self.epochs[number] = EpochState(number, EpochStatus.PENDING, root, report, "", self.window, 1, 0)
+        return self._sent("propose", number)
+
+    def finalise(self, number: int) -> TxReceipt:
+        self._here()
+        assert self.epochs[number].status == EpochStatus.PENDING
+        self.epochs[number] = replace(self.epochs[number], status=EpochStatus.FINALISED)
+        return self._sent("finalise", number)
+
+    def now(self) -> int:
+        self._here()
+        return 0
+
+    def _sent(self, what: str, number: int) -> TxReceipt:
+        self.sent.append((what, number))
+        if self.lose_answers:
+            self.lose_answers = False
+            raise ChainUnavailable("the answer was lost")
+        return TxReceipt(tx_hash="0x" + f"{len(self.sent):064x}", block=1, gas_used=1, fee=1, logs=())
+
+    def fund(self, spec: JobSpec, number: int = 1) -> str:
+        """Put a job into the escrow."""
+        job_id = "0x" + f"{number:064x}"
+        self.jobs[job_id] = JobState(
+            job_id, spec.submitter, spec.payment_token, spec.budget, spec.budget, 0, spec.budget, 0, 0, spec.digest()
+        )
+        return job_id
+
+
+@dataclass
+class Clock:
+    """A clock that moves when it is told to."""
+
+    time: float = field(default_factory=time.time)
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class World:
+    """A coordinator with its stores in `folder`, reachable through `http`."""
+
+    def __init__(self, folder: Path, chain: FakeChain | None = None, **settings: Any) -> None:
+        self.folder = folder
+        self.chain = chain or FakeChain()
+        self.clock = Clock()
+        self.settings = Settings(
+            database=f"sqlite:///{folder / 'r1.db'}", blobs=folder / "blobs", settlement_poll_seconds=0.01, **settings
+        )
+        migrate(self.settings.database)
+        self.start()
+
+    def start(self) -> None:
+        """Start, or start again after `kill`."""
+        deployment = Deployment(chain_id=CHAIN_ID, contracts={"NodeRegistry": REGISTRY}, block=0)
+        self.services: Services = build(self.settings, deployment, key(0), chain=self.chain, clock=self.clock)
+        self.http = TestClient(create_app(self.services, background=False), raise_server_exceptions=False)
+        self.http.__enter__()
+
+    def kill(self) -> None:
+        """Forget everything that isn't on disk."""
+        self.http.__exit__(None, None, None)
+
+    def tick(self, seconds: float = 0.0) -> None:
+        """Let time pass, and the coordinator notice."""
+        from r1coordinator.scheduling.tick import tick
+
+        self.clock.time += seconds
+        tick(self.services.db, self.services.ctx, self.services.scorers, self.clock())
+
+    def submit(self, spec: JobSpec | None = None, number: int = 1) -> str:
+        """Fund, submit and upload a job."""
+        spec = spec or job_spec()
+        job_id = self.chain.fund(spec, number)
+        answer = self.http.post(
+            "/v1/jobs", content=json.dumps({"job_id": job_id, "spec": spec.model_dump(mode="json")})
+        )
+        assert answer.status_code == 200, answer.text
+        for data in MODEL_FILES.values():
+            assert self.http.put(f"/v1/blobs/{sha256(data)}", content=data).status_code in (200, 201)
+        return job_id
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job's view."""
+        view: dict[str, Any] = self.http.get(f"/v1/jobs/{job_id}").json()
+        return view
+
+    def node(self, number: int, **changes: Any) -> Node:
+        """A node with an open session."""
+        node = Node(self, number, **changes)
+        assert node.open().status_code == 200
+        return node
+
+
+class Node:
+    """An honest node without a model: it answers right, wrong or at length, as the sampling seed says."""
+
+    def __init__(self, world: World, number: int, owner: int | None = None) -> None:
+        self.world = world
+        self.key = key(100 + number)
+        self.owner = key(200 + (number if owner is None else owner)).address
+        self.worker = self.key.address
+        self.session_key = Ed25519PrivateKey.generate()
+        self.session_id = ""
+        self.holds: dict[str, int] = {}
+        world.chain.owners[self.worker] = self.owner
+
+    def grant(self, **changes: Any) -> OpenSession:
+        """A signed session grant."""
+        public = self.session_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        values: dict[str, Any] = {
+            "owner": self.owner,
+            "worker": self.worker,
+            "session_key": "0x" + public.hex(),
+            "peer_id": f"peer-{self.worker}",
+            "expires": int(self.world.clock()) + 3600,
+        }
+        grant = SessionGrant(**(values | changes))
+        signature = Domain(CHAIN_ID, REGISTRY).sign(self.key, "Session", session_values(grant))
+        return OpenSession(grant=grant, signature=signature, maddrs=("/ip4/127.0.0.1/tcp/1",))
+
+    def open(self, request: OpenSession | None = None) -> Response:
+        """POST /v1/sessions."""
+        body = (request or self.grant()).model_dump_json()
+        answer: Response = self.world.http.post("/v1/sessions", content=body)
+        if answer.status_code == 200:
+            self.session_id = answer.json()["session_id"]
+        return answer
+
+    def headers(self, method: str, target: str, body: bytes, **changes: str) -> dict[str, str]:
+        """A signed request's headers."""
+        stamp, nonce = changes.get("stamp", repr(self.world.clock())), changes.get("nonce", secrets.token_hex(8))
+        signature = sign_request(self.session_key, method, target, body, stamp, nonce)
+        return {
+            "R1-Session": self.session_id,
+            "R1-Timestamp": stamp,
+            "R1-Nonce": nonce,
+            "R1-Signature": changes.get("signature", signature),
+        }
+
+    def post(self, target: str, body: bytes | str = b"{}", **changes: str) -> Response:
+        """A signed POST."""
+        data = body.encode() if isinstance(body, str) else body
+        headers = self.headers("POST", target, data, **changes)
+        answer: Response = self.world.http.post(target, content=data, headers=headers)
+        return answer
+
+    def work(self, *capabilities: str) -> Lease | None:
+        """Ask for work without waiting."""
+        body = {"capabilities": capabilities or ("rollout", "train"), "holds": self.holds, "wait": 0}
+        answer = self.post("/v1/work", json.dumps(body))
+        assert answer.status_code == 200, answer.text
+        return WorkAnswer.parse(answer.content).lease
+
+    def heartbeat(self, lease: Lease) -> dict[str, Any]:
+        """Keep a lease alive."""
+        answer: dict[str, Any] = self.post(f"/v1/leases/{lease.id}/heartbeat").json()
+        return answer
+
+    def traces(self, lease: Lease) -> list[Trace]:
+        """Honest traces of a rollout lease."""
+        assert isinstance(lease.task, RolloutTask)
+        loaded = self.world.services.scorers.of(spec_of(self.world, lease.job_id))
+        size = loaded.scorer.spec.stage.group_size if lease.task.split == "train" else 1
+        return [
+            honest_trace(loaded.scorer, lease, group, index) for group in lease.task.groups for index in range(size)
+        ]
+
+    def sign(self, lease: Lease, traces: Sequence[Trace]) -> RolloutSubmission:
+        """A signed submission."""
+        bundle = TraceBundle(lease_id=lease.id, traces=tuple(traces))
+        values = submission_values(lease.id, bundle.tree().root, len(bundle.traces))
+        return RolloutSubmission(
+            bundle=bundle, signature=Domain(CHAIN_ID, REGISTRY).sign(self.key, "Submission", values)
+        )
+
+    def submit(self, lease: Lease, submission: RolloutSubmission | None = None) -> Response:
+        """Do a rollout lease."""
+        chosen = submission or self.sign(lease, self.traces(lease))
+        return self.post(f"/v1/leases/{lease.id}/rollout", chosen.model_dump_json())
+
+    def report(self, lease: Lease, flavour: str = "", metrics: dict[str, float] | None = None) -> Response:
+        """Report a training step; a `flavour` makes the version differ from the honest one."""
+        assert isinstance(lease.task, TrainTask)
+        version = next_version(lease.task, flavour)
+        report = TrainReport(
+            lease_id=lease.id,
+            version=version,
+            trained_tokens=1,
+            metrics={"grad_norm": 1.0} if metrics is None else metrics,
+        )
+        return self.post(f"/v1/leases/{lease.id}/train", report.model_dump_json())
+
+    def fail(self, lease: Lease, code: str) -> Response:
+        """Give a lease up."""
+        body = json.dumps({"lease_id": lease.id, "code": code, "detail": "as the test wants it"})
+        return self.post(f"/v1/leases/{lease.id}/failure", body)
+
+    def publish(self, lease: Lease) -> Response:
+        """Upload a version's files."""
+        assert isinstance(lease.task, PublishTask)
+        for part in ("policy", "optimizer"):
+            data = file_of(lease.task.version.number, part)
+            answer = self.world.http.put(f"/v1/blobs/{sha256(data)}", content=data)
+            assert answer.status_code in (200, 201), answer.text
+        return self.post(f"/v1/leases/{lease.id}/published")
+
+    def do(self, lease: Lease) -> Response:
+        """Whatever the lease asks for, honestly."""
+        if isinstance(lease.task, RolloutTask):
+            return self.submit(lease)
+        if isinstance(lease.task, TrainTask):
+            self.holds[lease.job_id] = lease.task.version.number + 1
+            return self.report(lease)
+        return self.publish(lease)
+
+
+def spec_of(world: World, job_id: str) -> JobSpec:
+    """A job's specification."""
+    return JobSpec.model_validate(world.job(job_id)["spec"])
+
+
+def file_of(version: int, part: str) -> bytes:
+    """The file of a version, as honest trainers come to it."""
+    return f"{part} of version {version}".encode()
+
+
+def next_version(task: TrainTask, flavour: str = "") -> PolicyVersion:
+    """What a training step comes to."""
+    number = task.version.number + 1
+    policy, optimizer = file_of(number, "policy") + flavour.encode(), file_of(number, "optimizer")
+    return PolicyVersion(number=number, policy=sha256(policy), optimizer=sha256(optimizer))
+
+
+def honest_trace(scorer: JobScorer, lease: Lease, group: int, index: int) -> Trace:
+    """One completion: right for even seeds, else wrong and cut off at the length limit."""
+    task = lease.task
+    assert isinstance(task, RolloutTask)
+    spec = scorer.spec
+    limit = (spec.sampling if task.split == "train" else spec.evaluation.sampling).max_tokens
+    seed = sampling_seed(spec, task.split, task.round, group, index)
+    answer = scorer.problem(task.split, task.round, group).answer
+    encode = Tokenizer.from_str(tokenizer_json().decode()).encode
+    ids = [*encode(answer).ids, STOP] if seed % 2 == 0 else encode("y" * limit).ids
+    scored = scorer.score(task.split, task.round, group, ids)
+    return Trace(
+        job_id=lease.job_id,
+        split=task.split,
+        round=task.round,
+        group=group,
+        index=index,
+        policy=task.version.policy,
+        worker=lease.worker,
+        prompt_ids=tuple(scorer.prompt_ids(task.split, task.round, group)),
+        completion_ids=tuple(ids),
+        logprobs=tuple(-0.25 for _ in ids),
+        reward_parts=scored.parts,
+        reward=scored.reward,
+        finish_reason="stop" if ids[-1] == STOP else "length",
+        seed=seed,
+    )
+
+
+def run(world: World, nodes: Sequence[Node], job_id: str, turns: int = 200) -> dict[str, Any]:
+    """Let the nodes work in turn until the job is over."""
+    for _ in range(turns):
+        if world.job(job_id)["state"] not in ("running", "waiting_for_model"):
+            break
+        for node in nodes:
+            lease = node.work()
+            if lease is not None:
+                answer = node.do(lease)
+                assert answer.status_code in (200, 202), answer.text
+        world.tick(0.1)
+    return world.job(job_id)
