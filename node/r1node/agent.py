@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from r1net.errors import Refused, SwarmError, Unreachable
-from r1net.protocol.job import JobView
+from r1net.protocol.job import JobView, PolicyVersion
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
 
 from r1node.events import Events
@@ -114,7 +114,7 @@ class Agent:
         job.settle(report.version, outcome)
         self.events.trained(task, report, outcome == report.version)
 
-    def _outcome(self, job_id: str, task: TrainTask) -> object:
+    def _outcome(self, job_id: str, task: TrainTask) -> PolicyVersion | None:
         while True:
             outcome = self.session.outcome(job_id, task.round, task.attempt, OUTCOME_WAIT)
             if outcome.state != "pending":

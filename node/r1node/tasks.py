@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 
 import torch
 from r1net.environments import sampling_seed
@@ -142,10 +142,14 @@ def _average(
     key = f"{keeper.lease.job_id}/{task.round}/{task.attempt}".encode()
     slots = [(slot.peer_id, slot.maddrs) for slot in task.slots]
     running = swarm.submit(average(swarm, averaging, hashlib.sha256(key).digest(), gradient, slots))
-    keeper.on_lost(running.cancel)
+    keeper.on_lost(lambda: _cancel(running))
     try:
         keeper.check()
         return running.result() * len(task.slots)
     except (CancelledError, asyncio.CancelledError):
         keeper.check()
         raise SwarmError("averaging was cancelled") from None
+
+
+def _cancel(running: Future[Tensor]) -> None:
+    running.cancel()

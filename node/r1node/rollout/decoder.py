@@ -20,6 +20,7 @@ import torch
 from r1net.errors import PreflightError
 from torch import Tensor
 from torch.nn import functional as F
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 SUPPORTED = ("llama", "mistral", "qwen2")
 
@@ -138,13 +139,8 @@ class Decoder:
     def allocate(self, groups: int, rows: int, steps: int, cache: Cache) -> None:
         """Room for `steps` completion tokens of every row."""
         shape = (groups, rows, self.kv_heads, steps, self.head_dim)
-        cache.suffix = [
-            (
-                torch.empty(shape, dtype=self.dtype, device=self.device),
-                torch.empty(shape, dtype=self.dtype, device=self.device),
-            )
-            for _ in self.layers
-        ]
+        room = torch.empty((2, len(self.layers), *shape), dtype=self.dtype, device=self.device)
+        cache.suffix = list(zip(*room, strict=True))
 
     def _attend(
         self, q: Tensor, prompt: tuple[Tensor, Tensor], suffix: tuple[Tensor, Tensor], mask: Tensor, length: int
@@ -190,7 +186,6 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def _rope(config: Any, device: str) -> tuple[Tensor, float]:
     """Inverse frequencies and scale as transformers computes them, whatever the RoPE variant."""
-    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
-
     rope = LlamaRotaryEmbedding(config)
-    return rope.inv_freq.float().to(device), float(rope.attention_scaling)
+    inverse_frequencies: Tensor = rope.inv_freq
+    return inverse_frequencies.float().to(device), float(rope.attention_scaling)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import (
-    AsyncIterator,  # noqa: UP035: hivemind recognises streams by typing's name only
+    AsyncIterator,  # noqa: UP035 - hivemind recognises streams by typing's name only
     Sequence,
 )
 from typing import Any
@@ -39,7 +39,7 @@ SILENCE = 120.0
 connection closes, and the coordinator drops their lease."""
 
 
-class AveragingService(ServicerBase):
+class AveragingService(ServicerBase):  # type: ignore[misc]
     """Receives peers' parts and hands them to the runner of their group, waiting for it if peers are ahead of us."""
 
     def __init__(self, patience: float = SILENCE) -> None:
@@ -98,14 +98,11 @@ class ExactAllReduce(AllReduceRunner):  # type: ignore[misc]
             reducer_timeout=2 * SILENCE,
             part_size_bytes=PART_BYTES,
         )
-        raw = self.parts_for_local_averaging
         self.tensor_part_container = TensorPartContainer(
             [tensor], self.peer_fractions, return_deltas=False, part_size_bytes=PART_BYTES
         )
-        self.parts_for_local_averaging = self.tensor_part_container.get_raw_input_parts(
-            self.ordered_peer_ids.index(self.peer_id)
-        )
-        assert len(raw) == len(self.parts_for_local_averaging)
+        own = self.ordered_peer_ids.index(self.peer_id)
+        self.parts_for_local_averaging: tuple[Tensor, ...] = self.tensor_part_container.get_raw_input_parts(own)
         self._broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def result(self) -> Tensor:
@@ -122,7 +119,7 @@ class ExactAllReduce(AllReduceRunner):  # type: ignore[misc]
             raise SwarmError(f"averaging broke: {error}") from error
 
     async def _collect(self) -> Tensor:
-        averages = [tensor async for tensor in self.run()]
+        averages: list[Tensor] = [tensor async for tensor in self.run()]
         return averages[0]
 
     def _break(self, reason: str) -> None:
@@ -161,7 +158,8 @@ class ExactAllReduce(AllReduceRunner):  # type: ignore[misc]
         def decode(message: Any) -> Tensor:
             if message.code != averaging_pb2.AVERAGED_PART:
                 raise AllreduceException(f"sent {averaging_pb2.MessageCode.Name(message.code)}")
-            return deserialize_torch_tensor(message.tensor_part)
+            part: Tensor = deserialize_torch_tensor(message.tensor_part)
+            return part
 
         async for average in amap_in_executor(
             decode, aiter_with_timeout(stream, self.reducer_timeout), max_prefetch=self.tensor_part_container.prefetch

@@ -11,7 +11,7 @@ from pathlib import Path
 from eth_account.signers.local import LocalAccount
 from hivemind.proto import crypto_pb2
 
-MEMORY = Path("/dev/shm")  # noqa: S108: a memory file system, so that the key never reaches a disk
+MEMORY = Path("/dev/shm")  # noqa: S108 - a memory file system, so that the key never reaches a disk
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class TrainablePolicy:
 
     def save(self) -> bytes:
         """The trainable tensors as a safetensors file."""
-        return save_safetensors(self.tensors(), metadata={"format": "pt"})
+        return bytes(save_safetensors(self.tensors(), metadata={"format": "pt"}))
 
     def load(self, data: bytes) -> None:
         """Take the tensors of a file written by `save`. Raises ValueError when names or shapes differ."""

@@ -104,7 +104,7 @@ class Trainer:
             if state:
                 tensors[f"exp_avg.{name}"] = state["exp_avg"].cpu().contiguous()
                 tensors[f"exp_avg_sq.{name}"] = state["exp_avg_sq"].cpu().contiguous()
-        return save_safetensors(tensors)
+        return bytes(save_safetensors(tensors))
 
     def load_optimizer(self, data: bytes) -> None:
         """Take the state of a file written by `save_optimizer`."""

@@ -12,8 +12,9 @@ class ReasoningGym:
     """One reasoning-gym generator with its settings. A problem is item 0 of the data set seeded with `seed`."""
 
     def __init__(self, generator: str, config: dict[str, Any]) -> None:
-        import reasoning_gym
-        from reasoning_gym.factory import DATASETS
+        # the library loads a hundred generators: only who has a job pays for that
+        import reasoning_gym  # noqa: PLC0415
+        from reasoning_gym.factory import DATASETS  # noqa: PLC0415
 
         if generator not in DATASETS:
             near = ", ".join(sorted(name for name in DATASETS if generator[:4] in name)[:5])

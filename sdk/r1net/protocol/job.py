@@ -78,7 +78,8 @@ class Grpo(Message):
     """One GRPO stage (arXiv:2402.03300, eq. 3), with the DAPO clip range (arXiv:2503.14476, eq. 8).
 
     `scale_rewards` divides advantages by the group's standard deviation; off is Dr. GRPO (arXiv:2503.20783).
-    One update is made of each round's groups. `is_cap` truncates the sampler/trainer importance ratio of each token (TIS); 0 switches the correction off.
+    One update is made of each round's groups. `is_cap` truncates the sampler/trainer importance ratio of each token
+    (TIS); 0 switches the correction off.
     """
 
     kind: Literal["grpo"] = "grpo"

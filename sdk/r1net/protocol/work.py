@@ -132,7 +132,8 @@ class Rejection(Message):
 class Receipt(Message):
     """Signed by the coordinator for every submission it accepted: your proof that the work was counted.
 
-    `signature` is EIP-712 `Receipt(string lease, address worker, bytes32 tracesRoot, uint256 accepted, uint256 tokens)`.
+    `signature` is EIP-712
+    `Receipt(string lease, address worker, bytes32 tracesRoot, uint256 accepted, uint256 tokens)`.
     A repeated submission gets the same receipt.
     """
 
