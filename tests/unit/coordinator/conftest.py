@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.coordinator.support import World
+from tests.unit.coordinator.network import World
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from r1coordinator.settlement.sender import Settler
 from r1net.protocol.merkle import verify
 from r1net.protocol.settlement import REWARD_LEAF, EpochReport
 
-from tests.unit.coordinator.support import World, run
+from tests.unit.coordinator.network import World, run
 
 
 def test_two_nodes_carry_a_job_to_its_end(world: World) -> None:

@@ -1,171 +1,44 @@
-"""A network in miniature: a made-up chain, a byte tokenizer, and nodes that do honest work without a model."""
+"""A coordinator on real stores, and nodes that do honest work without a model."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 from fastapi.testclient import TestClient
 from httpx import Response
 from r1coordinator.api.app import create_app
 from r1coordinator.services import Services, build
 from r1coordinator.settings import Settings
 from r1coordinator.store.database import migrate
-from r1net.chain import Deployment, EpochState, EpochStatus, JobSettlement, JobState, TxReceipt
-from r1net.environments import sampling_seed
-from r1net.errors import ChainError, ChainUnavailable
+from r1net.chain import Deployment
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import (
-    EnvironmentSpec,
-    Evaluation,
-    FileRef,
-    Grpo,
     JobSpec,
-    ModelRef,
-    PolicyVersion,
-    Prices,
-    RewardSpec,
-    Sampling,
 )
 from r1net.protocol.session import OpenSession, SessionGrant, sign_request
 from r1net.protocol.signing import Domain, session_values, submission_values
 from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainReport, TrainTask, WorkAnswer
-from r1net.scoring import JobScorer
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-CHAIN_ID = 31337
-REGISTRY = "0x" + "11" * 20
-TOKEN = Account.from_key("0x" + "22" * 32).address
-SUBMITTER = Account.from_key("0x" + "33" * 32).address
-STOP = 256
-
-
-def key(number: int) -> LocalAccount:
-    """A fixed key."""
-    account: LocalAccount = Account.from_key(hashlib.sha256(f"key {number}".encode()).digest())
-    return account
-
-
-def tokenizer_json() -> bytes:
-    """A byte-level tokenizer: 256 bytes and one stop token."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={char: n for n, char in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken("<|end|>", special=True)])
-    assert tokenizer.token_to_id("<|end|>") == STOP
-    return tokenizer.to_str().encode()
-
-
-MODEL_FILES = {
-    "config.json": json.dumps({"vocab_size": 260}).encode(),
-    "tokenizer.json": tokenizer_json(),
-    "model.safetensors": b"weights, as far as the coordinator can tell",
-}
-
-
-def job_spec(**changes: Any) -> JobSpec:
-    """A small GRPO job on chain_sum."""
-    spec = JobSpec(
-        name="sums",
-        submitter=SUBMITTER,
-        model=ModelRef(
-            name="bytes",
-            files={name: FileRef(sha256=sha256(data), size=len(data)) for name, data in MODEL_FILES.items()},
-        ),
-        environment=EnvironmentSpec(name="reasoning_gym:chain_sum", config={"min_terms": 2, "max_terms": 2}),
-        rewards=(RewardSpec(name="correct"), RewardSpec(name="format", weight=0.25)),
-        prompt="Q: {question}\nA:",
-        stop_token_ids=(STOP,),
-        stage=Grpo(rounds=2, groups_per_round=4, group_size=2),
-        sampling=Sampling(max_tokens=12),
-        evaluation=Evaluation(problems=3, sampling=Sampling(temperature=0.0, max_tokens=12)),
-        prices=Prices(rollout_token=1000, trained_token=500),
-        payment_token=TOKEN,
-        budget=10**9,
-        seed=7,
-    )
-    return spec.model_copy(update=changes)
-
-
-@dataclass
-class FakeChain:
-    """The contracts' rules, as far as the coordinator meets them. `away` makes every call fail."""
-
-    owners: dict[str, str] = field(default_factory=dict)
-    inactive: set[str] = field(default_factory=set)
-    jobs: dict[str, JobState] = field(default_factory=dict)
-    epochs: dict[int, EpochState] = field(default_factory=dict)
-    sent: list[tuple[str, int]] = field(default_factory=list)
-    window: int = 0
-    away: bool = False
-    lose_answers: bool = False
-
-    def _here(self) -> None:
-        if self.away:
-            raise ChainUnavailable("the chain's RPC endpoint does not answer", hint="start it")
-
-    def owner_of(self, worker: str) -> str | None:
-        self._here()
-        return self.owners.get(worker)
-
-    def is_active(self, owner: str) -> bool:
-        self._here()
-        return owner not in self.inactive
-
-    def job(self, job_id: str) -> JobState:
-        self._here()
-        if job_id not in self.jobs:
-            raise ChainError(f"there is no job {job_id} in this escrow")
-        return self.jobs[job_id]
-
-    def epoch(self, number: int) -> EpochState:
-        self._here()
-        nothing = EpochState(number, EpochStatus.NONE, "0x" + "0" * 64, "", "", 0, 0, 0)
-        return self.epochs.get(number, nothing)
-
-    def propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
-        self._here()
-        if number != len(self.epochs) + 1:
-            raise ChainError(f"epoch {len(self.epochs) + 1} is next")
-        self.epochs[number] = EpochState(number, EpochStatus.PENDING, root, report, "", self.window, 1, 0)
-        return self._sent("propose", number)
-
-    def finalise(self, number: int) -> TxReceipt:
-        self._here()
-        assert self.epochs[number].status == EpochStatus.PENDING
-        self.epochs[number] = replace(self.epochs[number], status=EpochStatus.FINALISED)
-        return self._sent("finalise", number)
-
-    def now(self) -> int:
-        self._here()
-        return 0
-
-    def _sent(self, what: str, number: int) -> TxReceipt:
-        self.sent.append((what, number))
-        if self.lose_answers:
-            self.lose_answers = False
-            raise ChainUnavailable("the answer was lost")
-        return TxReceipt(tx_hash="0x" + f"{len(self.sent):064x}", block=1, gas_used=1, fee=1, logs=())
-
-    def fund(self, spec: JobSpec, number: int = 1) -> str:
-        """Put a job into the escrow."""
-        job_id = "0x" + f"{number:064x}"
-        self.jobs[job_id] = JobState(
-            job_id, spec.submitter, spec.payment_token, spec.budget, spec.budget, 0, spec.budget, 0, 0, spec.digest()
-        )
-        return job_id
+from tests.unit.coordinator.chain import FakeChain
+from tests.unit.coordinator.jobs import (
+    CHAIN_ID,
+    MODEL_FILES,
+    REGISTRY,
+    file_of,
+    honest_trace,
+    job_spec,
+    key,
+    next_version,
+)
 
 
 @dataclass
@@ -359,47 +232,6 @@ class Node:
 def spec_of(world: World, job_id: str) -> JobSpec:
     """A job's specification."""
     return JobSpec.model_validate(world.job(job_id)["spec"])
-
-
-def file_of(version: int, part: str) -> bytes:
-    """The file of a version, as honest trainers come to it."""
-    return f"{part} of version {version}".encode()
-
-
-def next_version(task: TrainTask, flavour: str = "") -> PolicyVersion:
-    """What a training step comes to."""
-    number = task.version.number + 1
-    policy, optimizer = file_of(number, "policy") + flavour.encode(), file_of(number, "optimizer")
-    return PolicyVersion(number=number, policy=sha256(policy), optimizer=sha256(optimizer))
-
-
-def honest_trace(scorer: JobScorer, lease: Lease, group: int, index: int) -> Trace:
-    """One completion: right for even seeds, else wrong and cut off at the length limit."""
-    task = lease.task
-    assert isinstance(task, RolloutTask)
-    spec = scorer.spec
-    limit = (spec.sampling if task.split == "train" else spec.evaluation.sampling).max_tokens
-    seed = sampling_seed(spec, task.split, task.round, group, index)
-    answer = scorer.problem(task.split, task.round, group).answer
-    encode = Tokenizer.from_str(tokenizer_json().decode()).encode
-    ids = [*encode(answer).ids, STOP] if seed % 2 == 0 else encode("y" * limit).ids
-    scored = scorer.score(task.split, task.round, group, ids)
-    return Trace(
-        job_id=lease.job_id,
-        split=task.split,
-        round=task.round,
-        group=group,
-        index=index,
-        policy=task.version.policy,
-        worker=lease.worker,
-        prompt_ids=tuple(scorer.prompt_ids(task.split, task.round, group)),
-        completion_ids=tuple(ids),
-        logprobs=tuple(-0.25 for _ in ids),
-        reward_parts=scored.parts,
-        reward=scored.reward,
-        finish_reason="stop" if ids[-1] == STOP else "length",
-        seed=seed,
-    )
 
 
 def run(world: World, nodes: Sequence[Node], job_id: str, turns: int = 200) -> dict[str, Any]:
