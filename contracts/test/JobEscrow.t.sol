@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import { IJobEscrow } from "../src/interfaces/IJobEscrow.sol";
+import { JobEscrow } from "../src/JobEscrow.sol";
+import { TestBase } from "./helpers/TestBase.sol";
+import { PlainToken } from "./helpers/Tokens.sol";
+
+/// @dev Here this contract plays the settlement.
+contract JobEscrowTest is TestBase {
+    uint256 private constant GRACE = 2 days;
+    address private constant REWARDS = address(0x4E3A4D);
+    address private constant ALICE = address(0xA11CE);
+
+    JobEscrow private escrow;
+    PlainToken private money;
+
+    function setUp() public {
+        vm.warp(1_800_000_000);
+        escrow = new JobEscrow(REWARDS, GRACE);
+        money = new PlainToken();
+    }
+
+    function create(uint256 amount, uint256 cap) private returns (bytes32 jobId) {
+        money.mint(ALICE, amount);
+        vm.startPrank(ALICE);
+        money.approve(address(escrow), type(uint256).max);
+        jobId = escrow.createJob(address(money), amount, cap, keccak256("spec"));
+        vm.stopPrank();
+    }
+
+    function testFuzz_createFunds(uint256 amount, uint256 cap) public {
+        amount = bound(amount, 1, type(uint128).max);
+        cap = bound(cap, 1, type(uint96).max);
+        IJobEscrow.Job memory job = escrow.jobOf(create(amount, cap));
+        eq(job.submitter, ALICE, "submitter");
+        eq(job.token, address(money), "token");
+        eq(job.available, amount, "available");
+        eq(job.funded, amount, "funded");
+        eq(job.epochCap, cap, "cap");
+        eq(job.specDigest, keccak256("spec"), "spec");
+        eq(money.balanceOf(address(escrow)), amount, "balance");
+    }
+
+    function testFuzz_jobIdsAreDistinctAndForeseeable(uint8 count) public {
+        for (uint256 i = 0; i < bound(count, 1, 10); ++i) {
+            bytes32 expected = keccak256(abi.encode(block.chainid, address(escrow), ALICE, i));
+            eq(escrow.jobIdOf(ALICE, i), expected, "foreseen");
+            eq(create(1, 1), expected, "given");
+        }
+    }
+
+    function testFuzz_createRefusesWhatDoesNotFit(uint256 amount, uint256 cap) public {
+        amount = bound(amount, uint256(type(uint128).max) + 1, type(uint256).max);
+        cap = bound(cap, uint256(type(uint96).max) + 1, type(uint256).max);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.AmountTooLarge.selector, amount));
+        escrow.createJob(address(money), amount, 1, 0);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.AmountTooLarge.selector, cap));
+        escrow.createJob(address(money), 1, cap, 0);
+    }
+
+    function test_createRefusesZero() public {
+        vm.expectRevert(IJobEscrow.ZeroAmount.selector);
+        escrow.createJob(address(money), 0, 1, 0);
+        vm.expectRevert(IJobEscrow.ZeroAmount.selector);
+        escrow.createJob(address(money), 1, 0, 0);
+    }
+
+    function testFuzz_topUpByAnyone(address payer, uint256 amount) public {
+        amount = bound(amount, 1, type(uint128).max - 100);
+        vm.assume(payer != address(0) && payer != address(escrow));
+        bytes32 jobId = create(100, 100);
+        money.mint(payer, amount);
+        vm.startPrank(payer);
+        money.approve(address(escrow), amount);
+        escrow.topUp(jobId, amount);
+        vm.stopPrank();
+        eq(escrow.jobOf(jobId).available, 100 + amount, "available");
+        eq(escrow.jobOf(jobId).funded, 100 + amount, "funded");
+    }
+
+    function test_topUpRefusals() public {
+        bytes32 jobId = create(100, 100);
+        vm.expectRevert(IJobEscrow.ZeroAmount.selector);
+        escrow.topUp(jobId, 0);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.AmountTooLarge.selector, type(uint128).max));
+        escrow.topUp(jobId, type(uint128).max);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.UnknownJob.selector, bytes32(0)));
+        escrow.topUp(0, 1);
+        vm.prank(ALICE);
+        escrow.close(jobId);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.JobIsClosed.selector, jobId));
+        escrow.topUp(jobId, 1);
+    }
+
+    function testFuzz_reserveWithinCapAndFunds(uint256 amount, uint256 cap, uint256 wanted) public {
+        amount = bound(amount, 1, type(uint128).max);
+        cap = bound(cap, 1, type(uint96).max);
+        bytes32 jobId = create(amount, cap);
+        if (wanted > cap) {
+            vm.expectRevert(abi.encodeWithSelector(IJobEscrow.EpochCapExceeded.selector, jobId, wanted, cap));
+            escrow.reserve(jobId, wanted);
+        } else if (wanted > amount) {
+            vm.expectRevert(abi.encodeWithSelector(IJobEscrow.InsufficientFunds.selector, jobId, wanted, amount));
+            escrow.reserve(jobId, wanted);
+        } else {
+            escrow.reserve(jobId, wanted);
+            eq(escrow.jobOf(jobId).reserved, wanted, "reserved");
+            eq(escrow.jobOf(jobId).available, amount - wanted, "available");
+        }
+    }
+
+    function test_reserveOfAnUnknownJobIsRefused() public {
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.UnknownJob.selector, bytes32(uint256(1))));
+        escrow.reserve(bytes32(uint256(1)), 0);
+    }
+
+    function testFuzz_payMovesWhatWasReserved(uint256 amount, uint256 reserved) public {
+        amount = bound(amount, 1, type(uint96).max);
+        reserved = bound(reserved, 0, amount);
+        bytes32 jobId = create(amount, type(uint96).max);
+        escrow.reserve(jobId, reserved);
+        escrow.pay(jobId, reserved);
+        eq(money.balanceOf(REWARDS), reserved, "rewards");
+        eq(escrow.jobOf(jobId).reserved, 0, "reserved");
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NotReserved.selector, jobId, 1, 0));
+        escrow.pay(jobId, 1);
+    }
+
+    function testFuzz_unreserveGivesBack(uint256 amount, uint256 reserved) public {
+        amount = bound(amount, 1, type(uint96).max);
+        reserved = bound(reserved, 0, amount);
+        bytes32 jobId = create(amount, type(uint96).max);
+        escrow.reserve(jobId, reserved);
+        escrow.unreserve(jobId, reserved);
+        eq(escrow.jobOf(jobId).available, amount, "available");
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NotReserved.selector, jobId, 1, 0));
+        escrow.unreserve(jobId, 1);
+    }
+
+    function test_oneJobNeverSpendsAnothersMoney() public {
+        bytes32 poor = create(10, 1000);
+        create(1000, 1000);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.InsufficientFunds.selector, poor, 11, 10));
+        escrow.reserve(poor, 11);
+    }
+
+    function testFuzz_onlySettlementMovesMoney(address caller) public {
+        vm.assume(caller != address(this));
+        bytes32 jobId = create(100, 100);
+        escrow.reserve(jobId, 50);
+        bytes memory refusal = abi.encodeWithSelector(IJobEscrow.NotSettlement.selector, caller);
+        vm.startPrank(caller);
+        vm.expectRevert(refusal);
+        escrow.reserve(jobId, 1);
+        vm.expectRevert(refusal);
+        escrow.unreserve(jobId, 1);
+        vm.expectRevert(refusal);
+        escrow.pay(jobId, 1);
+        vm.stopPrank();
+    }
+
+    function testFuzz_onlyTheSubmitterCloses(address caller) public {
+        vm.assume(caller != ALICE);
+        bytes32 jobId = create(100, 100);
+        vm.prank(caller);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NotSubmitter.selector, jobId, caller));
+        escrow.close(jobId);
+    }
+
+    function test_closeOnceOnly() public {
+        bytes32 jobId = create(100, 100);
+        vm.startPrank(ALICE);
+        escrow.close(jobId);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.JobIsClosed.selector, jobId));
+        escrow.close(jobId);
+        vm.stopPrank();
+    }
+
+    function testFuzz_refundAfterTheGrace(uint256 amount, uint256 reserved, uint256 early, address caller) public {
+        amount = bound(amount, 2, type(uint96).max);
+        reserved = bound(reserved, 0, amount - 1);
+        early = bound(early, 0, GRACE - 1);
+        bytes32 jobId = create(amount, type(uint96).max);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.JobIsOpen.selector, jobId));
+        escrow.refund(jobId);
+        vm.prank(ALICE);
+        escrow.close(jobId);
+        uint256 refundableAt = block.timestamp + GRACE;
+        skip(early);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.GraceNotOver.selector, refundableAt));
+        escrow.refund(jobId);
+        escrow.reserve(jobId, reserved);
+        vm.warp(refundableAt);
+        vm.prank(caller);
+        eq(escrow.refund(jobId), amount - reserved, "refund");
+        eq(money.balanceOf(ALICE), amount - reserved, "submitter's balance");
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NothingToRefund.selector, jobId));
+        escrow.refund(jobId);
+    }
+
+    function testFuzz_aPromiseOutlivesTheRefund(uint256 amount, uint256 reserved) public {
+        amount = bound(amount, 2, type(uint96).max);
+        reserved = bound(reserved, 1, amount - 1);
+        bytes32 jobId = create(amount, type(uint96).max);
+        escrow.reserve(jobId, reserved);
+        vm.prank(ALICE);
+        escrow.close(jobId);
+        skip(GRACE);
+        escrow.refund(jobId);
+        escrow.pay(jobId, reserved);
+        eq(money.balanceOf(REWARDS), reserved, "paid all the same");
+    }
+
+    function testFuzz_aBrokenPromiseIsRefundedToo(uint256 reserved) public {
+        reserved = bound(reserved, 1, 99);
+        bytes32 jobId = create(100, 100);
+        escrow.reserve(jobId, reserved);
+        vm.prank(ALICE);
+        escrow.close(jobId);
+        skip(GRACE);
+        escrow.refund(jobId);
+        escrow.unreserve(jobId, reserved);
+        escrow.refund(jobId);
+        eq(money.balanceOf(ALICE), 100, "all of it");
+        eq(escrow.jobOf(jobId).refunded, 100, "refunded");
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import { IAccessControl } from "@openzeppelin/contracts/access/IAccessControl.sol";
+import { ISettlement } from "../src/interfaces/ISettlement.sol";
+import { Fixture } from "./helpers/Fixture.sol";
+
+/// @dev Freezing, rejecting and pausing; here this contract plays the disputes contract and the guardian.
+contract SettlementFaultsTest is Fixture {
+    bytes32 private constant ROOT = keccak256("root");
+    bytes32 private jobId;
+
+    function setUp() public override {
+        super.setUp();
+        jobId = fund(alice, 100_000, 100);
+    }
+
+    function proposeMany(uint256 count) private returns (ISettlement.EpochContent[] memory contents) {
+        contents = new ISettlement.EpochContent[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            contents[i] = propose(jobId, 10, ROOT);
+        }
+    }
+
+    function testFuzz_aFrozenEpochIsNotFinal(uint8 disputes) public {
+        uint256 count = bound(disputes, 1, 5);
+        ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
+        for (uint256 i = 0; i < count; ++i) {
+            settlement.freeze(1);
+        }
+        skip(WINDOW);
+        for (uint256 i = count; i > 0; --i) {
+            vm.expectRevert(abi.encodeWithSelector(ISettlement.EpochIsFrozen.selector, 1, i));
+            settlement.finaliseEpoch(content);
+            settlement.unfreeze(1);
+        }
+        settlement.finaliseEpoch(content);
+    }
+
+    function testFuzz_noFreezeAfterTheWindow(uint256 late) public {
+        late = bound(late, 0, 365 days);
+        propose(jobId, 10, ROOT);
+        uint256 until = block.timestamp + WINDOW;
+        skip(WINDOW + late);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WindowOver.selector, until));
+        settlement.freeze(1);
+    }
+
+    function test_onlyPendingEpochsAreFrozenOrRejected() public {
+        bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.None);
+        vm.expectRevert(refusal);
+        settlement.freeze(1);
+        vm.expectRevert(refusal);
+        settlement.reject(1);
+        settle(jobId, 10, ROOT);
+        refusal = abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Finalised);
+        vm.expectRevert(refusal);
+        settlement.reject(1);
+    }
+
+    function testFuzz_rejectTakesThoseOnTopAlong(uint8 count_, uint8 spot_) public {
+        uint256 count = bound(count_, 1, 10);
+        uint256 spot = bound(spot_, 1, count);
+        ISettlement.EpochContent[] memory contents = proposeMany(count);
+        settlement.reject(spot);
+        for (uint256 i = 1; i <= count; ++i) {
+            isStatus(i, i < spot ? ISettlement.Status.Pending : ISettlement.Status.Rejected);
+        }
+        skip(WINDOW);
+        for (uint256 i = 1; i < spot; ++i) {
+            settlement.finaliseEpoch(contents[i - 1]);
+        }
+        eq(settlement.nextEpoch(), count + 1, "numbers are not used again");
+    }
+
+    function testFuzz_theQueueGoesOnPastRejectedEpochs(uint8 good_, uint8 bad_) public {
+        uint256 good = bound(good_, 0, 5);
+        uint256 bad = bound(bad_, 1, 5);
+        ISettlement.EpochContent[] memory contents = proposeMany(good + bad);
+        settlement.reject(good + 1);
+        ISettlement.EpochContent memory next = propose(jobId, 10, keccak256("next"));
+        skip(WINDOW);
+        for (uint256 i = 0; i < good; ++i) {
+            settlement.finaliseEpoch(contents[i]);
+        }
+        settlement.finaliseEpoch(next);
+        eq(rewards.root(), keccak256("next"), "root");
+    }
+
+    function test_rejectionsInARowNeverFillTheQueue() public {
+        for (uint256 i = 1; i <= 130; ++i) {
+            propose(jobId, 1, ROOT);
+            settlement.reject(i);
+        }
+        settle(jobId, 1, keccak256("after"));
+        eq(rewards.root(), keccak256("after"), "root");
+    }
+
+    function testFuzz_unwindGivesReservesBackOnce(uint256 amount, address caller) public {
+        amount = bound(amount, 0, 100);
+        ISettlement.EpochContent memory content = propose(jobId, amount, ROOT);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Pending));
+        settlement.unwindEpoch(content);
+        settlement.reject(1);
+        vm.prank(caller);
+        settlement.unwindEpoch(content);
+        eq(escrow.jobOf(jobId).available, 100_000, "available");
+        isStatus(1, ISettlement.Status.Unwound);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Unwound));
+        settlement.unwindEpoch(content);
+    }
+
+    function test_unwindNeedsTheProposedContent() public {
+        ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
+        settlement.reject(1);
+        content.jobs[0].amount = 100;
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongContent.selector, 1));
+        settlement.unwindEpoch(content);
+    }
+
+    function test_aRejectedEpochIsNeverFinal() public {
+        ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
+        settlement.reject(1);
+        skip(WINDOW);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Rejected));
+        settlement.finaliseEpoch(content);
+    }
+
+    function testFuzz_onlyDisputesFreezesAndRejects(address caller) public {
+        vm.assume(caller != address(this));
+        propose(jobId, 10, ROOT);
+        bytes memory refusal = abi.encodeWithSelector(
+            IAccessControl.AccessControlUnauthorizedAccount.selector, caller, settlement.DISPUTES_ROLE()
+        );
+        vm.startPrank(caller);
+        vm.expectRevert(refusal);
+        settlement.freeze(1);
+        vm.expectRevert(refusal);
+        settlement.unfreeze(1);
+        vm.expectRevert(refusal);
+        settlement.reject(1);
+        vm.stopPrank();
+    }
+
+    function testFuzz_aPauseStopsSettlementForAWeekAtMost(uint256 wait) public {
+        wait = bound(wait, 0, 7 days - 1);
+        ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
+        ISettlement.EpochContent memory next = contentOf(jobId, 10, ROOT);
+        settlement.pause();
+        uint256 until = block.timestamp + 7 days;
+        skip(wait);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.IsPaused.selector, until));
+        settlement.proposeEpoch(next);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.IsPaused.selector, until));
+        settlement.finaliseEpoch(content);
+        vm.warp(until);
+        settlement.finaliseEpoch(content);
+        settlement.proposeEpoch(next);
+    }
+
+    function testFuzz_noPauseFollowsClosely(uint256 wait) public {
+        wait = bound(wait, 0, 14 days - 1);
+        settlement.pause();
+        uint256 free = block.timestamp + 14 days;
+        skip(wait);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.PauseCoolingDown.selector, free));
+        settlement.pause();
+        vm.warp(free);
+        settlement.pause();
+    }
+
+    function test_guardianAndAdminEndAPause() public {
+        settlement.grantRole(settlement.GUARDIAN_ROLE(), bob);
+        vm.startPrank(bob);
+        settlement.pause();
+        settlement.unpause();
+        vm.stopPrank();
+        propose(jobId, 10, ROOT);
+        settlement.renounceRole(settlement.GUARDIAN_ROLE(), address(this));
+        skip(7 days);
+        vm.prank(bob);
+        settlement.pause();
+        settlement.unpause();
+        propose(jobId, 10, ROOT);
+        eq(settlement.pausedUntil(), block.timestamp, "until");
+    }
+
+    function testFuzz_onlyTheGuardianPauses(address caller) public {
+        vm.assume(caller != address(this));
+        bytes memory refusal = abi.encodeWithSelector(
+            IAccessControl.AccessControlUnauthorizedAccount.selector, caller, settlement.GUARDIAN_ROLE()
+        );
+        vm.prank(caller);
+        vm.expectRevert(refusal);
+        settlement.pause();
+        vm.prank(caller);
+        vm.expectRevert(
+            abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, caller, bytes32(0))
+        );
+        settlement.unpause();
+    }
+
+    function test_refundsAndWithdrawalsGoOnDuringAPause() public {
+        register(bob, MIN_STAKE);
+        vm.prank(bob);
+        registry.deactivate();
+        vm.prank(alice);
+        escrow.close(jobId);
+        skip(UNBONDING);
+        settlement.pause();
+        escrow.refund(jobId);
+        vm.prank(bob);
+        registry.withdraw();
+        eq(money.balanceOf(alice), 100_000, "refunded");
+        eq(r1.balanceOf(bob), MIN_STAKE, "withdrawn");
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import { IJobEscrow } from "../../src/interfaces/IJobEscrow.sol";
+import { Fixture } from "../helpers/Fixture.sol";
+import { MoneyHandler } from "./MoneyHandler.sol";
+
+contract MoneyInvariants is Fixture {
+    MoneyHandler private handler;
+
+    function setUp() public override {
+        super.setUp();
+        handler = new MoneyHandler(settlement, money);
+        settlement.grantRole(settlement.SETTLER_ROLE(), address(handler));
+        settlement.grantRole(settlement.DISPUTES_ROLE(), address(handler));
+        handler.createJob(1e24, 1e22);
+    }
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(handler);
+    }
+
+    struct Selectors {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    function targetSelectors() external view returns (Selectors[] memory targets) {
+        bytes4[] memory selectors = new bytes4[](12);
+        selectors[0] = handler.createJob.selector;
+        selectors[1] = handler.topUp.selector;
+        selectors[2] = handler.close.selector;
+        selectors[3] = handler.refund.selector;
+        selectors[4] = handler.propose.selector;
+        selectors[5] = handler.finalise.selector;
+        selectors[6] = handler.freeze.selector;
+        selectors[7] = handler.unfreeze.selector;
+        selectors[8] = handler.reject.selector;
+        selectors[9] = handler.unwind.selector;
+        selectors[10] = handler.claim.selector;
+        selectors[11] = handler.wait.selector;
+        targets = new Selectors[](1);
+        targets[0] = Selectors(address(handler), selectors);
+    }
+
+    function invariant_escrowHoldsExactlyWhatItOwes() external view {
+        uint256 owed = 0;
+        for (uint256 i = 0; i < handler.jobCount(); ++i) {
+            IJobEscrow.Job memory job = escrow.jobOf(handler.jobs(i));
+            owed += uint256(job.available) + job.reserved;
+        }
+        eq(money.balanceOf(address(escrow)), owed, "escrow balance");
+    }
+
+    function invariant_everyJobsBooksAddUp() external view {
+        for (uint256 i = 0; i < handler.jobCount(); ++i) {
+            bytes32 jobId = handler.jobs(i);
+            IJobEscrow.Job memory job = escrow.jobOf(jobId);
+            uint256 used = uint256(job.available) + job.reserved + handler.paid(jobId) + handler.refunded(jobId);
+            eq(job.funded, handler.funded(jobId), "funded");
+            eq(job.funded, used, "funded = available + reserved + paid + refunded");
+        }
+    }
+
+    function invariant_rewardsHoldWhatIsFinalAndUnclaimed() external view {
+        uint256 claimed = 0;
+        for (uint256 i = 0; i < handler.ACCOUNTS(); ++i) {
+            claimed += handler.claimed(i);
+        }
+        atMost(claimed, handler.finalisedIn(), "claimed <= finalised");
+        eq(money.balanceOf(address(rewards)), handler.finalisedIn() - claimed, "rewards balance");
+    }
+
+    function invariant_nobodyIsPaidBeyondHisLeaf() external view {
+        uint256 last = handler.lastFinal();
+        for (uint256 i = 0; i < handler.ACCOUNTS(); ++i) {
+            address account = handler.accountOf(i);
+            uint256 paid = rewards.claimed(address(money), account);
+            eq(money.balanceOf(account), paid, "balance = claimed");
+            eq(paid, handler.claimed(i), "claimed");
+            atMost(paid, last == 0 ? 0 : handler.leafOf(last, i), "claimed <= leaf");
+        }
+    }
+
+    function invariant_finalRootsNeverChange() external view {
+        uint256 next = settlement.nextEpoch();
+        for (uint256 i = 1; i < next; ++i) {
+            bytes32 root = handler.finalRoot(i);
+            if (root != 0) eq(settlement.epochOf(i).rewardsRoot, root, "root");
+        }
+        if (handler.lastFinal() != 0) eq(rewards.root(), handler.finalRoot(handler.lastFinal()), "newest root");
+    }
+
+    function afterInvariant() external {
+        handler.windUp();
+        eq(money.balanceOf(address(escrow)), 0, "nothing is stuck in the escrow");
+        eq(money.balanceOf(address(rewards)), 0, "nothing is stuck in the rewards contract");
+    }
+}
