@@ -13,8 +13,11 @@ from r1coordinator.scheduling.conclude import conclude
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, give, live_workers
 from r1coordinator.scheduling.model import Abandoned, Agreed, BundleState, SlotState
-from r1coordinator.scheduling.offers import progress
+from r1coordinator.scheduling.standing import progress
 from r1coordinator.store.tables import AttemptRow, BundleRow, JobRow, LeaseRow, ReportRow
+
+_MISSED_BEATS = 1.5
+"""Heartbeats that a trainer may miss before an attempt starts without it."""
 
 
 def train_step(s: Session, ctx: Context, job: JobRow, now: float) -> bool | str:
@@ -23,7 +26,7 @@ def train_step(s: Session, ctx: Context, job: JobRow, now: float) -> bool | str:
     if attempt is None or attempt.state == "abandoned":
         if attempt is not None and attempt.attempt >= ctx.settings.max_attempts:
             return f"round {job.round}: {attempt.attempt} training attempts failed; the last: {attempt.reason}"
-        return _open(s, ctx, job, now)
+        return _open(s, ctx, job, attempt, now)
     leases = attempt_leases(s, job.job_id, job.round, attempt.attempt)
     outcome = training.verdict(slot_states(s, leases), attempt.started_at, ctx.settings.train_deadline_seconds, now)
     if isinstance(outcome, Abandoned):
@@ -76,12 +79,14 @@ def round_bundles(s: Session, job_id: str, round_: int) -> list[BundleState]:
     return [BundleState(sha256=row.sha256, worker=row.worker, tokens=row.tokens) for row in rows]
 
 
-def _open(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
+def _open(s: Session, ctx: Context, job: JobRow, last: AttemptRow | None, now: float) -> bool:
     previous = attempt_leases(s, job.job_id, job.round, job.attempt) if job.attempt else []
+    ended_at = last.ended_at if last is not None else None
     left_out = frozenset(row.worker for row in previous if row.state == "failed" and training.own_fault(row.code))
     standing = progress(s, ctx, job)
     workers = live_workers(s, ctx.settings, now)
-    chosen = training.trainers(workers, standing, left_out, now, ctx.settings.lost_after_seconds)
+    patience = ctx.settings.heartbeat_seconds * _MISSED_BEATS
+    chosen = training.trainers(workers, standing, left_out, now, patience, ended_at)
     if not chosen:
         return False
     bundles = round_bundles(s, job.job_id, job.round)
@@ -109,7 +114,7 @@ def _open(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
 
 
 def _abandon(attempt: AttemptRow, leases: Sequence[LeaseRow], reason: str, now: float) -> None:
-    attempt.state, attempt.reason = "abandoned", reason
+    attempt.state, attempt.reason, attempt.ended_at = "abandoned", reason, now
     for row in leases:
         if row.state in ("active", "reported"):
             end(row, "revoked", now, f"attempt {attempt.attempt} was given up: {reason}")

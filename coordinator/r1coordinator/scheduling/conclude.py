@@ -46,7 +46,7 @@ def conclude(
 ) -> None:
     """Move the job to the agreed version and into its next phase."""
     spec = parse_spec(job.spec)
-    attempt.state = "agreed"
+    attempt.state, attempt.ended_at = "agreed", now
     reports = {row.worker: row for row in s.scalars(_reports(job, attempt.attempt))}
     job.version_number, job.version_policy, job.version_optimizer = job.round + 1, agreed.policy, agreed.optimizer
     for lease in leases:

@@ -32,6 +32,12 @@ def check_spec(spec: JobSpec) -> None:
         raise Refused("bad_environment", error.message, status=422, hint=error.hint) from error
 
 
+def _check_sizes(spec: JobSpec, limit: int) -> None:
+    for name, file in spec.model.files.items():
+        if file.size > limit:
+            raise Refused("blob_too_large", f"{name} has {file.size} bytes; at most {limit} are taken", status=413)
+
+
 def check_funding(chain: ChainPort, job_id: str, spec: JobSpec) -> int:
     """Refuse a job that the escrow doesn't stand for; returns the most that one epoch may take."""
     try:
@@ -137,6 +143,7 @@ def submit(
     if known is not None:
         return known
     check_spec(request.spec)
+    _check_sizes(request.spec, ctx.settings.max_blob_bytes)
     epoch_cap = check_funding(chain, request.job_id, request.spec)
     with db.write() as s:
         if s.get(JobRow, request.job_id) is None:

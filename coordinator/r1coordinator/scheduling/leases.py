@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.model import WorkerState
 from r1coordinator.settings import Settings
-from r1coordinator.store.tables import AttemptRow, JobRow, LeaseRow, WorkerRow
+from r1coordinator.store.tables import JobRow, LeaseRow, WorkerRow
 
 
 def give(
@@ -33,6 +33,7 @@ def give(
         task=task.model_dump_json(),
         state="active",
         acknowledged=False,
+        offers=1,
         issued_at=now,
         expires_at=now + ctx.settings.lease_seconds,
     )
@@ -64,10 +65,11 @@ def require_active(row: LeaseRow) -> None:
 
 
 def heartbeat(s: Session, settings: Settings, lease_id: str, worker: str, now: float) -> HeartbeatAnswer:
-    """Keep a lease alive, up to the longest time that one lease may take."""
+    """Keep a lease alive, up to the longest time that one lease may take. Work that is handed in stays alive."""
     row = owned(s, lease_id, worker)
-    waiting = row.state == "reported" and _attempt_pending(s, row)
-    if row.state != "active" and not waiting:
+    if row.state in ("reported", "done"):
+        return HeartbeatAnswer(alive=True, expires_at=now + settings.lease_seconds)
+    if row.state != "active":
         return HeartbeatAnswer(alive=False, expires_at=row.expires_at, reason=row.reason or row.state)
     if row.kind != "train" and now - row.issued_at > settings.round_deadline_seconds:
         end(row, "expired", now, f"not done within {settings.round_deadline_seconds:g} s")
@@ -75,11 +77,6 @@ def heartbeat(s: Session, settings: Settings, lease_id: str, worker: str, now: f
     row.acknowledged = True
     row.expires_at = now + settings.lease_seconds
     return HeartbeatAnswer(alive=True, expires_at=row.expires_at)
-
-
-def _attempt_pending(s: Session, row: LeaseRow) -> bool:
-    attempt = s.get(AttemptRow, (row.job_id, row.round, row.attempt))
-    return attempt is not None and attempt.state == "pending"
 
 
 def expire(s: Session, settings: Settings, now: float) -> list[LeaseRow]:

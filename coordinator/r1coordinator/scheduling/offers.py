@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from r1net.protocol.work import PublishTask, RolloutTask, WorkAnswer, WorkRequest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling import rollout
+from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.context import Context
-from r1coordinator.scheduling.leases import give, live_workers
+from r1coordinator.scheduling.leases import end, give, live_workers
 from r1coordinator.scheduling.model import Progress, WorkerState
-from r1coordinator.store.rows import lease_message, parse_spec, refusals_of, version_of
+from r1coordinator.scheduling.standing import progress
+from r1coordinator.store.rows import lease_message, parse_spec
 from r1coordinator.store.tables import JobRow, LeaseRow, WorkerRow
-from r1coordinator.verification.codes import CONTENT
 
+_MOST_OFFERS = 5
 ROLLOUT_PHASES = ("evaluate_first", "rollout", "evaluate_last")
 
 
@@ -23,14 +27,17 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     A worker does one thing at a time: asking again while it holds a lease brings the same lease, so that an answer
     lost on the way costs nothing. Only a publish lease under way leaves the worker free for other work.
     """
+    jobs = list(s.scalars(select(JobRow).where(JobRow.state == "running").order_by(JobRow.number)))
     row = s.get_one(WorkerRow, worker)
-    row.capabilities, row.holds, row.last_seen = list(request.capabilities), dict(request.holds), now
-    lease = _held(s, worker)
+    row.capabilities, row.last_seen = list(request.capabilities), now
+    row.holds = dict(request.holds) | _on_disk(jobs, request)
+    for job in jobs:
+        if job.phase == "train":
+            advance(s, ctx, job, now)
+    lease = _held(s, ctx, worker, now)
     reason = "no job is running"
-    if lease is not None:
-        lease.expires_at = now + ctx.settings.lease_seconds
-    else:
-        for job in s.scalars(select(JobRow).where(JobRow.state == "running").order_by(JobRow.number)):
+    if lease is None:
+        for job in jobs:
             found = _from_job(s, ctx, job, worker, now)
             if isinstance(found, LeaseRow):
                 lease = found
@@ -41,24 +48,33 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     return WorkAnswer(lease=lease_message(lease, ctx.settings.heartbeat_seconds))
 
 
-def _held(s: Session, worker: str) -> LeaseRow | None:
+def _on_disk(jobs: Sequence[JobRow], request: WorkRequest) -> dict[str, int]:
+    """The versions whose files the worker has on disk: it holds them as well as those in memory."""
+    found = {}
+    for job in jobs:
+        files = {name for name in (job.version_policy, job.version_optimizer) if name is not None}
+        if job.version_number > 0 and files <= set(request.blobs):
+            found[job.job_id] = job.version_number
+    return found
+
+
+def _held(s: Session, ctx: Context, worker: str, now: float) -> LeaseRow | None:
+    """The lease that the worker has already. One that it keeps asking about, it can't do: that one is given up."""
     rows = s.scalars(
         select(LeaseRow).where(LeaseRow.worker == worker, LeaseRow.state == "active").order_by(LeaseRow.issued_at)
     )
-    return next((row for row in rows if row.kind != "publish" or not row.acknowledged), None)
-
-
-def progress(s: Session, ctx: Context, job: JobRow) -> Progress:
-    """Where the job stands, for the rules."""
-    refused = refusals_of(s, job.job_id, CONTENT)
-    return Progress(
-        job_id=job.job_id,
-        phase=job.phase,
-        round=job.round,
-        version=version_of(job),
-        published=job.published == job.version_number,
-        barred=frozenset(w for w, count in refused.items() if count >= ctx.settings.max_content_refusals),
-    )
+    for row in rows:
+        if row.kind == "publish" and row.acknowledged:
+            continue
+        if row.acknowledged and row.offers >= _MOST_OFFERS:
+            end(row, "failed", now, f"asked for {row.offers} times and never done", "not_done")
+            s.flush()
+            advance(s, ctx, s.get_one(JobRow, row.job_id), now)
+            continue
+        row.offers += 1
+        row.expires_at = now + ctx.settings.lease_seconds
+        return row
+    return None
 
 
 def _from_job(s: Session, ctx: Context, job: JobRow, worker: str, now: float) -> LeaseRow | str:

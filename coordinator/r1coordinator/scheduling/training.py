@@ -29,9 +29,18 @@ def own_fault(code: str | None) -> bool:
 
 
 def trainers(
-    workers: Sequence[WorkerState], job: Progress, left_out: frozenset[Address], now: float, lost_after: float
+    workers: Sequence[WorkerState],
+    job: Progress,
+    left_out: frozenset[Address],
+    now: float,
+    patience: float,
+    failed_at: float | None = None,
 ) -> tuple[WorkerState, ...]:
-    """The workers that an attempt starts with, by address. When all would be left out, nobody is."""
+    """The workers that an attempt starts with, by address; none means: wait.
+
+    When all would be left out, nobody is. After an attempt that failed, only who was heard of since counts, so that a
+    trainer that died can't break attempt after attempt; the others get `patience` seconds to be heard.
+    """
     able = [
         worker
         for worker in workers
@@ -39,8 +48,13 @@ def trainers(
         and not worker.busy
         and worker.worker not in job.barred
         and job.reachable(worker)
-        and worker.live(now, lost_after)
+        and worker.live(now, patience)
     ]
+    if failed_at is not None:
+        heard = [worker for worker in able if worker.last_seen >= failed_at]
+        if len(heard) < len(able) and now < failed_at + patience:
+            return ()
+        able = heard
     chosen = [worker for worker in able if worker.worker not in left_out] or able
     return tuple(sorted(chosen, key=lambda worker: worker.worker.lower()))
 

@@ -115,6 +115,7 @@ class LeaseRow(Base):
     code: Mapped[str | None] = mapped_column(String(40))
     reason: Mapped[str | None] = mapped_column(Text)
     acknowledged: Mapped[bool]
+    offers: Mapped[int]
     issued_at: Mapped[float]
     expires_at: Mapped[float]
     ended_at: Mapped[float | None]
@@ -178,6 +179,7 @@ class AttemptRow(Base):
     task: Mapped[str] = mapped_column(Text)
     reason: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[float]
+    ended_at: Mapped[float | None]
 
 
 class ReportRow(Base):

@@ -1,4 +1,4 @@
-"""first tables."""
+"""The first tables."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("task", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("started_at", sa.Double(), nullable=False),
+        sa.Column("ended_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("job_id", "round", "attempt"),
     )
     op.create_table(
@@ -143,6 +144,7 @@ def upgrade() -> None:
         sa.Column("code", sa.String(length=40), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("acknowledged", sa.Boolean(), nullable=False),
+        sa.Column("offers", sa.Integer(), nullable=False),
         sa.Column("issued_at", sa.Double(), nullable=False),
         sa.Column("expires_at", sa.Double(), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=True),
