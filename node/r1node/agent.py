@@ -13,7 +13,6 @@ from typing import TypeVar
 from r1net.errors import Refused, SwarmError, Unreachable
 from r1net.protocol.job import JobView, PolicyVersion
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
-
 from r1node.events import Events
 from r1node.jobs import JobRuntime
 from r1node.lease import LeaseKeeper, LeaseLost

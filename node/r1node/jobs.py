@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+
 from r1net.protocol.job import JobSpec, JobView, PolicyVersion
 from r1net.protocol.trace import TraceBundle
 from r1net.scoring import JobScorer
 from r1net.transport import Transport
-
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import RolloutEngine
 from r1node.store import BlobCache, assemble_model

@@ -10,7 +10,6 @@ from typing import Self
 
 from r1net.errors import R1Error, Refused, Unreachable
 from r1net.protocol.work import Lease
-
 from r1node.session import Session
 
 log = logging.getLogger(__name__)

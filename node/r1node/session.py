@@ -11,6 +11,7 @@ import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account.signers.local import LocalAccount
+
 from r1net.errors import Refused
 from r1net.protocol.session import (
     NONCE_HEADER,

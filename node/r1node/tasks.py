@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 
 import torch
+from torch import Tensor
+
 from r1net.environments import sampling_seed
 from r1net.errors import SwarmError
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import PublishTask, RolloutTask, TrainReport, TrainTask
-from torch import Tensor
-
 from r1node.jobs import JobRuntime
 from r1node.lease import LeaseKeeper
 from r1node.rollout.engine import Completion, Prompt

@@ -1,1 +1,23 @@
 """r1net: fund, follow and verify decentralised RL fine-tuning."""
+
+from r1net.asynchronous import AsyncClient, AsyncRun
+from r1net.client import R1, Client
+from r1net.errors import R1Error
+from r1net.protocol.job import Evaluation, JobSpec, Lora, Optimizer, Prices, Sampling
+from r1net.runs import Run, RunFailed
+
+__all__ = [
+    "R1",
+    "AsyncClient",
+    "AsyncRun",
+    "Client",
+    "Evaluation",
+    "JobSpec",
+    "Lora",
+    "Optimizer",
+    "Prices",
+    "R1Error",
+    "Run",
+    "RunFailed",
+    "Sampling",
+]

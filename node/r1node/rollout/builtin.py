@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from r1net.protocol.job import Sampling
 from torch import Tensor
 
+from r1net.protocol.job import Sampling
 from r1node.rollout.decoder import Cache, Decoder
 from r1node.rollout.engine import Completion, Progress, Prompt
 from r1node.rollout.sampler import sample, uniforms

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from r1net.errors import PreflightError
 from torch import Tensor
 from torch.nn import functional as F
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+from r1net.errors import PreflightError
 
 SUPPORTED = ("llama", "mistral", "qwen2")
 
@@ -156,7 +157,8 @@ class Decoder:
         folded = prompt_weights.permute(0, 2, 1, 3, 4).reshape(groups, kv, rows * repeat, -1)
         from_prompt = (folded @ prompt[1]).view(groups, kv, rows, repeat, size).permute(0, 2, 1, 3, 4)
         attended = from_prompt + suffix_weights @ suffix[1][:, :, :, :length]
-        return attended.reshape(groups, rows, -1)
+        out: Tensor = attended.reshape(groups, rows, -1)
+        return out
 
     def _qkv(self, layer: Layer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (N, S, E) -> q (N, H, S, D), k and v (N, K, S, D), rotated."""

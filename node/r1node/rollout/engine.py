@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from torch import Tensor
+
 from r1net.protocol.job import Sampling
 from r1net.protocol.trace import FinishReason
-from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from r1net.protocol.job import Sampling
 from torch import Tensor
+
+from r1net.protocol.job import Sampling
 
 
 def uniforms(seeds: Sequence[int], steps: int) -> Tensor:

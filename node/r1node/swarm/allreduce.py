@@ -12,11 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import (
-    AsyncIterator,  # noqa: UP035 - hivemind recognises streams by typing's name only
-    Sequence,
-)
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, AsyncIterator
 
 from hivemind.averaging.allreduce import AllReduceRunner
 from hivemind.averaging.partition import AllreduceException, TensorPartContainer
@@ -24,9 +21,9 @@ from hivemind.compression import deserialize_torch_tensor, serialize_torch_tenso
 from hivemind.p2p import P2P, P2PContext, PeerID, ServicerBase
 from hivemind.proto import averaging_pb2
 from hivemind.utils.asyncio import aiter_with_timeout, amap_in_executor, attach_event_on_finished
-from r1net.errors import SwarmError
 from torch import Tensor
 
+from r1net.errors import SwarmError
 from r1node.swarm.daemon import Swarm
 
 log = logging.getLogger(__name__)

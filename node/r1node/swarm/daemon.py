@@ -16,8 +16,8 @@ from eth_account.signers.local import LocalAccount
 from hivemind.p2p import P2P, PeerID
 from hivemind.p2p.p2p_daemon_bindings.utils import ControlFailure, P2PDaemonError
 from multiaddr import Multiaddr
-from r1net.errors import DaemonError, SwarmError
 
+from r1net.errors import DaemonError, SwarmError
 from r1node.swarm.identity import identity_file
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Swarm:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="swarm", daemon=True)
         self.restarts = 0
-        self.on_restart: Callable[[], None] = lambda: None
+        self.on_restart: Callable[[list[str]], None] = lambda addresses: None
 
     def start(self, *attachments: Attach) -> None:
         """Start p2pd. Raises DaemonError, with what p2pd said, when it does not come up."""
@@ -137,7 +137,8 @@ class Swarm:
                 log.error("%s", error)
                 continue
             self.restarts += 1
-            self.on_restart()
+            addresses = [str(address) for address in await self.p2p.get_visible_maddrs()]
+            await asyncio.to_thread(self.on_restart, addresses)
 
     async def _stop(self) -> None:
         if self._watcher is not None:

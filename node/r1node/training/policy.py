@@ -12,12 +12,13 @@ from typing import Any
 
 import peft
 import torch
-from r1net.protocol.job import JobSpec, Lora
-from r1net.protocol.seeds import derive_seed
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
+
+from r1net.protocol.job import JobSpec, Lora
+from r1net.protocol.seeds import derive_seed
 
 ADAPTER_PREFIX = "base_model.model."
 
@@ -93,13 +94,6 @@ def merge_adapter(base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], lor
         delta = (high @ low).mul_(lora.alpha / lora.rank).to(weight.device)
         merged[f"{layer}.weight"] = (weight.float() + delta).to(weight.dtype)
     return merged
-
-
-def adapter_config(lora: Lora, base_name: str) -> dict[str, Any]:
-    """Content of PEFT's adapter_config.json, so that the downloaded adapter loads with `PeftModel.from_pretrained`."""
-    config = _peft_config(lora).to_dict()
-    config["base_model_name_or_path"] = base_name
-    return {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
 
 
 def _peft_config(lora: Lora) -> Any:

@@ -15,11 +15,11 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from r1net.protocol.job import JobSpec
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from r1net.protocol.job import JobSpec
 from r1node.training.logprobs import selected_logprobs
 from r1node.training.losses import clipped_policy_loss, token_mean, truncated_ratio
 from r1node.training.meters import Meters
@@ -56,7 +56,7 @@ class Trainer:
         meters = Meters()
         for batch in micro_batches(groups, self._budget):
             loss = self._loss(pack(batch, self._device), tokens, meters)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             meters.add("loss", float(loss.detach()) * tokens, tokens)
             if tick is not None:
                 tick()

@@ -1,0 +1,90 @@
+"""`r1node init` and `r1node wallet`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from r1net.chain import create_keystore, peer_id_of
+from r1net.chain.keystore import keystore_address, load_keystore
+from r1net.errors import ChainError, R1Error
+from r1node.cli.context import Context
+from r1node.cli.output import tokens
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What `init` made or found."""
+
+    owner: str
+    worker: str
+    peer_id: str
+    wallet_file: Path
+    worker_file: Path
+    next_step: str
+
+
+@dataclass(frozen=True)
+class Wallet:
+    """The host's money. Token amounts in wei of R1."""
+
+    owner: str
+    wallet_file: Path
+    gas_balance: int
+    r1_balance: int
+    stake: int
+    active: bool
+    r1: str
+
+
+def init(ctx: typer.Context) -> Keys:
+    """Make the wallet and this worker's key, both encrypted. Keeps what exists."""
+    context: Context = ctx.obj
+    settings = context.settings
+    password = context.password(new=not settings.owner_keystore.exists())
+    if settings.owner_keystore.exists():
+        load_keystore(settings.owner_keystore, password)  # the worker's key gets the same password
+    else:
+        create_keystore(settings.owner_keystore, password)
+    if settings.worker_keystore.exists():
+        worker = load_keystore(settings.worker_keystore, password)
+    else:
+        worker = create_keystore(settings.worker_keystore, password)
+    return Keys(
+        owner=keystore_address(settings.owner_keystore),
+        worker=worker.address,
+        peer_id=peer_id_of(worker),
+        wallet_file=settings.owner_keystore,
+        worker_file=settings.worker_keystore,
+        next_step="send R1 for the stake, and some coin for gas, to the owner's address; then: r1node join",
+    )
+
+
+def wallet(ctx: typer.Context) -> Wallet:
+    """Address and balances of the wallet."""
+    context: Context = ctx.obj
+    owner = context.address()
+    try:
+        chain = context.chain()
+    except R1Error as error:
+        raise ChainError(
+            f"the wallet is {owner}; its balances are unknown: {error.message}", hint=error.hint
+        ) from error
+    balance = chain.token.balance(owner)
+    return Wallet(
+        owner=owner,
+        wallet_file=context.settings.owner_keystore,
+        gas_balance=chain.coin_balance(owner),
+        r1_balance=balance,
+        stake=chain.registry.stake_of(owner),
+        active=chain.registry.is_active(owner),
+        r1=tokens(balance),
+    )
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(init)
+    app.command()(wallet)

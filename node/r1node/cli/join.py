@@ -1,0 +1,54 @@
+"""`r1node join`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from r1net.chain import load_keystore
+from r1node.cli.context import Context
+from r1node.events import Events
+
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "2000000000",
+    "MALLOC_TRIM_THRESHOLD_": "16000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+"""glibc settings under which freed memory is kept: on many virtual machines fresh pages are 20–40 times slower to
+touch, and PyTorch on CPU frees and allocates large blocks all the time."""
+
+
+def join(
+    ctx: typer.Context,
+    stake: Annotated[int | None, typer.Option(help="R1 wei to stake at the first join")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads for tensors; 0 = all cores")] = None,
+    listen: Annotated[str | None, typer.Option(help="libp2p listen address")] = None,
+) -> None:
+    """Stake if need be, join the network and work until stopped with Ctrl-C."""
+    context: Context = ctx.obj
+    context.flags |= {"stake": stake, "device": device, "threads": threads, "listen": listen}
+    settings = context.settings
+    _tune_process(settings.threads)
+    password = context.password()
+    owner = load_keystore(settings.owner_keystore, password)
+    worker = load_keystore(settings.worker_keystore, password)
+    from r1node.worker import run_worker  # noqa: PLC0415 - torch and hivemind take seconds; other commands need neither
+
+    run_worker(settings, owner, worker, Events(context.as_json))
+
+
+def _tune_process(threads: int) -> None:
+    """Start this process anew with the allocator's and OpenMP's settings, which are read at start only."""
+    wanted = KEEP_MEMORY | {"OMP_NUM_THREADS": str(threads or os.cpu_count() or 1)}
+    missing = {key: value for key, value in wanted.items() if key not in os.environ}
+    if missing:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **missing})  # noqa: S606
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(join)

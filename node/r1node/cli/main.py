@@ -1,0 +1,67 @@
+"""`r1node`: the command of a GPU host.
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 preflight, 4 keys, 5 chain. Data goes to stdout, words to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from r1net.errors import R1Error
+from r1node.cli import audit, config, doctor, identity, join, rewards, status
+from r1node.cli.context import Context
+from r1node.cli.output import render, render_error
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+for module in (identity, join, status, doctor, rewards, audit, config):
+    module.add_to(app)
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    coordinator: Annotated[str | None, typer.Option(help="URL of the coordinator")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="keys, models and state")] = None,
+    worker: Annotated[str | None, typer.Option(help="name of the worker, one for each GPU")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="file with the keystore's password")] = None,
+    rpc_url: Annotated[str | None, typer.Option(help="chain endpoint")] = None,
+    deployment: Annotated[Path | None, typer.Option(help="trusted contract addresses")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON for programs; works behind any command")] = False,
+) -> None:
+    """Options that every command takes."""
+    flags = {
+        "coordinator": coordinator,
+        "data_dir": data_dir,
+        "worker": worker,
+        "password_file": password_file,
+        "rpc_url": rpc_url,
+        "deployment": deployment,
+    }
+    ctx.obj = Context(flags, json)
+
+
+def main() -> None:
+    """Run a command; the one place where an error becomes words and an exit code."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
+    as_json = len(arguments) < len(sys.argv) - 1
+    try:
+        result = app(["--json", *arguments] if as_json else arguments, standalone_mode=False)
+    except R1Error as error:
+        render_error(error, as_json)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(1)
+    if isinstance(result, int):  # click's own exits, such as --help
+        sys.exit(result)
+    render(result, as_json)
+    sys.exit(getattr(result, "exit_code", 0))

@@ -1,0 +1,90 @@
+"""The one place that prints: results on stdout as text or JSON, errors as a line with its next step on stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from r1net.errors import R1Error
+
+TOKEN_DECIMALS = 18
+
+
+def plain(value: Any) -> Any:
+    """Models and dataclasses as JSON data; integers beyond 2^53 as strings."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53:
+        return str(value)
+    return value
+
+
+def tokens(wei: int | str) -> str:
+    """Wei as a decimal number of tokens."""
+    whole, part = divmod(int(wei), 10**TOKEN_DECIMALS)
+    digits = f"{part:0{TOKEN_DECIMALS}d}".rstrip("0")
+    return f"{whole:,}.{digits}" if digits else f"{whole:,}"
+
+
+def render(result: Any, as_json: bool) -> None:
+    """Print what a command returned."""
+    if result is None:
+        return
+    data = plain(result)
+    if as_json:
+        print(json.dumps(data, indent=2))
+        return
+    console = Console(highlight=False)
+    if isinstance(data, list):
+        console.print(_table(data) if data else "nothing yet")
+    else:
+        _print_fields(console, data)
+
+
+def render_error(error: R1Error, as_json: bool) -> None:
+    """Print an error for a person, or `{code, message, hint}` for a program."""
+    if as_json:
+        print(json.dumps({"code": error.code, "message": error.message, "hint": error.hint}), file=sys.stderr)
+        return
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  try: {error.hint}", file=sys.stderr)
+
+
+def _print_fields(console: Console, data: dict[str, Any]) -> None:
+    for name, value in data.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            console.print(f"\n{name}")
+            console.print(_table(value))
+        else:
+            console.print(f"{name.replace('_', ' '):<18} {_cell(value)}", soft_wrap=True)
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

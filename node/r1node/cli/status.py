@@ -1,0 +1,52 @@
+"""`r1node status`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import typer
+
+from r1net.chain.keystore import keystore_address
+from r1net.protocol.views import NodeView
+from r1node.cli.context import Context
+from r1node.locks import running
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """One worker of this host. `process`: whether it runs on this machine; the rest is the coordinator's view."""
+
+    worker: str
+    address: str
+    process: bool
+    state: str
+    doing: str | None
+    accepted_tokens: int
+    rejected: int
+
+
+def status(ctx: typer.Context) -> list[WorkerStatus]:
+    """Every worker of this host: whether it runs, what it does, what was accepted."""
+    context: Context = ctx.obj
+    seen = {node.worker: node for node in context.coordinator().get_many("/v1/nodes", NodeView)}
+    rows = []
+    for folder in sorted((context.settings.home / "workers").glob("*")):
+        address = keystore_address(folder / "key.json")
+        node = seen.get(address)
+        rows.append(
+            WorkerStatus(
+                worker=folder.name,
+                address=address,
+                process=running(folder),
+                state=node.state if node else "unknown to the coordinator",
+                doing=node.doing if node else None,
+                accepted_tokens=node.accepted_tokens if node else 0,
+                rejected=node.rejected if node else 0,
+            )
+        )
+    return rows
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(status)

@@ -1,0 +1,1 @@
+"""Preflight: one check for each function, each with its fix."""

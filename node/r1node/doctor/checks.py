@@ -1,0 +1,153 @@
+"""The checks, in the order in which a host would want to know."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
+
+import httpx
+import psutil
+import torch
+from eth_account import Account
+
+from r1net.chain.keystore import keystore_address
+from r1net.errors import R1Error
+from r1net.protocol.session import MAX_SKEW
+from r1node.cli.join import KEEP_MEMORY
+from r1node.doctor.report import Finding, Report
+from r1node.network import connect_chain, network_info
+from r1node.settings import Settings
+from r1node.swarm.daemon import Swarm
+from r1node.training.trainer import has_fast_bf16
+
+GIB = 2**30
+Check = Callable[[Settings], Finding]
+
+
+def examine(settings: Settings) -> Report:
+    """Run every check; one that breaks is a failure of its own, and the others still run."""
+    return Report(list(_run(settings)))
+
+
+def _run(settings: Settings) -> Iterator[Finding]:
+    for check in CHECKS:
+        try:
+            yield check(settings)
+        except R1Error as error:
+            yield Finding(check.__name__, "failure", error.message, error.hint)
+
+
+def accelerator(settings: Settings) -> Finding:
+    """What computes, and which rollout engine that means."""
+    if torch.cuda.is_available():
+        return Finding("accelerator", "ok", f"{torch.cuda.get_device_name()}; built-in engine, bf16")
+    if has_fast_bf16("cpu"):
+        return Finding("accelerator", "ok", "no GPU; built-in engine on CPU with native bf16")
+    return Finding(
+        "accelerator", "warning", "no GPU; built-in engine on CPU in float32", "a CPU with AVX512-BF16 is 2–4× faster"
+    )
+
+
+def memory(settings: Settings) -> Finding:
+    """Free memory."""
+    free = psutil.virtual_memory().available / GIB
+    if free < 2:
+        return Finding("memory", "failure", f"{free:.1f} GiB free", "free 2 GiB for the smallest models")
+    if free < 6:
+        return Finding("memory", "warning", f"{free:.1f} GiB free", "6 GiB leave room for 100M-parameter models")
+    return Finding("memory", "ok", f"{free:.1f} GiB free")
+
+
+def allocator(settings: Settings) -> Finding:
+    """Whether freed memory is kept (`join` sets it by itself)."""
+    missing = [name for name in KEEP_MEMORY if name in os.environ and os.environ[name] != KEEP_MEMORY[name]]
+    if missing:
+        return Finding("allocator", "warning", f"{', '.join(missing)} set by hand", "unset them; `join` sets them")
+    return Finding("allocator", "ok", "`join` keeps freed memory")
+
+
+def disk(settings: Settings) -> Finding:
+    """Room for models and policy versions."""
+    folder = settings.home
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / GIB
+    if free < 2:
+        return Finding("disk", "failure", f"{free:.1f} GiB free at {folder}", "free 2 GiB or set --data-dir")
+    return Finding("disk", "ok", f"{free:.1f} GiB free at {folder}")
+
+
+def keys(settings: Settings) -> Finding:
+    """Key files: there, and readable by their owner alone."""
+    for path in (settings.owner_keystore, settings.worker_keystore):
+        if not path.exists():
+            return Finding("keys", "failure", f"no key file at {path}", "run: r1node init")
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            return Finding("keys", "failure", f"{path} is readable by others", f"run: chmod 600 {path}")
+    return Finding("keys", "ok", f"wallet {keystore_address(settings.owner_keystore)}")
+
+
+def p2p_daemon(settings: Settings) -> Finding:
+    """Start p2pd for real, with a throw-away identity, and ask it for its address."""
+    started = time.monotonic()
+    swarm = Swarm(Account.create(), [settings.listen])
+    swarm.start()
+    try:
+        addresses = swarm.addresses()
+    finally:
+        swarm.stop()
+    detail = f"p2pd up in {time.monotonic() - started:.1f} s at {addresses[0].split('/p2p/')[0]}"
+    if all("/127.0.0.1/" in address for address in addresses):
+        return Finding("p2p_daemon", "warning", detail, "peers on other machines need --listen /ip4/0.0.0.0/tcp/PORT")
+    return Finding("p2p_daemon", "ok", detail)
+
+
+def coordinator(settings: Settings) -> Finding:
+    """Whether the coordinator answers."""
+    info = network_info(settings)
+    return Finding("coordinator", "ok", f"{settings.coordinator} runs {info.software} on chain {info.chain_id}")
+
+
+def clock(settings: Settings) -> Finding:
+    """Requests are signed with the time: the clocks must agree."""
+    try:
+        answer = httpx.get(f"{settings.coordinator.rstrip('/')}/healthz", timeout=10)
+    except httpx.TransportError as error:
+        return Finding("clock", "warning", f"not compared: {type(error).__name__}", "start or check the coordinator")
+    if "date" not in answer.headers:
+        return Finding("clock", "warning", "the coordinator sends no date", None)
+    skew = abs(time.time() - parsedate_to_datetime(answer.headers["date"]).timestamp())
+    if skew > MAX_SKEW / 2:
+        return Finding("clock", "failure", f"{skew:.0f} s off the coordinator's", "synchronise the clock (NTP)")
+    return Finding("clock", "ok", f"{skew:.0f} s off the coordinator's")
+
+
+def stake(settings: Settings) -> Finding:
+    """Chain endpoint, coin for gas, stake."""
+    chain = connect_chain(settings, network_info(settings))
+    owner = keystore_address(settings.owner_keystore)
+    if chain.coin_balance(owner) == 0:
+        return Finding("stake", "failure", f"{owner} has no coin for gas", f"send some to {owner}")
+    if chain.registry.is_active(owner):
+        return Finding("stake", "ok", f"active with {chain.registry.stake_of(owner)} wei of R1")
+    needed, held = chain.registry.min_stake(), chain.token.balance(owner)
+    if held < needed:
+        return Finding("stake", "failure", f"holds {held} wei of R1 and needs {needed}", f"send R1 to {owner}")
+    return Finding("stake", "ok", f"not staked yet; `join` will stake {needed} wei of R1")
+
+
+CHECKS: tuple[Check, ...] = (
+    accelerator,
+    memory,
+    allocator,
+    disk,
+    keys,
+    p2p_daemon,
+    coordinator,
+    clock,
+    stake,
+)

@@ -1,0 +1,35 @@
+"""One process for each worker: two with one identity would fight over leases and over the libp2p address."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from r1net.errors import PreflightError
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the worker's lock. Raises PreflightError when another process does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PreflightError(
+                f"worker {folder.name!r} is running already", hint="give each worker its own --worker name"
+            ) from None
+        yield
+
+
+def running(folder: Path) -> bool:
+    """Whether a process holds the worker's lock."""
+    if not (folder / "lock").exists():
+        return False
+    try:
+        with exclusive(folder):
+            return False
+    except PreflightError:
+        return True

@@ -1,0 +1,106 @@
+"""The node's settings: flag > `R1_*` environment variable > ./r1.toml > ~/.config/r1net/r1.toml > default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from r1net.errors import UsageError
+
+ENV_PREFIX = "R1_"
+LOCAL_FILE = Path("r1.toml")
+USER_FILE = Path("~/.config/r1net/r1.toml")
+
+
+class Settings(BaseModel):
+    """Everything a host can set. Unknown keys in a file are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coordinator: str = Field(default="http://127.0.0.1:8420", description="URL of the coordinator")
+    data_dir: Path = Field(default=Path("~/.r1net"), description="keys, models and state")
+    worker: str = Field(
+        default="0", pattern=r"^[A-Za-z0-9_-]{1,32}$", description="name of this worker; one for each GPU"
+    )
+    password_file: Path | None = Field(default=None, description="file with the keystore's password; else asked for")
+    rpc_url: str | None = Field(default=None, description="chain endpoint; default: the coordinator's")
+    deployment: Path | None = Field(
+        default=None, description="trusted contract addresses; default: what the coordinator says"
+    )
+    stake: int | None = Field(default=None, ge=0, description="R1 wei to stake at the first join; default: the minimum")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    threads: int = Field(default=0, ge=0, description="CPU threads for tensors; 0 = all cores")
+    listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
+
+    @property
+    def home(self) -> Path:
+        """The data folder, expanded."""
+        return self.data_dir.expanduser()
+
+    @property
+    def owner_keystore(self) -> Path:
+        """The host's wallet."""
+        return self.home / "wallet.json"
+
+    @property
+    def worker_folder(self) -> Path:
+        """This worker's own folder."""
+        return self.home / "workers" / self.worker
+
+    @property
+    def worker_keystore(self) -> Path:
+        """The worker's key, which is also its libp2p identity."""
+        return self.worker_folder / "key.json"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings, and for each where it came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Resolved:
+    """Merge the sources. Raises UsageError naming the first setting that is wrong."""
+    environ = os.environ if environ is None else environ
+    merged: dict[str, Any] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    sources = (
+        (str(USER_FILE), _from_file(USER_FILE.expanduser())),
+        (str(LOCAL_FILE), _from_file(LOCAL_FILE)),
+        ("environment", _from_environment(environ)),
+        ("flag", {key: value for key, value in flags.items() if value is not None}),
+    )
+    for origin, values in sources:
+        merged |= values
+        origins |= dict.fromkeys(values, origin)
+    try:
+        return Resolved(Settings.model_validate(merged), origins)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"setting {name!r} (from {origins.get(name, 'file')}): {first['msg']}",
+            hint="`r1node config show` lists every setting",
+        ) from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    names = {ENV_PREFIX + name.upper(): name for name in Settings.model_fields}
+    return {names[key]: value for key, value in environ.items() if key in names}
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}", hint="mend or remove the file") from error

@@ -1,0 +1,110 @@
+"""From a host's keys to a worker at work: register on chain, join the swarm, open a session, run the agent."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+from importlib.metadata import version
+
+import torch
+from eth_account.signers.local import LocalAccount
+
+from r1net.chain import Chain
+from r1net.errors import PreflightError, Refused, Unreachable
+from r1node.agent import Agent
+from r1node.events import Events
+from r1node.locks import exclusive
+from r1node.network import connect_chain, network_info, signing_domain
+from r1node.session import Session
+from r1node.settings import Settings
+from r1node.swarm.allreduce import AveragingService
+from r1node.swarm.daemon import Swarm
+
+
+def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
+    """Join and work until SIGINT or SIGTERM. Raises PreflightError when the worker runs already."""
+    with exclusive(settings.worker_folder):
+        info = network_info(settings)
+        chain = connect_chain(settings, info, owner)
+        enrol(chain, settings, owner, worker, events)
+        device = pick_device(settings.device)
+        torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+        swarm = Swarm(worker, [settings.listen])
+        averaging = AveragingService()
+        swarm.start(averaging.attach)
+        try:
+            session = Session(
+                settings.coordinator,
+                signing_domain(settings, info),
+                owner.address,
+                worker,
+                swarm.peer_id,
+                software=f"r1net {version('r1net')}",
+                hardware=hardware(device),
+            )
+            session.open(swarm.addresses())
+            swarm.on_restart = lambda addresses: _announce(session, addresses, events)
+            events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
+            agent = Agent(session, swarm, averaging, settings.worker_folder, device, events)
+            _stop_on_signals(agent.stop)
+            agent.run()
+        finally:
+            swarm.stop()
+        events.note("left", "stopped on request")
+
+
+def enrol(chain: Chain, settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
+    """Make sure that the owner has a stake and the worker is bound to it. Does nothing when all is in place."""
+    bound = chain.registry.owner_of(worker.address)
+    if bound is not None and bound != owner.address:
+        raise PreflightError(
+            f"worker {worker.address} is bound to another owner, {bound}", hint="use another --worker name"
+        )
+    if chain.registry.stake_of(owner.address) == 0:
+        stake = settings.stake if settings.stake is not None else chain.registry.min_stake()
+        held = chain.token.balance(owner.address)
+        if held < stake:
+            raise PreflightError(
+                f"{owner.address} holds {held} wei of R1 and needs {stake} to stake", hint="send R1 to this address"
+            )
+        receipt = chain.registry.register(stake, worker)
+        events.note("staked", f"{stake} wei of R1", transaction=receipt.tx_hash)
+    elif bound is None:
+        receipt = chain.registry.bind_worker(worker)
+        events.note("bound", f"worker {worker.address}", transaction=receipt.tx_hash)
+    if not chain.registry.is_active(owner.address):
+        raise PreflightError(
+            f"{owner.address} is not active in the registry",
+            hint="its stake is below the minimum or on its way out; see `r1node status`",
+        )
+
+
+def pick_device(wanted: str) -> str:
+    """`auto` is the first GPU where there is one. Raises PreflightError for a GPU that isn't there."""
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise PreflightError(f"no {wanted} on this machine", hint="use --device cpu, or check the driver")
+    return wanted
+
+
+def hardware(device: str) -> str:
+    """One line on what the worker runs on."""
+    if device != "cpu":
+        return str(torch.cuda.get_device_name(device))
+    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+
+
+def _announce(session: Session, addresses: list[str], events: Events) -> None:
+    events.note("p2p", "the libp2p daemon was restarted; announcing its new address")
+    try:
+        session.open(addresses)
+    except (Unreachable, Refused) as error:
+        events.note("p2p", f"could not announce it: {error.message}")
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())

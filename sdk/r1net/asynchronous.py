@@ -1,0 +1,81 @@
+"""The same surface for asyncio: every call of `Client` and `Run`, awaited, each on a worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from r1net.client import Client
+from r1net.protocol.job import JobView
+from r1net.protocol.settlement import TraceProof
+from r1net.protocol.views import EvaluationRecord, RoundRecord, TraceView
+from r1net.runs import Run
+
+
+class AsyncRun:
+    """`Run` for asyncio."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.job_id = run.job_id
+
+    async def view(self) -> JobView:
+        """See `Run.view`."""
+        return await asyncio.to_thread(self._run.view)
+
+    async def follow(self, after: int = -1) -> AsyncIterator[RoundRecord]:
+        """See `Run.follow`."""
+        records = self._run.follow(after)
+        while (record := await asyncio.to_thread(next, records, None)) is not None:
+            yield record
+
+    async def wait(self) -> JobView:
+        """See `Run.wait`."""
+        return await asyncio.to_thread(self._run.wait)
+
+    async def evaluations(self) -> list[EvaluationRecord]:
+        """See `Run.evaluations`."""
+        return await asyncio.to_thread(self._run.evaluations)
+
+    async def traces(self, split: str | None = None) -> AsyncIterator[TraceView]:
+        """See `Run.traces`."""
+        traces = self._run.traces(split)
+        while (trace := await asyncio.to_thread(next, traces, None)) is not None:
+            yield trace
+
+    async def proof(self, trace_digest: str) -> TraceProof:
+        """See `Run.proof`."""
+        return await asyncio.to_thread(self._run.proof, trace_digest)
+
+    async def verify(self, trace: TraceView) -> bool:
+        """See `Run.verify`."""
+        return await asyncio.to_thread(self._run.verify, trace)
+
+    async def download(self, folder: Path | str) -> Path:
+        """See `Run.download`."""
+        return await asyncio.to_thread(self._run.download, folder)
+
+
+class AsyncClient:
+    """`Client` for asyncio; takes the same arguments."""
+
+    def __init__(self, url: str = "http://127.0.0.1:8420", **options: Any) -> None:
+        self._client = Client(url, **options)
+
+    async def train(self, **job: Any) -> AsyncRun:
+        """See `Client.train`."""
+        return AsyncRun(await asyncio.to_thread(lambda: self._client.train(**job)))
+
+    def run(self, job_id: str) -> AsyncRun:
+        """See `Client.run`."""
+        return AsyncRun(self._client.run(job_id))
+
+    async def runs(self) -> list[AsyncRun]:
+        """See `Client.runs`."""
+        return [AsyncRun(run) for run in await asyncio.to_thread(self._client.runs)]
+
+    async def verify(self, trace: TraceView, proof: TraceProof) -> bool:
+        """See `Client.verify`."""
+        return await asyncio.to_thread(self._client.verify, trace, proof)

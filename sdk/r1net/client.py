@@ -1,0 +1,190 @@
+"""The client of a task submitter: fund a job, follow it, verify what it made.
+
+import r1net
+
+client = r1net.Client("http://127.0.0.1:8420", key_file="wallet.json", password_file="password")
+run = client.train(model="SmolLM2-135M-Instruct", environment="reasoning_gym:chain_sum", rounds=30,
+                   budget=100 * r1net.R1)
+for step in run.follow():
+    print(step.round, step.metrics["reward"])
+run.download("out")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from r1net.errors import KeyFileError, ProtocolError, UsageError
+from r1net.models import describe_model, render_prompt, stop_tokens
+from r1net.protocol.job import (
+    EnvironmentSpec,
+    Evaluation,
+    Grpo,
+    JobSpec,
+    JobView,
+    Lora,
+    Optimizer,
+    Prices,
+    RewardSpec,
+    Sampling,
+    SubmitJob,
+)
+from r1net.protocol.merkle import verify as verify_proof
+from r1net.protocol.settlement import TraceProof
+from r1net.protocol.views import NetworkInfo, TraceView
+from r1net.runs import Run
+from r1net.scoring import JobScorer
+from r1net.transport import Transport
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from r1net.chain import Chain
+
+R1 = 10**18
+"""One whole R1, in wei."""
+
+
+class Client:
+    """A connection to one network. Reading needs no key; `train` signs with `account` or `key_file`."""
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8420",
+        *,
+        account: LocalAccount | None = None,
+        key_file: Path | str | None = None,
+        password_file: Path | str | None = None,
+        rpc_url: str | None = None,
+    ) -> None:
+        self.transport = Transport(url)
+        self._account = account
+        self._key_file = Path(key_file) if key_file else None
+        self._password_file = Path(password_file) if password_file else None
+        self._rpc_url = rpc_url
+
+    @cached_property
+    def network(self) -> NetworkInfo:
+        """The network's chain and contracts, as the coordinator names them."""
+        return self.transport.get("/v1/network", NetworkInfo)
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The chain; loads web3 at the first use."""
+        from r1net.chain import Chain, Deployment  # noqa: PLC0415 - most uses of a client never touch the chain
+
+        info = self.network
+        deployment = Deployment(chain_id=info.chain_id, contracts=info.contracts, block=0)
+        return Chain.connect(self._rpc_url or info.rpc_url, deployment, self._signer())
+
+    def train(  # noqa: PLR0913 - keyword-only, each a knob of the job
+        self,
+        *,
+        model: Path | str,
+        environment: str,
+        rounds: int,
+        budget: int,
+        environment_config: Mapping[str, Any] | None = None,
+        reward: str | Sequence[tuple[str, float]] = "correct",
+        system_prompt: str | None = None,
+        prefill: str = "",
+        prompt: str | None = None,
+        group_size: int = 8,
+        groups_per_round: int = 16,
+        sampling: Sampling | None = None,
+        optimizer: Optimizer | None = None,
+        lora: Lora | None = None,
+        evaluation: Evaluation | None = None,
+        prices: Prices | None = None,
+        name: str | None = None,
+        token: str | None = None,
+        seed: int = 0,
+        epoch_rounds: int = 1_000_000,
+    ) -> Run:
+        """Fund and submit a GRPO job; returns at once with its Run.
+
+        `model` is a local folder in Hugging Face layout, `budget` is in wei of `token` (default: R1) and goes into the
+        job's escrow. Without `prices` the budget is spread over the most tokens that the job can come to.
+        Raises UsageError on a bad specification (before anything is paid), ChainError, Refused.
+        """
+        folder = Path(model).expanduser()
+        account = self._require_signer()
+        stage = Grpo(rounds=rounds, group_size=group_size, groups_per_round=groups_per_round)
+        sampling, evaluation = sampling or Sampling(), evaluation or Evaluation()
+        rewards = [(reward, 1.0)] if isinstance(reward, str) else list(reward)
+        spec = JobSpec(
+            name=name or f"{folder.name} on {environment}",
+            submitter=account.address,
+            model=describe_model(folder),
+            environment=EnvironmentSpec(name=environment, config=dict(environment_config or {})),
+            rewards=tuple(RewardSpec(name=key, weight=weight) for key, weight in rewards),
+            prompt=prompt or render_prompt(folder, system_prompt, prefill),
+            stop_token_ids=stop_tokens(folder),
+            stage=stage,
+            sampling=sampling,
+            optimizer=optimizer or Optimizer(),
+            lora=lora,
+            evaluation=evaluation,
+            prices=prices or spread(budget, stage, sampling, evaluation),
+            payment_token=token or self.network.contracts["R1Token"],
+            budget=budget,
+            epoch_rounds=epoch_rounds,
+            seed=seed,
+        )
+        return self.submit(spec, folder)
+
+    def submit(self, spec: JobSpec, folder: Path) -> Run:
+        """Check a specification here, fund it on chain, announce it, upload the model files that are missing."""
+        JobScorer(spec, folder / "tokenizer.json").prompt_ids("train", 0, 0)
+        job_id = self.chain.escrow.create_job(spec.payment_token, spec.budget, spec.budget, spec.digest())
+        view = self.transport.post("/v1/jobs", SubmitJob(job_id=job_id, spec=spec), JobView)
+        paths = {ref.sha256: folder / name for name, ref in spec.model.files.items()}
+        for digest in view.missing_blobs:
+            self.transport.put_blob(digest, paths[digest])
+        return Run(self, job_id)
+
+    def run(self, job_id: str) -> Run:
+        """An existing job."""
+        return Run(self, job_id)
+
+    def runs(self) -> list[Run]:
+        """Every job of the network."""
+        return [Run(self, view.job_id) for view in self.transport.get_many("/v1/jobs", JobView)]
+
+    def verify(self, trace: TraceView, proof: TraceProof) -> bool:
+        """Whether the chain vouches for a trace. The digest is computed here; raises ProtocolError if it differs."""
+        digest = trace.trace.digest()
+        if digest != trace.trace_digest or digest != proof.trace_digest:
+            raise ProtocolError(f"the trace's content hashes to {digest}, not to {trace.trace_digest}")
+        if not verify_proof(proof.traces_root, ["bytes32"], (digest,), proof.proof):
+            return False
+        return self.chain.provenance.verify_trace(proof.job_id, proof.epoch, digest, proof.proof)
+
+    def _signer(self) -> LocalAccount | None:
+        if self._account is None and self._key_file is not None:
+            from r1net.chain import load_keystore  # noqa: PLC0415
+
+            if self._password_file is None:
+                raise KeyFileError("key_file needs a password", hint="pass password_file=")
+            self._account = load_keystore(self._key_file, self._password_file.read_text().splitlines()[0])
+        return self._account
+
+    def _require_signer(self) -> LocalAccount:
+        account = self._signer()
+        if account is None:
+            raise UsageError("funding a job needs an account", hint="pass key_file= and password_file=, or account=")
+        return account
+
+
+def spread(budget: int, stage: Grpo, sampling: Sampling, evaluation: Evaluation) -> Prices:
+    """Prices at which the job's largest possible number of tokens costs no more than `budget`.
+
+    A trained token and a sampled one are paid alike; held-out completions are sampled twice.
+    """
+    sampled = stage.rounds * stage.groups_per_round * stage.group_size * sampling.max_tokens
+    heldout = 2 * evaluation.problems * evaluation.sampling.max_tokens
+    price = budget // max(2 * sampled + heldout, 1)
+    return Prices(rollout_token=price, trained_token=price)

@@ -1,0 +1,135 @@
+"""A job as its submitter sees it: follow it, judge it, download what came of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from r1net.datasets import ProofBook, export_traces
+from r1net.errors import R1Error, Unreachable
+from r1net.protocol.job import JobView
+from r1net.protocol.settlement import TraceProof
+from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord, TraceView
+
+if TYPE_CHECKING:
+    from r1net.client import Client
+
+PAGE = 500
+POLL = 20.0
+
+
+class RunFailed(R1Error):
+    """The job ended without a model."""
+
+    code = "run_failed"
+
+
+class Run:
+    """A running or finished job. Cheap to make: `client.run(job_id)`."""
+
+    def __init__(self, client: Client, job_id: str) -> None:
+        self._client = client
+        self.job_id = job_id
+
+    def view(self) -> JobView:
+        """The job as it stands."""
+        return self._client.transport.get(f"/v1/jobs/{self.job_id}", JobView)
+
+    def follow(self, after: int = -1) -> Iterator[RoundRecord]:
+        """Every round after `after`, as it finishes, until the job ends. Survives a coordinator that restarts.
+
+        Raises RunFailed when the job fails or is cancelled.
+        """
+        while True:
+            try:
+                page = self._client.transport.get(f"/v1/jobs/{self.job_id}/rounds", RoundPage, after=after, wait=POLL)
+            except Unreachable:
+                time.sleep(1.0)
+                continue
+            for record in page.rounds:
+                after = record.round
+                yield record
+            if page.state in ("failed", "cancelled"):
+                raise RunFailed(f"the job {page.state}: {page.error or 'no reason given'}")
+            if page.state == "completed" and not page.rounds:
+                return
+
+    def wait(self) -> JobView:
+        """Follow to the end without looking."""
+        for _ in self.follow():
+            pass
+        return self.view()
+
+    def evaluations(self) -> list[EvaluationRecord]:
+        """Held-out results, first version first."""
+        return self._client.transport.get_many(f"/v1/jobs/{self.job_id}/evaluations", EvaluationRecord)
+
+    def traces(self, split: str | None = None) -> Iterator[TraceView]:
+        """Every accepted trace, in the order of acceptance."""
+        seen = 0
+        while True:
+            params = {"limit": PAGE, "after": seen} | ({"split": split} if split else {})
+            page = self._client.transport.get_many(f"/v1/jobs/{self.job_id}/traces", TraceView, **params)
+            yield from page
+            seen += len(page)
+            if len(page) < PAGE:
+                return
+
+    def proof(self, trace_digest: str) -> TraceProof:
+        """The Merkle proof of one anchored trace."""
+        return self._client.transport.get(f"/v1/jobs/{self.job_id}/traces/{trace_digest}/proof", TraceProof)
+
+    def verify(self, trace: TraceView) -> bool:
+        """Hash a trace here, and prove it against the chain. See `Client.verify`."""
+        return self._client.verify(trace, self.proof(trace.trace.digest()))
+
+    def download(self, folder: Path | str) -> Path:
+        """Model, traces and metrics into a folder:
+
+            policy.safetensors      the final version's tensors (all weights, or the LoRA adapter in PEFT's layout)
+            adapter_config.json     with LoRA only; the folder then loads with `PeftModel.from_pretrained`
+            traces.parquet          every accepted trace with text, tokens, reward parts, digest and proof
+            metrics.jsonl           a line for each round, TRL's names
+            job.json                the specification, the version, the evaluations
+
+        Raises RunFailed while the job has not completed.
+        """
+        view = self.view()
+        if view.state != "completed":
+            raise RunFailed(f"the job is {view.state}; its model comes when it is completed")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._download_policy(view, folder)
+        export_traces(self.traces(), ProofBook(self._client.transport, self.job_id), folder / "traces.parquet")
+        rounds = self._client.transport.get(f"/v1/jobs/{self.job_id}/rounds", RoundPage, after=-1, wait=0).rounds
+        lines = [json.dumps({"round": record.round, **record.metrics}) for record in rounds]
+        (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+        evaluations = [record.model_dump(mode="json") for record in self.evaluations()]
+        job = {"job": view.model_dump(mode="json"), "evaluations": evaluations}
+        (folder / "job.json").write_text(json.dumps(job, indent=2))
+        return folder
+
+    def _download_policy(self, view: JobView, folder: Path) -> None:
+        lora = view.spec.lora
+        name = "policy.safetensors" if lora is None else "adapter_model.safetensors"
+        self._client.transport.fetch_blob(view.version.policy, folder / name)
+        if lora is None:
+            for file, ref in view.spec.model.files.items():
+                if file != "model.safetensors":
+                    self._client.transport.fetch_blob(ref.sha256, folder / file)
+            (folder / name).replace(folder / "model.safetensors")
+            return
+        config = {
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": view.spec.model.name,
+            "r": lora.rank,
+            "lora_alpha": lora.alpha,
+            "target_modules": list(lora.targets),
+            "lora_dropout": 0.0,
+            "bias": "none",
+        }
+        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2))
