@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from r1coordinator.store.tables import AttemptRow, LeaseRow, NonceRow, SessionRow, WorkerRow
 
 _REOPEN = "open a new session"
+_UNTIL_IT_ASKS = ["rollout"]
+"""What a worker that has just come is taken to do: groups are kept for it, but no trainer's slot."""
 
 
 def open_session(s: Session, request: OpenSession, session_id: str, now: float) -> None:
@@ -18,11 +20,11 @@ def open_session(s: Session, request: OpenSession, session_id: str, now: float) 
     s.execute(update(SessionRow).where(SessionRow.worker == grant.worker).values(revoked=True))
     row = s.get(WorkerRow, grant.worker)
     if row is None:
-        row = WorkerRow(worker=grant.worker, capabilities=[])
+        row = WorkerRow(worker=grant.worker)
         s.add(row)
     row.owner, row.peer_id, row.maddrs = grant.owner, grant.peer_id, list(request.maddrs)
     row.software, row.hardware = request.software, request.hardware
-    row.holds, row.last_seen = {}, now
+    row.capabilities, row.holds, row.last_seen = _UNTIL_IT_ASKS, {}, now
     s.add(
         SessionRow(
             session_id=session_id,

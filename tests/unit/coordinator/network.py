@@ -127,7 +127,7 @@ class Node:
             "worker": self.worker,
             "session_key": "0x" + public.hex(),
             "peer_id": f"peer-{self.worker}",
-            "expires": int(self.world.clock()) + 3600,
+            "expires": int(self.world.clock()) + 86400,
         }
         grant = SessionGrant(**(values | changes))
         signature = Domain(CHAIN_ID, REGISTRY).sign(self.key, "Session", session_values(grant))
@@ -244,5 +244,5 @@ def run(world: World, nodes: Sequence[Node], job_id: str, turns: int = 200) -> d
             if lease is not None:
                 answer = node.do(lease)
                 assert answer.status_code in (200, 202), answer.text
-        world.tick(0.1)
+        world.tick(1)
     return world.job(job_id)
