@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from eth_account.signers.local import LocalAccount
+
 from r1net.chain import Chain, Deployment, EpochState, JobSettlement, JobState, TxReceipt
 
 

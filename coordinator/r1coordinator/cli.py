@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from r1net.errors import R1Error
 
 from r1coordinator.settings import Settings, load_settings
+from r1net.errors import R1Error
 
 app = typer.Typer(help="The coordinator of an r1net network.", no_args_is_help=True, add_completion=False)
 
@@ -64,10 +64,10 @@ def serve(  # noqa: PLR0913, PLR0917 (typer takes a flag from each parameter)
 
 def _serve(settings: Settings, as_json: bool) -> None:
     import uvicorn  # noqa: PLC0415
-    from r1net.chain import Deployment  # noqa: PLC0415
 
     from r1coordinator.api.app import create_app  # noqa: PLC0415
     from r1coordinator.services import build, load_key  # noqa: PLC0415
+    from r1net.chain import Deployment  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     services = build(settings, Deployment.load(settings.deployment), load_key(settings))

@@ -9,10 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from eth_account.signers.local import LocalAccount
-from r1net.chain import Deployment, load_keystore
-from r1net.errors import UsageError
-from r1net.protocol.signing import Domain
-from r1net.protocol.views import NetworkInfo
 
 from r1coordinator.bell import Bell
 from r1coordinator.chain import ChainPort, RealChain
@@ -23,6 +19,10 @@ from r1coordinator.store.database import Database, require_head
 from r1coordinator.store.workers import resume_clocks
 from r1coordinator.verification.scorers import Scorers
 from r1coordinator.verification.submission import Admission
+from r1net.chain import Deployment, load_keystore
+from r1net.errors import UsageError
+from r1net.protocol.signing import Domain
+from r1net.protocol.views import NetworkInfo
 
 
 @dataclass(frozen=True)

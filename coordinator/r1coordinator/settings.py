@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
 from r1net.errors import UsageError
 
 ENV_PREFIX = "R1_COORDINATOR_"

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import FileResponse, JSONResponse
-from r1net.errors import Refused
 from sqlalchemy import select, update
 from starlette.concurrency import run_in_threadpool
 
@@ -15,13 +14,15 @@ from r1coordinator.api.wire import Use
 from r1coordinator.scheduling.intake import start_waiting
 from r1coordinator.services import Services
 from r1coordinator.store.tables import BlobRow
+from r1net.errors import Refused
 
 router = APIRouter(prefix="/v1/blobs", tags=["blobs"])
 
 Digest = Annotated[str, Path(pattern=r"^0x[0-9a-f]{64}$")]
 
 
-@router.api_route("/{sha256}", methods=["GET", "HEAD"])
+@router.head("/{sha256}", include_in_schema=False)
+@router.get("/{sha256}")
 def get_blob(sha256: Digest, services: Use) -> FileResponse:
     """A blob, or a part of it (Range)."""
     if not services.blobs.has(sha256):

@@ -5,10 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from r1net.errors import Refused
-from r1net.protocol.job import JobView, SubmitJob
-from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord
-from r1net.protocol.work import AttemptOutcome
 from sqlalchemy import select
 
 from r1coordinator.api.wire import Use, message
@@ -17,6 +13,10 @@ from r1coordinator.scheduling import intake
 from r1coordinator.services import Services
 from r1coordinator.store.rows import get_job, job_view
 from r1coordinator.store.tables import AttemptRow, EvaluationRow, JobRow, RoundRow
+from r1net.errors import Refused
+from r1net.protocol.job import JobView, SubmitJob
+from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord
+from r1net.protocol.work import AttemptOutcome
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

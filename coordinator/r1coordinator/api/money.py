@@ -6,10 +6,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from fastapi import APIRouter, Response
-from r1net.errors import Refused
-from r1net.protocol.merkle import StandardMerkleTree
-from r1net.protocol.settlement import ClaimProof, EpochReport
-from r1net.protocol.views import AccountRewards, Earning, EpochView
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -18,6 +14,10 @@ from r1coordinator.settlement.pricing import Work, asked
 from r1coordinator.settlement.report import reward_tree
 from r1coordinator.store.rows import get_job, parse_spec
 from r1coordinator.store.tables import ContributionRow, EpochRow
+from r1net.errors import Refused
+from r1net.protocol.merkle import StandardMerkleTree
+from r1net.protocol.settlement import ClaimProof, EpochReport
+from r1net.protocol.views import AccountRewards, Earning, EpochView
 
 router = APIRouter(prefix="/v1", tags=["money"])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter
-from r1net.protocol.views import NetworkInfo, NodeView
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -13,6 +12,7 @@ from r1coordinator.api.wire import Use
 from r1coordinator.settings import Settings
 from r1coordinator.store.tables import ContributionRow, LeaseRow, RefusalRow, WorkerRow
 from r1coordinator.verification.codes import CONTENT
+from r1net.protocol.views import NetworkInfo, NodeView
 
 router = APIRouter(tags=["network"])
 

@@ -6,18 +6,6 @@ from typing import Annotated, Any
 
 from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, Depends, Request
-from r1net.errors import ProtocolError, Refused
-from r1net.protocol.session import OpenSession, SessionOpened
-from r1net.protocol.signing import session_values
-from r1net.protocol.trace import RolloutSubmission
-from r1net.protocol.work import (
-    HeartbeatAnswer,
-    LeaseFailure,
-    Receipt,
-    TrainReport,
-    WorkAnswer,
-    WorkRequest,
-)
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -30,6 +18,18 @@ from r1coordinator.scheduling.offers import offer
 from r1coordinator.services import Services, new_id
 from r1coordinator.store.tables import JobRow, LeaseRow
 from r1coordinator.store.workers import open_session
+from r1net.errors import ProtocolError, Refused
+from r1net.protocol.session import OpenSession, SessionOpened
+from r1net.protocol.signing import session_values
+from r1net.protocol.trace import RolloutSubmission
+from r1net.protocol.work import (
+    HeartbeatAnswer,
+    LeaseFailure,
+    Receipt,
+    TrainReport,
+    WorkAnswer,
+    WorkRequest,
+)
 
 router = APIRouter(prefix="/v1", tags=["nodes"])
 

@@ -7,8 +7,6 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from r1net.errors import ChainUnavailable, R1Error, Refused
-from r1net.protocol.views import Problem
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +15,8 @@ from r1coordinator.services import Services
 from r1coordinator.store.blobs import BlobRefused
 from r1coordinator.store.rows import count_refusal
 from r1coordinator.verification.codes import CONTENT
+from r1net.errors import ChainUnavailable, R1Error, Refused
+from r1net.protocol.views import Problem
 
 log = logging.getLogger("r1coordinator")
 

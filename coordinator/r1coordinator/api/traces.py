@@ -6,11 +6,6 @@ from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from r1net.errors import Refused
-from r1net.protocol.merkle import StandardMerkleTree
-from r1net.protocol.settlement import EpochReport, TraceProof
-from r1net.protocol.trace import Split, TraceBundle, trace_tree
-from r1net.protocol.views import TraceView
 from sqlalchemy import Select, select
 
 from r1coordinator.api.wire import Use
@@ -18,6 +13,11 @@ from r1coordinator.services import Services
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.rows import get_job, parse_spec
 from r1coordinator.store.tables import BundleRow, EpochRow, TraceRow
+from r1net.errors import Refused
+from r1net.protocol.merkle import StandardMerkleTree
+from r1net.protocol.settlement import EpochReport, TraceProof
+from r1net.protocol.trace import Split, TraceBundle, trace_tree
+from r1net.protocol.views import TraceView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/traces", tags=["traces"])
 

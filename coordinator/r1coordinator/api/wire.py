@@ -8,6 +8,10 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from r1coordinator.services import Services
+from r1coordinator.store.workers import session_of, touch, use_nonce
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.canonical import Message
 from r1net.protocol.session import (
@@ -18,10 +22,6 @@ from r1net.protocol.session import (
     TIME_HEADER,
     check_request,
 )
-from starlette.concurrency import run_in_threadpool
-
-from r1coordinator.services import Services
-from r1coordinator.store.workers import session_of, touch, use_nonce
 
 M = TypeVar("M", bound=Message)
 

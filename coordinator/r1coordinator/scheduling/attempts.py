@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from r1net.protocol.work import TrainTask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -15,6 +14,7 @@ from r1coordinator.scheduling.leases import end, give, live_workers
 from r1coordinator.scheduling.model import Abandoned, Agreed, BundleState, SlotState
 from r1coordinator.scheduling.standing import progress
 from r1coordinator.store.tables import AttemptRow, BundleRow, JobRow, LeaseRow, ReportRow
+from r1net.protocol.work import TrainTask
 
 _MISSED_BEATS = 1.5
 """Heartbeats that a trainer may miss before an attempt starts without it."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from r1net.protocol.job import JobSpec
-from r1net.protocol.views import RoundRecord
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
@@ -27,6 +25,8 @@ from r1coordinator.store.tables import (
     RoundRow,
     WorkerRow,
 )
+from r1net.protocol.job import JobSpec
+from r1net.protocol.views import RoundRecord
 
 _SLACK = 1 << 20
 _POLICY_GROWTH = 4

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from r1net import rewards
-from r1net.environments import Draw
-from r1net.errors import ChainError, ChainUnavailable, R1Error, Refused
-from r1net.protocol.job import JobSpec, JobView, SubmitJob
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -17,6 +13,10 @@ from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, job_view, parse_spec
 from r1coordinator.store.tables import BlobRow, JobRow
 from r1coordinator.verification.scorers import Scorers
+from r1net import rewards
+from r1net.environments import Draw
+from r1net.errors import ChainError, ChainUnavailable, R1Error, Refused
+from r1net.protocol.job import JobSpec, JobView, SubmitJob
 
 
 def check_spec(spec: JobSpec) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from r1net.errors import Refused
-from r1net.protocol.work import HeartbeatAnswer, PublishTask, RolloutTask, TrainTask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,6 +11,8 @@ from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.model import WorkerState
 from r1coordinator.settings import Settings
 from r1coordinator.store.tables import JobRow, LeaseRow, WorkerRow
+from r1net.errors import Refused
+from r1net.protocol.work import HeartbeatAnswer, PublishTask, RolloutTask, TrainTask
 
 
 def give(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from r1net.protocol.work import PublishTask, RolloutTask, WorkAnswer, WorkRequest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -16,6 +15,7 @@ from r1coordinator.scheduling.model import Progress, WorkerState
 from r1coordinator.scheduling.standing import progress
 from r1coordinator.store.rows import lease_message, parse_spec
 from r1coordinator.store.tables import JobRow, LeaseRow, WorkerRow
+from r1net.protocol.work import PublishTask, RolloutTask, WorkAnswer, WorkRequest
 
 _MOST_OFFERS = 5
 ROLLOUT_PHASES = ("evaluate_first", "rollout", "evaluate_last")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from r1net.errors import Refused
-from r1net.protocol.views import RoundRecord
-from r1net.protocol.work import LeaseFailure, PublishTask, TrainReport, TrainTask
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
@@ -17,6 +14,9 @@ from r1coordinator.scheduling.leases import end, owned, require_active
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.rows import count_refusal, get_job, version_of
 from r1coordinator.store.tables import AttemptRow, BlobRow, JobRow, LeaseRow, ReportRow, RoundRow
+from r1net.errors import Refused
+from r1net.protocol.views import RoundRecord
+from r1net.protocol.work import LeaseFailure, PublishTask, TrainReport, TrainTask
 
 _KEPT_VERSIONS = 2
 

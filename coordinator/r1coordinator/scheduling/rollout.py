@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from r1coordinator.scheduling.model import Progress, WorkerState
 from r1net.protocol.job import JobSpec
 from r1net.protocol.trace import Split
-
-from r1coordinator.scheduling.model import Progress, WorkerState
 
 _BYTES_PER_TOKEN = 40
 """A token id, a log-probability of 17 digits and their separators, in JSON, rounded up."""

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from r1net.protocol.canonical import Address
-from r1net.protocol.work import TrainerSlot
-
 from r1coordinator.scheduling.model import (
     Abandoned,
     Agreed,
@@ -18,6 +15,8 @@ from r1coordinator.scheduling.model import (
     Verdict,
     WorkerState,
 )
+from r1net.protocol.canonical import Address
+from r1net.protocol.work import TrainerSlot
 
 SHARED_FAILURES = frozenset({"averaging_broken", "averaging_timeout", "attempt_abandoned", "stale_lease", "swarm"})
 """Failures that the other slots cause. Any other failure is the worker's own."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from r1net.protocol.settlement import Contribution, EpochReport, JobEpoch
-from r1net.protocol.trace import trace_tree
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,6 +11,8 @@ from r1coordinator.settlement.pricing import Work, price
 from r1coordinator.settlement.report import build_report
 from r1coordinator.store.rows import parse_spec
 from r1coordinator.store.tables import ContributionRow, EpochRow, JobRow, TraceRow
+from r1net.protocol.settlement import Contribution, EpochReport, JobEpoch
+from r1net.protocol.trace import trace_tree
 
 
 def close_epoch(s: Session, chain_id: int, job: JobRow, now: float) -> int | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from r1net.chain import EpochState, EpochStatus, JobSettlement
-from r1net.errors import ChainError
-from r1net.protocol.settlement import EpochReport
 from sqlalchemy import select
 
 from r1coordinator.chain import ChainPort
 from r1coordinator.settings import Settings
 from r1coordinator.store.database import Database
 from r1coordinator.store.tables import EpochRow
+from r1net.chain import EpochState, EpochStatus, JobSettlement
+from r1net.errors import ChainError
+from r1net.protocol.settlement import EpochReport
 
 log = logging.getLogger("r1coordinator.settlement")
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from anyio import to_thread
+
 from r1net.errors import R1Error
 from r1net.protocol.canonical import sha256
 

@@ -11,11 +11,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from r1net.errors import PreflightError, UsageError
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
+
+from r1net.errors import PreflightError, UsageError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITES = "r1_writes"

@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-from r1net.errors import Refused
-from r1net.protocol.job import JobSpec, JobView, PolicyVersion
-from r1net.protocol.work import Lease
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.store.tables import BlobRow, JobRow, LeaseRow, RefusalRow, TraceRow
+from r1net.errors import Refused
+from r1net.protocol.job import JobSpec, JobView, PolicyVersion
+from r1net.protocol.work import Lease
 
 _DETAIL = 500
 

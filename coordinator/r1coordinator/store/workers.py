@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from r1net.errors import Refused
-from r1net.protocol.session import OpenSession
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from r1coordinator.store.tables import AttemptRow, LeaseRow, NonceRow, SessionRow, WorkerRow
+from r1net.errors import Refused
+from r1net.protocol.session import OpenSession
 
 _REOPEN = "open a new session"
 _UNTIL_IT_ASKS = ["rollout"]

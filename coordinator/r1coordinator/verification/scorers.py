@@ -7,11 +7,10 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from r1coordinator.store.blobs import BlobStore
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.scoring import JobScorer
-
-from r1coordinator.store.blobs import BlobStore
 
 _KEPT = 16
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from eth_account.signers.local import LocalAccount
-from r1net.errors import ProtocolError, Refused
-from r1net.protocol.signing import Domain, receipt_values, submission_values
-from r1net.protocol.trace import RolloutSubmission, TraceBundle
-from r1net.protocol.work import Receipt, RolloutTask
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.advance import advance
@@ -21,6 +17,10 @@ from r1coordinator.store.tables import BundleRow, ContributionRow, LeaseRow, Tra
 from r1coordinator.verification.admission import Terms, check_bundle, refusal
 from r1coordinator.verification.codes import CONTENT
 from r1coordinator.verification.scorers import Scorers
+from r1net.errors import ProtocolError, Refused
+from r1net.protocol.signing import Domain, receipt_values, submission_values
+from r1net.protocol.trace import RolloutSubmission, TraceBundle
+from r1net.protocol.work import Receipt, RolloutTask
 
 
 class Admission:

@@ -8,6 +8,8 @@ from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
 from r1net.environments import sampling_seed
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import (
@@ -25,7 +27,6 @@ from r1net.protocol.job import (
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import Lease, RolloutTask, TrainTask
 from r1net.scoring import JobScorer
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 CHAIN_ID = 31337
 REGISTRY = "0x" + "11" * 20

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.testclient import TestClient
 from httpx import Response
+
 from r1coordinator.api.app import create_app
 from r1coordinator.services import Services, build
 from r1coordinator.settings import Settings
@@ -27,7 +28,6 @@ from r1net.protocol.session import OpenSession, SessionGrant, sign_request
 from r1net.protocol.signing import Domain, session_values, submission_values
 from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainReport, TrainTask, WorkAnswer
-
 from tests.unit.coordinator.chain import FakeChain
 from tests.unit.coordinator.jobs import (
     CHAIN_ID,

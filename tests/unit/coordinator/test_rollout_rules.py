@@ -7,10 +7,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from r1coordinator.scheduling.metrics import TraceFigures, evaluation, sampling_metrics, weighted_means, wilson
 from r1coordinator.scheduling.rollout import assignment, free_groups, most_groups, pause_after, share
 from r1net.protocol.job import PolicyVersion
-
 from tests.unit.coordinator.jobs import job_spec
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from r1net.protocol.canonical import sha256
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask
-
 from tests.unit.coordinator.jobs import file_of, job_spec
 from tests.unit.coordinator.network import Node, World, run
 

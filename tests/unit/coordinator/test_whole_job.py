@@ -6,7 +6,6 @@ from r1coordinator.settlement.report import reward_tree
 from r1coordinator.settlement.sender import Settler
 from r1net.protocol.merkle import verify
 from r1net.protocol.settlement import REWARD_LEAF, EpochReport
-
 from tests.unit.coordinator.network import World, run
 
 

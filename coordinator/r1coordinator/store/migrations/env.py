@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import context
+
 from r1coordinator.store.database import Database
 from r1coordinator.store.tables import Base
 

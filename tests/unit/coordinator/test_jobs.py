@@ -1,0 +1,157 @@
+"""Taking jobs in: the escrow stands for them, the blobs fit, the model fits the job."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from httpx import Response
+
+from r1net.protocol.canonical import sha256
+from r1net.protocol.job import EnvironmentSpec, FileRef, JobSpec, ModelRef, RewardSpec, SubmitJob
+from tests.unit.coordinator.jobs import MODEL_FILES, job_spec, key
+from tests.unit.coordinator.network import World
+
+
+def post(world: World, job_id: str, spec: JobSpec) -> Response:
+    answer: Response = world.http.post("/v1/jobs", content=SubmitJob(job_id=job_id, spec=spec).model_dump_json())
+    return answer
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"closed_at": 1},
+        {"spec_digest": "0x" + "00" * 32},
+        {"submitter": key(5).address},
+        {"token": key(5).address},
+        {"funded": 10**9 - 1},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_escrow_must_stand_for_the_job(world: World, change: dict[str, Any]) -> None:
+    spec = job_spec()
+    job_id = world.chain.fund(spec)
+    world.chain.jobs[job_id] = replace(world.chain.jobs[job_id], **change)
+    answer = post(world, job_id, spec)
+    assert (answer.status_code, answer.json()["code"]) == (402, "unfunded_job")
+    assert world.http.get("/v1/jobs").json() == []
+
+
+def test_a_job_the_escrow_does_not_know_is_refused(world: World) -> None:
+    assert post(world, "0x" + "77" * 32, job_spec()).json()["code"] == "unfunded_job"
+    world.chain.away = True
+    assert post(world, "0x" + "77" * 32, job_spec()).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"rewards": (RewardSpec(name="kindness"),)}, "unknown_reward"),
+        ({"environment": EnvironmentSpec(name="reasoning_gym:no_such_thing")}, "bad_environment"),
+        ({"environment": EnvironmentSpec(name="elsewhere:chain_sum")}, "bad_environment"),
+    ],
+)
+def test_a_job_must_be_workable(world: World, change: dict[str, Any], code: str) -> None:
+    spec = job_spec(**change)
+    answer = post(world, world.chain.fund(spec), spec)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+def test_submitting_again_changes_nothing(world: World) -> None:
+    job_id = world.submit()
+    before = world.job(job_id)
+    assert post(world, job_id, job_spec()).json() == before
+    assert post(world, job_id, job_spec(name="other")).json()["code"] == "job_exists"
+
+
+def test_a_job_waits_for_its_model_and_starts_by_itself(world: World) -> None:
+    spec = job_spec()
+    job_id = world.chain.fund(spec)
+    view = post(world, job_id, spec).json()
+    assert view["state"] == "waiting_for_model"
+    assert sorted(view["missing_blobs"]) == sorted(sha256(data) for data in MODEL_FILES.values())
+    for data in MODEL_FILES.values():
+        digest = sha256(data)
+        assert world.http.head(f"/v1/blobs/{digest}").status_code == 404
+        assert world.http.put(f"/v1/blobs/{digest}", content=data).status_code == 201
+        assert world.http.put(f"/v1/blobs/{digest}", content=data).status_code == 200
+        assert world.http.head(f"/v1/blobs/{digest}").headers["content-length"] == str(len(data))
+    assert world.job(job_id)["state"] == "running"
+    part = world.http.get(f"/v1/blobs/{digest}", headers={"Range": "bytes=2-5"})
+    assert (part.status_code, part.content) == (206, data[2:6])
+
+
+def test_a_second_job_with_the_same_model_starts_at_once(world: World) -> None:
+    world.submit()
+    spec = job_spec(name="again")
+    assert post(world, world.chain.fund(spec, 2), spec).json()["state"] == "running"
+
+
+def test_only_expected_blobs_are_taken_and_only_whole(world: World) -> None:
+    assert world.http.put(f"/v1/blobs/{sha256(b'x')}", content=b"x").json()["code"] == "unexpected_blob"
+    spec = job_spec()
+    post(world, world.chain.fund(spec), spec)
+    data = MODEL_FILES["config.json"]
+    digest = sha256(data)
+    wrong = world.http.put(f"/v1/blobs/{digest}", content=b"y" * len(data))
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_hash")
+    large = world.http.put(f"/v1/blobs/{digest}", content=data + b" ")
+    assert (large.status_code, large.json()["code"]) == (413, "blob_too_large")
+    chunked = world.http.put(f"/v1/blobs/{digest}", content=iter([data, b" "]))
+    assert (chunked.status_code, chunked.json()["code"]) == (413, "blob_too_large")
+    assert world.http.get(f"/v1/blobs/{digest}").json()["code"] == "unknown_blob"
+    assert world.http.put("/v1/blobs/0x12", content=b"").status_code == 422
+    assert list((world.folder / "blobs" / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"tokenizer.json": b"{}"},
+        {"config.json": b"{}"},
+        {"config.json": b"nonsense"},
+        {"config.json": b'{"vocab_size": 9}'},
+    ],
+    ids=["tokenizer", "no vocabulary", "no JSON", "stop id outside"],
+)
+def test_a_model_that_does_not_fit_fails_the_job_with_the_reason(world: World, broken: dict[str, bytes]) -> None:
+    files = MODEL_FILES | broken
+    refs = {name: FileRef(sha256=sha256(data), size=len(data)) for name, data in files.items()}
+    spec = job_spec(model=ModelRef(name="broken", files=refs))
+    job_id = world.chain.fund(spec)
+    post(world, job_id, spec)
+    for data in files.values():
+        assert world.http.put(f"/v1/blobs/{sha256(data)}", content=data).status_code == 201
+    view = world.job(job_id)
+    assert view["state"] == "failed"
+    assert "the model does not fit the job" in view["error"]
+
+
+def test_unknown_things_are_problems(world: World) -> None:
+    job_id = world.submit()
+    for target, code in {
+        "/v1/jobs/0x00": "unknown_job",
+        "/v1/jobs/0x00/rounds": "unknown_job",
+        "/v1/jobs/0x00/evaluations": "unknown_job",
+        "/v1/jobs/0x00/traces": "unknown_job",
+        f"/v1/jobs/{job_id}/traces/0x00/proof": "unknown_trace",
+        f"/v1/jobs/{job_id}/rounds/0/attempts/1/outcome": "unknown_attempt",
+        "/v1/epochs/1/report": "unknown_epoch",
+        f"/v1/accounts/{key(1).address}/claim": "nothing_to_claim",
+        "/v2": "not_found",
+    }.items():
+        answer = world.http.get(target)
+        assert (answer.status_code, answer.json()["code"]) == (404, code)
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert world.http.delete("/v1/jobs").json()["code"] == "method_not_allowed"
+    assert world.http.get(f"/v1/accounts/{key(1).address}/rewards").json()["earnings"] == []
+
+
+def test_the_network_introduces_itself(world: World) -> None:
+    info = world.http.get("/v1/network").json()
+    assert (info["chain_id"], info["coordinator"]) == (31337, key(0).address)
+    assert world.http.get("/healthz").json() == {"status": "ok"}
+    assert json.loads(world.http.get("/openapi.json").content)["info"]["title"] == "r1net coordinator"

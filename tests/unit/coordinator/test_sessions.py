@@ -1,0 +1,100 @@
+"""Who may speak: grants against the registry, signed requests, clocks and replays."""
+
+from __future__ import annotations
+
+import pytest
+
+from r1net.errors import ChainUnavailable
+from tests.unit.coordinator.jobs import key
+from tests.unit.coordinator.network import Node, World
+
+WORK = '{"capabilities":["rollout"],"wait":0}'
+
+
+def test_a_grant_must_be_signed_by_its_worker(world: World) -> None:
+    node = Node(world, 1)
+    forged = node.grant().model_copy(update={"signature": Node(world, 2).grant().signature})
+    assert node.open(forged).json()["code"] == "bad_signature_grant"
+    assert node.open(node.grant(worker=key(9).address)).json()["code"] == "bad_signature_grant"
+
+
+def test_the_registry_must_know_worker_and_owner(world: World) -> None:
+    node = Node(world, 1)
+    assert node.open(node.grant(owner=key(8).address)).json()["code"] == "not_bound"
+    world.chain.inactive.add(node.owner)
+    assert node.open().json()["code"] == "inactive_owner"
+    world.chain.inactive.clear()
+    del world.chain.owners[node.worker]
+    assert (node.open().status_code, node.open().json()["code"]) == (403, "not_bound")
+
+
+@pytest.mark.parametrize("expires", [-1, 0, 31 * 86400])
+def test_a_grant_must_not_be_over_nor_last_for_ever(world: World, expires: int) -> None:
+    node = Node(world, 1)
+    assert node.open(node.grant(expires=max(0, int(world.clock()) + expires))).json()["code"] == "bad_expiry"
+
+
+def test_a_chain_that_is_away_is_a_passing_trouble(world: World) -> None:
+    world.chain.away = True
+    answer = Node(world, 1).open()
+    assert (answer.status_code, answer.json()["code"]) == (503, ChainUnavailable.code)
+
+
+def test_several_workers_of_one_owner_work_side_by_side(world: World) -> None:
+    nodes = [world.node(1, owner=7), world.node(2, owner=7)]
+    assert len({node.session_id for node in nodes}) == 2
+    assert {view["owner"] for view in world.http.get("/v1/nodes").json()} == {key(207).address}
+
+
+def test_a_request_counts_once_and_only_near_its_time(world: World) -> None:
+    node = world.node(1)
+    assert node.post("/v1/work", WORK, nonce="n1").status_code == 200
+    assert node.post("/v1/work", WORK, nonce="n1").json()["code"] == "replayed"
+    for skew in (-61.0, 61.0):
+        assert node.post("/v1/work", WORK, stamp=repr(world.clock() + skew)).json()["code"] == "clock_skew"
+    for stamp in ("nan", "soon", "inf"):
+        assert node.post("/v1/work", WORK, stamp=stamp).json()["code"] == "clock_skew"
+    assert node.post("/v1/work", WORK, stamp=repr(world.clock() + 59.0)).status_code == 200
+
+
+def test_a_nonce_is_remembered_for_as_long_as_its_request_could_be_replayed(world: World) -> None:
+    node = world.node(1)
+    stamp = repr(world.clock() + 59.0)
+    assert node.post("/v1/work", WORK, nonce="n", stamp=stamp).status_code == 200
+    world.tick(115)
+    assert node.post("/v1/work", WORK, nonce="n", stamp=stamp).json()["code"] == "replayed"
+
+
+def test_a_signature_covers_path_body_and_session(world: World) -> None:
+    node, other = world.node(1), world.node(2)
+    headers = node.headers("POST", "/v1/work", WORK.encode())
+    changed = world.http.post("/v1/work", content=WORK.replace("0", "1"), headers=headers)
+    elsewhere = world.http.post("/v1/work?x=1", content=WORK, headers=headers)
+    stolen = world.http.post("/v1/work", content=WORK, headers=headers | {"R1-Session": other.session_id})
+    assert {answer.json()["code"] for answer in (changed, elsewhere, stolen)} == {"bad_request_signature"}
+    assert world.http.post("/v1/work", content=WORK).json()["code"] == "not_signed"
+    garbage = world.http.post("/v1/work", content=WORK, headers=headers | {"R1-Signature": "!"})
+    assert garbage.json()["code"] == "bad_request_signature"
+    unknown = world.http.post("/v1/work", content=WORK, headers=headers | {"R1-Session": "0"})
+    assert unknown.json()["code"] == "unknown_session"
+
+
+def test_sessions_end(world: World) -> None:
+    node = world.node(1)
+    old = node.session_id
+    node.open()
+    fresh, node.session_id = node.session_id, old
+    assert node.post("/v1/work", WORK).json()["code"] in ("session_superseded", "bad_request_signature")
+    node.session_id = fresh
+    assert node.post("/v1/work", WORK).status_code == 200
+    world.clock.time += 86401
+    assert node.post("/v1/work", WORK).json()["code"] == "session_expired"
+
+
+def test_nodes_are_active_late_or_lost(world: World) -> None:
+    world.node(1)
+    states = []
+    for seconds in (0, 16, 20):
+        world.tick(seconds)
+        states.append(world.http.get("/v1/nodes").json()[0]["state"])
+    assert states == ["active", "late", "lost"]
