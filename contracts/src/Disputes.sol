@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+import { DisputeBook } from "./DisputeBook.sol";
+import { IDisputes } from "./interfaces/IDisputes.sol";
+import { ISettlement } from "./interfaces/ISettlement.sol";
+import { IVerifierPool } from "./interfaces/IVerifierPool.sol";
+import { SubmissionHash } from "./libraries/SubmissionHash.sol";
+import { NodeRegistry } from "./NodeRegistry.sol";
+import { R1Token } from "./R1Token.sol";
+
+/// @title Disputes
+/// @notice See {IDisputes}.
+contract Disputes is DisputeBook {
+    using SafeERC20 for R1Token;
+
+    /// @notice Blocks between the call for a committee and the block whose hash picks it.
+    uint256 public constant DRAW_DELAY = 2;
+
+    /// @notice Holds all bonds, as locked stake.
+    NodeRegistry public immutable registry;
+    /// @notice Whose epochs are disputed.
+    ISettlement public immutable settlement;
+    /// @notice Where jurors come from.
+    IVerifierPool public immutable pool;
+    /// @notice What bonds and bounties are paid in.
+    R1Token public immutable token;
+
+    /// @param admin Holds the admin role: the timelock, or the deployer until it hands over.
+    constructor(
+        address admin,
+        NodeRegistry registry_,
+        ISettlement settlement_,
+        IVerifierPool pool_,
+        Parameters memory given
+    ) DisputeBook(admin, given) {
+        registry = registry_;
+        settlement = settlement_;
+        pool = pool_;
+        token = registry_.token();
+    }
+
+    /// @inheritdoc IDisputes
+    function challengeEpoch(uint256 epoch, bytes32 evidence) external returns (uint256 disputeId) {
+        ISettlement.Epoch memory found = settlement.epochOf(epoch);
+        settlement.freeze(epoch);
+        return _open(found.proposer, uint48(epoch), found.commitment, evidence);
+    }
+
+    /// @inheritdoc IDisputes
+    function challengeTrace(
+        Submission calldata submission,
+        bytes32 traceDigest,
+        bytes32[] calldata proof,
+        bytes32 evidence
+    ) external returns (uint256 disputeId) {
+        bytes32 digest = SubmissionHash.digestOf(submission, address(registry));
+        address worker = ECDSA.recover(digest, submission.signature);
+        address accused = registry.accountableFor(worker);
+        if (accused == address(0)) revert UnknownWorker(worker);
+        bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(traceDigest))));
+        if (!MerkleProof.verifyCalldata(proof, submission.tracesRoot, leaf)) revert TraceNotInSubmission(traceDigest);
+        _tryOnce(keccak256(abi.encode(digest, worker)));
+        return _open(accused, 0, traceDigest, evidence);
+    }
+
+    /// @inheritdoc IDisputes
+    function answer(uint256 disputeId, bytes32 reply) external {
+        Dispute storage dispute = _in(disputeId, Phase.Open);
+        if (msg.sender != dispute.accused) revert NotParty(disputeId, msg.sender);
+        if (block.timestamp >= dispute.deadline) revert TooLate(dispute.deadline);
+        _callForCommittee(dispute);
+        emit DisputeAnswered(disputeId, reply, dispute.drawBlock);
+    }
+
+    /// @inheritdoc IDisputes
+    function draw(uint256 disputeId) external {
+        Dispute storage dispute = _in(disputeId, Phase.Drawing);
+        if (block.number <= dispute.drawBlock) revert TooEarly(dispute.drawBlock + 1);
+        bytes32 hash = blockhash(dispute.drawBlock);
+        if (hash == 0) {
+            _callForCommittee(dispute);
+            emit DrawRescheduled(disputeId, dispute.drawBlock);
+            return;
+        }
+        bytes32 seed = keccak256(abi.encode(hash, address(this), disputeId, dispute.round));
+        address[] memory committee =
+            pool.draw(seed, _committeeSize(dispute.round), dispute.challenger, dispute.accused);
+        if (committee.length == 0) return _end(disputeId, dispute, dispute.verdict);
+        _seat(disputeId, dispute, committee);
+    }
+
+    /// @inheritdoc IDisputes
+    function tally(uint256 disputeId) external {
+        Dispute storage dispute = _in(disputeId, Phase.Voting);
+        if (block.timestamp < dispute.revealUntil) revert TooEarly(dispute.revealUntil);
+        (uint256 guilty, uint256 innocent) = _dismiss(disputeId, dispute.round);
+        // Nobody judged: what the round before found stands, and in the first round nothing was found.
+        if (guilty + innocent == 0) return _end(disputeId, dispute, dispute.verdict);
+        Verdict verdict = guilty > innocent ? Verdict.Guilty : Verdict.Innocent;
+        dispute.verdict = verdict;
+        if (dispute.round == 1) return _end(disputeId, dispute, verdict);
+        dispute.phase = Phase.Decided;
+        dispute.deadline = uint40(block.timestamp + _parameters.appealPeriod);
+        emit DisputeDecided(disputeId, verdict, dispute.deadline);
+    }
+
+    /// @inheritdoc IDisputes
+    function appeal(uint256 disputeId) external {
+        Dispute storage dispute = _in(disputeId, Phase.Decided);
+        if (block.timestamp >= dispute.deadline) revert TooLate(dispute.deadline);
+        bool byAccused = dispute.verdict == Verdict.Guilty;
+        if (msg.sender != (byAccused ? dispute.accused : dispute.challenger)) revert NotParty(disputeId, msg.sender);
+        uint96 more = _lockBond(msg.sender);
+        if (byAccused) dispute.atRisk += more;
+        else dispute.bond += more;
+        dispute.round = 1;
+        _callForCommittee(dispute);
+        emit DisputeAppealed(disputeId, msg.sender, dispute.drawBlock);
+    }
+
+    /// @inheritdoc IDisputes
+    function resolve(uint256 disputeId) external {
+        Dispute storage dispute = _disputes[disputeId];
+        if (dispute.phase != Phase.Open && dispute.phase != Phase.Decided) revert WrongPhase(disputeId, dispute.phase);
+        if (block.timestamp < dispute.deadline) revert TooEarly(dispute.deadline);
+        _end(disputeId, dispute, dispute.phase == Phase.Open ? Verdict.Guilty : dispute.verdict);
+    }
+
+    function _open(address accused, uint48 epoch, bytes32 subject, bytes32 evidence)
+        private
+        returns (uint256 disputeId)
+    {
+        if (accused == msg.sender) revert SelfAccusation(msg.sender);
+        if (!registry.isActive(msg.sender)) revert ChallengerNotActive(msg.sender);
+        disputeId = ++disputeCount;
+        Dispute storage dispute = _disputes[disputeId];
+        dispute.challenger = msg.sender;
+        dispute.deadline = uint40(block.timestamp + _parameters.answerPeriod);
+        dispute.phase = Phase.Open;
+        dispute.accused = accused;
+        dispute.bond = _lockBond(msg.sender);
+        dispute.atRisk = uint96(registry.lock(accused, _parameters.penalty));
+        dispute.epoch = epoch;
+        emit DisputeOpened(disputeId, msg.sender, accused, epoch, subject, evidence);
+    }
+
+    function _lockBond(address owner) private returns (uint96 bond) {
+        bond = _parameters.bond;
+        uint256 locked = registry.lock(owner, bond);
+        if (locked < bond) revert BondNotCovered(owner, bond, locked);
+    }
+
+    function _callForCommittee(Dispute storage dispute) private {
+        dispute.phase = Phase.Drawing;
+        dispute.drawBlock = uint48(block.number + DRAW_DELAY);
+    }
+
+    function _seat(uint256 disputeId, Dispute storage dispute, address[] memory committee) private {
+        uint256 round = dispute.round;
+        for (uint256 i = 0; i < committee.length; ++i) {
+            Ballot storage ballot = _ballots[disputeId][round][committee[i]];
+            ballot.drawn = true;
+            ballot.locked = uint96(registry.lock(committee[i], _parameters.jurorStake));
+        }
+        _committees[disputeId][round] = committee;
+        dispute.phase = Phase.Voting;
+        dispute.deadline = uint40(block.timestamp + _parameters.commitPeriod);
+        dispute.revealUntil = dispute.deadline + _parameters.revealPeriod;
+        emit CommitteeDrawn(disputeId, round, committee, dispute.deadline, dispute.revealUntil);
+    }
+
+    /// @dev Counts the votes, frees the stake of those who voted and burns that of those who did not.
+    function _dismiss(uint256 disputeId, uint256 round) private returns (uint256 guilty, uint256 innocent) {
+        address[] storage committee = _committees[disputeId][round];
+        for (uint256 i = 0; i < committee.length; ++i) {
+            Ballot storage ballot = _ballots[disputeId][round][committee[i]];
+            if (ballot.vote == Verdict.None) {
+                registry.slash(committee[i], ballot.locked, address(0), 0);
+                continue;
+            }
+            registry.unlock(committee[i], ballot.locked);
+            if (ballot.vote == Verdict.Guilty) ++guilty;
+            else ++innocent;
+        }
+    }
+
+    /// @dev Every way out of a dispute leads here, once: both locks are undone and the epoch is let go.
+    function _end(uint256 disputeId, Dispute storage dispute, Verdict verdict) private {
+        dispute.phase = Phase.Resolved;
+        dispute.verdict = verdict;
+        bool guilty = verdict == Verdict.Guilty;
+        uint256 slashed = verdict == Verdict.None ? 0 : guilty ? dispute.atRisk : dispute.bond;
+        emit DisputeResolved(disputeId, verdict, slashed);
+        if (dispute.epoch != 0) _letGo(dispute.epoch, guilty);
+        if (!guilty) registry.unlock(dispute.accused, dispute.atRisk);
+        if (verdict != Verdict.Innocent) registry.unlock(dispute.challenger, dispute.bond);
+        if (slashed == 0) return;
+        (address loser, address winner) =
+            guilty ? (dispute.accused, dispute.challenger) : (dispute.challenger, dispute.accused);
+        _share(disputeId, dispute.round, verdict, slashed, loser, winner);
+    }
+
+    function _letGo(uint256 epoch, bool wrong) private {
+        settlement.unfreeze(epoch);
+        if (wrong && settlement.epochOf(epoch).status == ISettlement.Status.Pending) settlement.reject(epoch);
+    }
+
+    /// @dev A quarter to the winner, a quarter among the jurors who found so, half burned, with what does not divide.
+    function _share(
+        uint256 disputeId,
+        uint256 round,
+        Verdict verdict,
+        uint256 slashed,
+        address loser,
+        address winner
+    ) private {
+        address[] memory jurors = _jurorsFor(disputeId, round, verdict);
+        uint256 toWinner = jurors.length == 0 ? slashed / 2 : slashed / 4;
+        uint256 toEach = jurors.length == 0 ? 0 : (slashed / 4) / jurors.length;
+        registry.slash(loser, slashed, address(this), toWinner + toEach * jurors.length);
+        token.safeTransfer(winner, toWinner);
+        for (uint256 i = 0; i < jurors.length; ++i) {
+            token.safeTransfer(jurors[i], toEach);
+        }
+    }
+}

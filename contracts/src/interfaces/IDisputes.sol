@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title IDisputes
+/// @notice Bonded challenges to an epoch or to a trace, judged by a drawn committee of staked verifiers.
+/// @dev Open (the accused must answer) -> Drawing (a block's hash picks the committee) -> Voting (commit, then reveal)
+/// -> Decided (the loser may appeal once, to a larger committee) -> Resolved. Every step has a deadline and anyone may
+/// take the step that follows it, so no stake stays locked: no answer means the challenger wins; a tie means the
+/// accused wins; no votes at all means that both keep what they have. Bonds are locked stake in the registry.
+interface IDisputes {
+    /// @notice Where a dispute stands.
+    enum Phase {
+        None,
+        Open,
+        Drawing,
+        Voting,
+        Decided,
+        Resolved
+    }
+
+    /// @notice What a juror says, and what a committee finds.
+    enum Verdict {
+        None,
+        Guilty,
+        Innocent
+    }
+
+    /// @notice The parameters.
+    /// @param bond R1 in wei that the challenger locks, and that an appeal costs.
+    /// @param penalty R1 in wei of the accused at stake.
+    /// @param jurorStake R1 in wei that each juror locks; burned if he does not reveal a vote.
+    /// @param answerPeriod Seconds to answer.
+    /// @param commitPeriod Seconds to commit votes.
+    /// @param revealPeriod Seconds to reveal them.
+    /// @param appealPeriod Seconds to appeal.
+    /// @param committeeSize Jurors of the first round, odd; the appeal has 2n + 1.
+    struct Parameters {
+        uint96 bond;
+        uint96 penalty;
+        uint96 jurorStake;
+        uint32 answerPeriod;
+        uint32 commitPeriod;
+        uint32 revealPeriod;
+        uint32 appealPeriod;
+        uint8 committeeSize;
+    }
+
+    /// @notice A dispute.
+    /// @param challenger Who accuses.
+    /// @param deadline End of the present step: to answer, to commit, or to appeal.
+    /// @param phase See Phase.
+    /// @param verdict What the last committee found.
+    /// @param round 0, or 1 after an appeal.
+    /// @param accused Who answers: an epoch's proposer, or the owner of the worker that signed a trace.
+    /// @param bond Challenger's stake locked here.
+    /// @param atRisk Accused's stake locked here.
+    /// @param epoch The epoch, or 0 for a trace.
+    /// @param drawBlock The block whose hash picks the committee.
+    /// @param revealUntil End of the reveals.
+    struct Dispute {
+        address challenger;
+        uint40 deadline;
+        Phase phase;
+        Verdict verdict;
+        uint8 round;
+        address accused;
+        uint96 bond;
+        uint96 atRisk;
+        uint48 epoch;
+        uint48 drawBlock;
+        uint40 revealUntil;
+    }
+
+    /// @notice A juror's part in one round.
+    /// @param commitment keccak256(abi.encode(disputeId, round, juror, vote, salt)).
+    /// @param locked His stake locked here.
+    /// @param drawn Whether he sits on the committee.
+    /// @param vote What he revealed.
+    struct Ballot {
+        bytes32 commitment;
+        uint96 locked;
+        bool drawn;
+        Verdict vote;
+    }
+
+    /// @notice A worker's signed submission: EIP-712 Submission(string lease,bytes32 tracesRoot,uint256 count) in the
+    /// protocol's domain ("r1net", "1", chain, registry).
+    /// @param lease The lease that it answers.
+    /// @param tracesRoot Root of the StandardMerkleTree over (bytes32 traceDigest).
+    /// @param count Number of traces.
+    /// @param signature The worker's signature.
+    struct Submission {
+        string lease;
+        bytes32 tracesRoot;
+        uint256 count;
+        bytes signature;
+    }
+
+    /// @notice A dispute was opened. `subject` is an epoch's commitment or a trace's digest.
+    event DisputeOpened(
+        uint256 indexed disputeId,
+        address indexed challenger,
+        address indexed accused,
+        uint256 epoch,
+        bytes32 subject,
+        bytes32 evidence
+    );
+    /// @notice The accused answered.
+    event DisputeAnswered(uint256 indexed disputeId, bytes32 answer, uint256 drawBlock);
+    /// @notice The draw came too late for its block hash and is repeated with a later block.
+    event DrawRescheduled(uint256 indexed disputeId, uint256 drawBlock);
+    /// @notice A committee was drawn.
+    event CommitteeDrawn(
+        uint256 indexed disputeId, uint256 round, address[] committee, uint256 commitUntil, uint256 revealUntil
+    );
+    /// @notice A juror committed a vote.
+    event VoteCommitted(uint256 indexed disputeId, address indexed juror);
+    /// @notice A juror revealed a vote.
+    event VoteRevealed(uint256 indexed disputeId, address indexed juror, Verdict vote);
+    /// @notice A committee decided.
+    event DisputeDecided(uint256 indexed disputeId, Verdict verdict, uint256 appealUntil);
+    /// @notice The loser appealed.
+    event DisputeAppealed(uint256 indexed disputeId, address indexed appellant, uint256 drawBlock);
+    /// @notice A dispute is over; `verdict` None means that nobody judged it.
+    event DisputeResolved(uint256 indexed disputeId, Verdict verdict, uint256 slashed);
+    /// @notice The parameters changed, for steps that begin from now on.
+    event ParametersChanged(Parameters parameters);
+
+    /// @notice Only active nodes may challenge.
+    error ChallengerNotActive(address challenger);
+    /// @notice The free stake does not cover the bond.
+    error BondNotCovered(address owner, uint256 bond, uint256 free);
+    /// @notice One cannot accuse oneself.
+    error SelfAccusation(address owner);
+    /// @notice The submission was signed by nobody that the registry knows.
+    error UnknownWorker(address worker);
+    /// @notice The trace is not in the submission.
+    error TraceNotInSubmission(bytes32 traceDigest);
+    /// @notice This submission has been challenged already.
+    error AlreadyChallenged(bytes32 submission);
+    /// @notice The dispute is not in the phase that this needs.
+    error WrongPhase(uint256 disputeId, Phase phase);
+    /// @notice Only this party may do this now.
+    error NotParty(uint256 disputeId, address caller);
+    /// @notice It is too late for this.
+    error TooLate(uint256 deadline);
+    /// @notice It is too early for this.
+    error TooEarly(uint256 since);
+    /// @notice The caller is not on the committee.
+    error NotJuror(uint256 disputeId, address caller);
+    /// @notice The juror has committed or revealed already.
+    error AlreadyVoted(uint256 disputeId, address juror);
+    /// @notice A vote is Guilty or Innocent.
+    error InvalidVote();
+    /// @notice Vote and salt are not what was committed.
+    error WrongReveal(uint256 disputeId, address juror);
+    /// @notice There is one appeal only.
+    error NoMoreAppeals(uint256 disputeId);
+    /// @notice The parameters lie outside their bounds.
+    error ParameterOutOfBounds();
+
+    /// @notice Challenges a pending epoch and freezes it.
+    /// @param epoch Number of the epoch.
+    /// @param evidence Digest of what is wrong with it.
+    /// @return disputeId Number of the dispute.
+    function challengeEpoch(uint256 epoch, bytes32 evidence) external returns (uint256 disputeId);
+
+    /// @notice Challenges a trace; its worker's signature tells who answers for it.
+    /// @param submission The signed submission.
+    /// @param traceDigest The trace.
+    /// @param proof Merkle proof of the trace in the submission.
+    /// @param evidence Digest of what is wrong with it.
+    /// @return disputeId Number of the dispute.
+    function challengeTrace(
+        Submission calldata submission,
+        bytes32 traceDigest,
+        bytes32[] calldata proof,
+        bytes32 evidence
+    ) external returns (uint256 disputeId);
+
+    /// @notice The accused answers, which calls for a committee.
+    /// @param disputeId The dispute.
+    /// @param reply Digest of the answer.
+    function answer(uint256 disputeId, bytes32 reply) external;
+
+    /// @notice Draws the committee, once the block after the answer is mined. Anyone may call.
+    /// @param disputeId The dispute.
+    function draw(uint256 disputeId) external;
+
+    /// @notice A juror commits to a vote.
+    /// @param disputeId The dispute.
+    /// @param commitment keccak256(abi.encode(disputeId, round, juror, vote, salt)).
+    function commit(uint256 disputeId, bytes32 commitment) external;
+
+    /// @notice A juror reveals his vote.
+    /// @param disputeId The dispute.
+    /// @param vote Guilty or Innocent.
+    /// @param salt As committed.
+    function reveal(uint256 disputeId, Verdict vote, bytes32 salt) external;
+
+    /// @notice Counts the votes after the reveals. Anyone may call.
+    /// @param disputeId The dispute.
+    function tally(uint256 disputeId) external;
+
+    /// @notice The loser of the first round asks for a larger committee.
+    /// @param disputeId The dispute.
+    function appeal(uint256 disputeId) external;
+
+    /// @notice Ends a dispute whose answer or appeal did not come in time. Anyone may call.
+    /// @param disputeId The dispute.
+    function resolve(uint256 disputeId) external;
+
+    /// @notice Sets the parameters. Only for the timelock.
+    function setParameters(Parameters calldata parameters) external;
+
+    /// @notice The parameters.
+    function parameters() external view returns (Parameters memory);
+
+    /// @notice A dispute.
+    function disputeOf(uint256 disputeId) external view returns (Dispute memory);
+
+    /// @notice The committee of a round.
+    function committeeOf(uint256 disputeId, uint256 round) external view returns (address[] memory);
+
+    /// @notice A juror's part in a round.
+    function ballotOf(uint256 disputeId, uint256 round, address juror) external view returns (Ballot memory);
+
+    /// @notice Number of disputes so far; the newest has this number.
+    function disputeCount() external view returns (uint256);
+
+    /// @notice What a juror commits to.
+    function commitmentOf(uint256 disputeId, uint256 round, address juror, Verdict vote, bytes32 salt)
+        external
+        pure
+        returns (bytes32);
+}

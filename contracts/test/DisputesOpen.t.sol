@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import { IAccessControl } from "@openzeppelin/contracts/access/IAccessControl.sol";
+import { IDisputes } from "../src/interfaces/IDisputes.sol";
+import { ISettlement } from "../src/interfaces/ISettlement.sol";
+import { DisputeFixture } from "./helpers/DisputeFixture.sol";
+import { Merkle } from "./helpers/Merkle.sol";
+
+/// @dev Opening, answering and defaulting.
+contract DisputesOpenTest is DisputeFixture {
+    function test_anEpochChallengeLocksBothAndFreezes() public {
+        ISettlement.EpochContent memory content = proposeAsBob();
+        vm.prank(alice);
+        vm.expectEmit(address(disputes));
+        emit IDisputes.DisputeOpened(1, alice, bob, 1, keccak256(abi.encode(content)), EVIDENCE);
+        uint256 id = disputes.challengeEpoch(1, EVIDENCE);
+        eq(registry.nodeOf(alice).locked, BOND, "bond");
+        eq(registry.nodeOf(bob).locked, PENALTY, "penalty");
+        eq(settlement.epochOf(1).disputes, 1, "frozen");
+        isPhase(id, IDisputes.Phase.Open);
+    }
+
+    function testFuzz_onlyActiveNodesChallenge(address stranger) public {
+        vm.assume(stranger != alice && stranger != bob && stranger != carol);
+        proposeAsBob();
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.ChallengerNotActive.selector, stranger));
+        disputes.challengeEpoch(1, EVIDENCE);
+    }
+
+    function test_nobodyChallengesHimself() public {
+        proposeAsBob();
+        vm.prank(bob);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.SelfAccusation.selector, bob));
+        disputes.challengeEpoch(1, EVIDENCE);
+    }
+
+    function testFuzz_manySmallChallengesCostABondEach(uint8 count_) public {
+        uint256 count = bound(count_, 1, STAKE / BOND);
+        proposeAsBob();
+        vm.startPrank(alice);
+        for (uint256 i = 0; i < count; ++i) {
+            disputes.challengeEpoch(1, EVIDENCE);
+        }
+        eq(registry.nodeOf(alice).locked, count * BOND, "bonds");
+        for (uint256 i = count; i < STAKE / BOND; ++i) {
+            disputes.challengeEpoch(1, EVIDENCE);
+        }
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.BondNotCovered.selector, alice, BOND, 0));
+        disputes.challengeEpoch(1, EVIDENCE);
+        vm.stopPrank();
+    }
+
+    function testFuzz_noChallengeAfterTheWindow(uint256 late) public {
+        proposeAsBob();
+        uint256 until = block.timestamp + WINDOW;
+        skip(bound(late, WINDOW, 365 days));
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WindowOver.selector, until));
+        disputes.challengeEpoch(1, EVIDENCE);
+    }
+
+    function testFuzz_noChallengeOfWhatWasNotProposed(uint256 epoch) public {
+        vm.prank(alice);
+        vm.expectRevert(
+            abi.encodeWithSelector(ISettlement.WrongStatus.selector, epoch, ISettlement.Status.None)
+        );
+        disputes.challengeEpoch(epoch, EVIDENCE);
+    }
+
+    function testFuzz_aTraceChallengeNamesTheWorkersOwner(uint256 first) public {
+        first = bound(first, 1, type(uint128).max);
+        uint256 id = openTraceDispute(first);
+        IDisputes.Dispute memory dispute = disputes.disputeOf(id);
+        eq(dispute.accused, carol, "accused");
+        eq(dispute.epoch, 0, "no epoch");
+        eq(registry.nodeOf(carol).locked, PENALTY, "penalty");
+    }
+
+    function test_anUnboundWorkersOwnerStillAnswers() public {
+        address worker = vm.addr(WORKER_KEY);
+        vm.startPrank(carol);
+        registry.unbindWorker(worker);
+        registry.deactivate();
+        vm.stopPrank();
+        eq(disputes.disputeOf(openTraceDispute(1)).accused, carol, "accused");
+        skip(UNBONDING);
+        vm.prank(carol);
+        eq(registry.withdraw(), STAKE - PENALTY, "the penalty stays");
+    }
+
+    function testFuzz_foreignSignaturesAccuseNobody(uint256 key) public {
+        key = bound(key, 1, type(uint128).max);
+        vm.assume(key != WORKER_KEY);
+        IDisputes.Submission memory submission = submissionOf(key, 1);
+        bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 4), 0);
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.UnknownWorker.selector, vm.addr(key)));
+        disputes.challengeTrace(submission, bytes32(uint256(1)), proof, EVIDENCE);
+    }
+
+    function testFuzz_aSubmissionOfAnotherChainAccusesNobody(uint64 chain) public {
+        vm.assume(chain != 0 && chain != block.chainid);
+        IDisputes.Submission memory submission = submissionOf(WORKER_KEY, 1);
+        bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 4), 0);
+        vm.chainId(chain);
+        vm.prank(alice);
+        vm.expectPartialRevert(IDisputes.UnknownWorker.selector);
+        disputes.challengeTrace(submission, bytes32(uint256(1)), proof, EVIDENCE);
+    }
+
+    function testFuzz_alteredSubmissionsAccuseNobody(string calldata lease, uint256 count) public {
+        IDisputes.Submission memory submission = submissionOf(WORKER_KEY, 1);
+        vm.assume(count != 4 || keccak256(bytes(lease)) != keccak256(bytes(submission.lease)));
+        (submission.lease, submission.count) = (lease, count);
+        bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 4), 0);
+        vm.prank(alice);
+        vm.expectPartialRevert(IDisputes.UnknownWorker.selector);
+        disputes.challengeTrace(submission, bytes32(uint256(1)), proof, EVIDENCE);
+    }
+
+    function testFuzz_theTraceMustBeInTheSubmission(bytes32 trace) public {
+        vm.assume(trace != bytes32(uint256(1)));
+        IDisputes.Submission memory submission = submissionOf(WORKER_KEY, 1);
+        bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 4), 0);
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.TraceNotInSubmission.selector, trace));
+        disputes.challengeTrace(submission, trace, proof, EVIDENCE);
+    }
+
+    function test_nobodyIsTriedTwiceForOneSubmission() public {
+        openTraceDispute(1);
+        IDisputes.Submission memory submission = submissionOf(WORKER_KEY, 1);
+        bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 4), 1);
+        vm.prank(alice);
+        vm.expectPartialRevert(IDisputes.AlreadyChallenged.selector);
+        disputes.challengeTrace(submission, bytes32(uint256(2)), proof, EVIDENCE);
+    }
+
+    function testFuzz_onlyTheAccusedAnswersInTime(address caller, uint256 late) public {
+        vm.assume(caller != bob);
+        uint256 id = openEpochDispute();
+        uint256 deadline = block.timestamp + ANSWER;
+        vm.prank(caller);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.NotParty.selector, id, caller));
+        disputes.answer(id, 0);
+        skip(bound(late, ANSWER, 365 days));
+        vm.prank(bob);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.TooLate.selector, deadline));
+        disputes.answer(id, 0);
+    }
+
+    function testFuzz_noAnswerMeansGuilty(address caller, uint256 early) public {
+        uint256 id = openEpochDispute();
+        uint256 deadline = block.timestamp + ANSWER;
+        skip(bound(early, 0, ANSWER - 1));
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.TooEarly.selector, deadline));
+        disputes.resolve(id);
+        vm.warp(deadline);
+        uint256 supply = r1.totalSupply();
+        vm.prank(caller);
+        disputes.resolve(id);
+        isStatus(1, ISettlement.Status.Rejected);
+        eq(r1.balanceOf(alice), PENALTY / 2, "bounty");
+        eq(r1.totalSupply(), supply - PENALTY / 2, "burned");
+        eq(registry.nodeOf(bob).stake, STAKE - PENALTY, "slashed");
+        nothingLocked(alice);
+        nothingLocked(bob);
+    }
+
+    function test_anAccusedWithoutStakeCostsTheChallengerNothing() public {
+        settlement.grantRole(settlement.SETTLER_ROLE(), address(0xBAD));
+        ISettlement.EpochContent memory content = contentOf(jobId, 1, keccak256("root"));
+        vm.prank(address(0xBAD));
+        settlement.proposeEpoch(content);
+        vm.prank(alice);
+        uint256 id = disputes.challengeEpoch(1, EVIDENCE);
+        skip(ANSWER);
+        disputes.resolve(id);
+        isStatus(1, ISettlement.Status.Rejected);
+        nothingLocked(alice);
+    }
+
+    function testFuzz_onlyTheAdminSetsParameters(address caller) public {
+        vm.assume(caller != address(this));
+        vm.prank(caller);
+        vm.expectRevert(
+            abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, caller, bytes32(0))
+        );
+        disputes.setParameters(defaults());
+    }
+
+    function testFuzz_parameterBounds(uint8 which, uint32 period, uint8 size) public {
+        IDisputes.Parameters memory given = defaults();
+        which = uint8(bound(which, 0, 6));
+        uint32 bad = period <= 14 days ? 0 : period;
+        if (which == 0) given.bond = 0;
+        if (which == 1) given.penalty = 0;
+        if (which == 2) given.answerPeriod = bad;
+        if (which == 3) given.commitPeriod = bad;
+        if (which == 4) given.revealPeriod = bad;
+        if (which == 5) given.appealPeriod = bad;
+        if (which == 6) given.committeeSize = size % 2 == 1 && size <= 15 ? size + 1 : size;
+        vm.expectRevert(IDisputes.ParameterOutOfBounds.selector);
+        disputes.setParameters(given);
+    }
+
+    function test_parametersCanBeSet() public {
+        IDisputes.Parameters memory given = defaults();
+        given.bond = 1;
+        disputes.setParameters(given);
+        eq(disputes.parameters().bond, 1, "bond");
+    }
+}

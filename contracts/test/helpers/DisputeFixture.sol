@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import { Disputes } from "../../src/Disputes.sol";
+import { FraudProofs } from "../../src/FraudProofs.sol";
+import { IDisputes } from "../../src/interfaces/IDisputes.sol";
+import { ISettlement } from "../../src/interfaces/ISettlement.sol";
+import { VerifierPool } from "../../src/VerifierPool.sol";
+import { Fixture } from "./Fixture.sol";
+import { Merkle } from "./Merkle.sol";
+
+/// @title DisputeFixture
+/// @notice Adds disputes to the network: alice accuses, bob settles, carol runs the worker with key 77, and a pool of
+/// verifiers judges.
+abstract contract DisputeFixture is Fixture {
+    uint96 internal constant BOND = 200 ether;
+    uint96 internal constant PENALTY = 800 ether;
+    uint96 internal constant JUROR_STAKE = 50 ether;
+    uint256 internal constant STAKE = 10_000 ether;
+    uint256 internal constant WORKER_KEY = 77;
+    bytes32 internal constant EVIDENCE = keccak256("evidence");
+    uint256 internal constant ANSWER = 1 days;
+    uint256 internal constant COMMIT = 6 hours;
+    uint256 internal constant REVEAL = 5 hours;
+    uint256 internal constant APPEAL = 12 hours;
+
+    VerifierPool internal pool;
+    Disputes internal disputes;
+    FraudProofs internal fraud;
+    bytes32 internal jobId;
+
+    function setUp() public virtual override {
+        super.setUp();
+        pool = new VerifierPool(registry);
+        disputes = new Disputes(address(this), registry, settlement, pool, defaults());
+        fraud = new FraudProofs(address(this), registry, settlement, provenance, PENALTY);
+        for (uint256 i = 0; i < 2; ++i) {
+            address court = i == 0 ? address(disputes) : address(fraud);
+            registry.grantRole(registry.SLASHER_ROLE(), court);
+            settlement.grantRole(settlement.DISPUTES_ROLE(), court);
+        }
+        settlement.grantRole(settlement.SETTLER_ROLE(), bob);
+        register(alice, STAKE);
+        register(bob, STAKE);
+        register(carol, STAKE);
+        bind(carol, WORKER_KEY);
+        jobId = fund(alice, 100_000, 1000);
+    }
+
+    function defaults() internal pure returns (IDisputes.Parameters memory) {
+        return IDisputes.Parameters({
+            bond: BOND,
+            penalty: PENALTY,
+            jurorStake: JUROR_STAKE,
+            answerPeriod: uint32(ANSWER),
+            commitPeriod: uint32(COMMIT),
+            revealPeriod: uint32(REVEAL),
+            appealPeriod: uint32(APPEAL),
+            committeeSize: 3
+        });
+    }
+
+    function jurorAt(uint256 index) internal pure returns (address) {
+        return address(uint160(0x9000 + index));
+    }
+
+    function fillPool(uint256 count) internal {
+        for (uint256 i = 0; i < count; ++i) {
+            register(jurorAt(i), STAKE);
+            vm.prank(jurorAt(i));
+            pool.join();
+        }
+    }
+
+    function proposeAsBob() internal returns (ISettlement.EpochContent memory content) {
+        content = contentOf(jobId, 100, keccak256("root"));
+        vm.prank(bob);
+        settlement.proposeEpoch(content);
+    }
+
+    /// @dev Alice challenges a fresh epoch of bob's.
+    function openEpochDispute() internal returns (uint256 id) {
+        uint256 epoch = proposeAsBob().epoch;
+        vm.prank(alice);
+        return disputes.challengeEpoch(epoch, EVIDENCE);
+    }
+
+    function submissionOf(uint256 key, uint256 first) internal view returns (IDisputes.Submission memory submission) {
+        submission.lease = "lease-1";
+        submission.tracesRoot = Merkle.root(Merkle.traces(first, 4));
+        submission.count = 4;
+        submission.signature = signature(key, submissionDigest(submission));
+    }
+
+    function submissionDigest(IDisputes.Submission memory submission) internal view returns (bytes32) {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("r1net"),
+                keccak256("1"),
+                block.chainid,
+                address(registry)
+            )
+        );
+        bytes32 message = keccak256(
+            abi.encode(
+                keccak256("Submission(string lease,bytes32 tracesRoot,uint256 count)"),
+                keccak256(bytes(submission.lease)),
+                submission.tracesRoot,
+                submission.count
+            )
+        );
+        return keccak256(abi.encodePacked(hex"1901", domain, message));
+    }
+
+    /// @dev Alice challenges a trace of carol's worker.
+    function openTraceDispute(uint256 first) internal returns (uint256 id) {
+        IDisputes.Submission memory submission = submissionOf(WORKER_KEY, first);
+        bytes32[] memory proof = Merkle.proof(Merkle.traces(first, 4), 0);
+        vm.prank(alice);
+        return disputes.challengeTrace(submission, bytes32(first), proof, EVIDENCE);
+    }
+
+    function answerAs(address accused, uint256 id) internal {
+        vm.prank(accused);
+        disputes.answer(id, keccak256("answer"));
+    }
+
+    function drawNow(uint256 id) internal returns (address[] memory) {
+        vm.roll(disputes.disputeOf(id).drawBlock + 1);
+        disputes.draw(id);
+        return disputes.committeeOf(id, disputes.disputeOf(id).round);
+    }
+
+    /// @dev Draws, votes and counts: the first `guilty` jurors say guilty, the next `innocent` innocent, the rest nothing.
+    function judge(uint256 id, uint256 guilty, uint256 innocent) internal {
+        address[] memory committee = drawNow(id);
+        uint256 round = disputes.disputeOf(id).round;
+        for (uint256 i = 0; i < committee.length && i < guilty + innocent; ++i) {
+            IDisputes.Verdict vote = i < guilty ? IDisputes.Verdict.Guilty : IDisputes.Verdict.Innocent;
+            bytes32 commitment = disputes.commitmentOf(id, round, committee[i], vote, bytes32(i));
+            vm.prank(committee[i]);
+            disputes.commit(id, commitment);
+        }
+        vm.warp(disputes.disputeOf(id).deadline);
+        for (uint256 i = 0; i < committee.length && i < guilty + innocent; ++i) {
+            vm.prank(committee[i]);
+            disputes.reveal(
+                id, i < guilty ? IDisputes.Verdict.Guilty : IDisputes.Verdict.Innocent, bytes32(i)
+            );
+        }
+        vm.warp(disputes.disputeOf(id).revealUntil);
+        disputes.tally(id);
+    }
+
+    function afterAppealTime(uint256 id) internal {
+        vm.warp(disputes.disputeOf(id).deadline);
+        disputes.resolve(id);
+    }
+
+    function isPhase(uint256 id, IDisputes.Phase phase) internal view {
+        eq(uint256(disputes.disputeOf(id).phase), uint256(phase), "phase");
+    }
+
+    function nothingLocked(address owner) internal view {
+        eq(registry.nodeOf(owner).locked, 0, "locked");
+    }
+}
