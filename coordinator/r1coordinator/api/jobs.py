@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import select
 
-from r1coordinator.api.wire import Use, message
+from r1coordinator.api.wire import Number, Use, message
 from r1coordinator.bell import poll
 from r1coordinator.scheduling import intake
 from r1coordinator.services import Services
@@ -21,6 +21,7 @@ from r1net.protocol.work import AttemptOutcome
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 Wait = Annotated[float, Query(ge=0, le=30)]
+After = Annotated[int, Query(ge=-1, lt=2**31)]
 _OVER = ("completed", "failed", "cancelled")
 _PAGE = 1000
 _BEAT = 5.0
@@ -64,7 +65,7 @@ def _rounds(services: Services, job_id: str, after: int) -> RoundPage:
 
 
 @router.get("/{job_id}/rounds")
-async def get_rounds(job_id: str, services: Use, request: Request, after: int = -1, wait: Wait = 0.0) -> RoundPage:
+async def get_rounds(job_id: str, services: Use, request: Request, after: After = -1, wait: Wait = 0.0) -> RoundPage:
     """The finished rounds with a number above `after`; held for `wait` seconds until there is one or the job ends."""
     return await poll(
         services.bell,
@@ -105,7 +106,7 @@ def _outcome(services: Services, job_id: str, round_: int, attempt: int) -> Atte
 
 @router.get("/{job_id}/rounds/{round_}/attempts/{attempt}/outcome")
 async def get_outcome(
-    job_id: str, round_: int, attempt: int, services: Use, request: Request, wait: Wait = 0.0
+    job_id: str, round_: Number, attempt: Number, services: Use, request: Request, wait: Wait = 0.0
 ) -> AttemptOutcome:
     """How a training attempt ended; held for `wait` seconds while it is pending."""
     return await poll(

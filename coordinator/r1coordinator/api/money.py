@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from r1coordinator.api.wire import Use
+from r1coordinator.api.wire import Number, Use
 from r1coordinator.settlement.pricing import Work, asked
 from r1coordinator.settlement.report import reward_tree
 from r1coordinator.store.rows import get_job, parse_spec
@@ -57,7 +57,7 @@ def _epoch_view(row: EpochRow) -> EpochView:
 
 
 @router.get("/epochs/{epoch}/report", response_model=EpochReport)
-def get_report(epoch: int, services: Use) -> Response:
+def get_report(epoch: Number, services: Use) -> Response:
     """The public report, in the very bytes whose digest is on chain."""
     with services.db.read() as s:
         row = s.get(EpochRow, epoch)

@@ -44,7 +44,7 @@ def get_traces(
     job_id: str,
     services: Use,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    after: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
     split: Split | None = None,
 ) -> list[TraceView]:
     """Traces in the order of their admission. Without `after` the newest ones; `after=N` leaves the first N out,

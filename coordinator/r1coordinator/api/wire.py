@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -34,6 +34,9 @@ def services_of(request: Request) -> Services:
 
 
 Use = Annotated[Services, Depends(services_of)]
+
+Number = Annotated[int, Path(ge=0, lt=2**31)]
+"""A round, attempt or epoch in a path."""
 
 
 def read_message(model: type[M], body: bytes) -> M:

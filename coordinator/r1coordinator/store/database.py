@@ -92,11 +92,15 @@ def _config(url: str) -> Config:
 
 def migrate(url: str) -> str:
     """Bring the schema to its newest revision, creating the SQLite file's folder; returns the revision."""
-    database = make_url(url).database
-    if make_url(url).get_backend_name() == "sqlite" and database:
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    Database(url).close()  # refuses a URL that means nothing
+    file = make_url(url).database
+    if make_url(url).get_backend_name() == "sqlite" and file:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
     config = _config(url)
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except OperationalError as error:
+        raise PreflightError(f"cannot open the database: {error.orig}", hint="check the database URL") from error
     return str(ScriptDirectory.from_config(config).get_current_head())
 
 

@@ -168,7 +168,7 @@ def test_the_same_submission_again_brings_the_same_receipt_and_counts_once(world
     assert receipt.traces_root == submission.bundle.tree().root
     assert world.job(job_id)["traces_accepted"] == receipt.accepted == 3
     assert len(world.http.get(f"/v1/accounts/{node.owner}/rewards").json()["earnings"]) == 1
-    other = node.sign(lease, every(logprobs=(-0.5,))(node.traces(lease)[:1]))
+    other = node.sign(lease, node.traces(lease)[:2])
     assert node.submit(lease, other).json()["code"] == "stale_lease"
 
 
