@@ -18,6 +18,11 @@ CONTRACTS = [
     "Settlement",
     "Rewards",
     "Provenance",
+    "VerifierPool",
+    "Disputes",
+    "FraudProofs",
+    "R1Timelock",
+    "R1Governor",
 ]
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT.parent / "sdk" / "r1net" / "chain" / "abi"

@@ -20,7 +20,10 @@ class Chain:
     """A connection to one network's contracts. Use one for each account; threads may share it."""
 
     def __init__(self, sender: Sender, deployment: Deployment) -> None:
+        from r1net.chain.disputes import Disputes, VerifierPool  # noqa: PLC0415
         from r1net.chain.escrow import Escrow  # noqa: PLC0415
+        from r1net.chain.fraud import FraudProofs  # noqa: PLC0415
+        from r1net.chain.governance import Governance  # noqa: PLC0415
         from r1net.chain.provenance import Provenance  # noqa: PLC0415
         from r1net.chain.registry import Registry  # noqa: PLC0415
         from r1net.chain.rewards import Rewards  # noqa: PLC0415
@@ -37,6 +40,10 @@ class Chain:
         self.settlement = Settlement(at("Settlement"), sender)
         self.rewards = Rewards(at("Rewards"), sender)
         self.provenance = Provenance(at("Provenance"), sender, self.settlement, first_block)
+        self.pool = VerifierPool(at("VerifierPool"), sender)
+        self.disputes = Disputes(at("Disputes"), sender)
+        self.fraud = FraudProofs(at("FraudProofs"), sender, self.settlement)
+        self.governance = Governance(at("R1Governor"), at("R1Timelock"), sender, deployment.contracts)
 
     @classmethod
     def connect(cls, rpc_url: str, deployment: Deployment, account: LocalAccount | None = None) -> Chain:

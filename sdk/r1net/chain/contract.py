@@ -30,8 +30,11 @@ class BoundContract:
 
     def send(self, function: str, *args: Any, value: int = 0) -> TxReceipt:
         """Send a transaction and wait for it."""
-        data = self._contract.encode_abi(function, args)
-        return self.sender.send(self.address, bytes.fromhex(data[2:]), value=value)
+        return self.sender.send(self.address, self.encode(function, *args), value=value)
+
+    def encode(self, function: str, *args: Any) -> bytes:
+        """The call data of a function."""
+        return bytes.fromhex(self._contract.encode_abi(function, args)[2:])
 
     def events(self, receipt: TxReceipt, name: str) -> list[dict[str, Any]]:
         """The arguments of every event `name` of this contract in a receipt."""

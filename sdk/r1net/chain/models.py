@@ -20,13 +20,15 @@ class EpochStatus(IntEnum):
 
 @dataclass(frozen=True)
 class TxReceipt:
-    """A transaction that was mined and succeeded. `fee` is what it cost, in wei of the chain's own coin."""
+    """A transaction that was mined and succeeded. `fee` is what it cost, in wei of the chain's own coin; `contract`
+    is the address of what it deployed, if it did."""
 
     tx_hash: str
     block: int
     gas_used: int
     fee: int
     logs: tuple[Any, ...]
+    contract: str | None = None
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,7 @@ class Sender:
             gas_used=gas_used,
             fee=gas_used * int(receipt["effectiveGasPrice"]),
             logs=tuple(receipt["logs"]),
+            contract=receipt.get("contractAddress"),
         )
 
     def _replay(self, fields: dict[str, Any], block: int) -> Reverted:

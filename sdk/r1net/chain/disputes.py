@@ -1,0 +1,172 @@
+"""Bonded challenges, judged by a committee of staked verifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
+from r1net.chain.contract import BoundContract
+from r1net.chain.models import TxReceipt, unhex
+from r1net.chain.sender import Sender
+from r1net.errors import ChainError
+
+
+class DisputePhase(IntEnum):
+    """Where a dispute stands."""
+
+    NONE = 0
+    OPEN = 1
+    DRAWING = 2
+    VOTING = 3
+    DECIDED = 4
+    RESOLVED = 5
+
+
+class Verdict(IntEnum):
+    """What a juror says, and what a committee finds."""
+
+    NONE = 0
+    GUILTY = 1
+    INNOCENT = 2
+
+
+@dataclass(frozen=True)
+class DisputeState:
+    """A dispute. Stakes in wei of R1, times in Unix seconds; `epoch` is 0 for a trace. `deadline` ends the present
+    step (to answer, to commit, to appeal), `reveal_until` the reveals; the draw needs a block after `draw_block`."""
+
+    dispute_id: int
+    challenger: str
+    deadline: int
+    phase: DisputePhase
+    verdict: Verdict
+    round: int
+    accused: str
+    bond: int
+    at_risk: int
+    epoch: int
+    draw_block: int
+    reveal_until: int
+
+
+@dataclass(frozen=True)
+class SignedSubmission:
+    """A worker's signed submission: the protocol's EIP-712 `Submission(lease, tracesRoot, count)`."""
+
+    lease: str
+    traces_root: str
+    count: int
+    signature: str
+
+
+class Disputes:
+    """The Disputes contract. Bonds are locked from the account's stake in the registry, not transferred."""
+
+    def __init__(self, address: str, sender: Sender) -> None:
+        self.address = address
+        self._contract = BoundContract("Disputes", address, sender)
+        self._sender = sender
+
+    def challenge_epoch(self, epoch: int, evidence: str) -> int:
+        """Challenge a pending epoch and freeze it. `evidence` is a digest. Returns the dispute's number."""
+        return self._opened(self._contract.send("challengeEpoch", epoch, unhex(evidence)))
+
+    def challenge_trace(
+        self, submission: SignedSubmission, trace_digest: str, proof: Sequence[str], evidence: str
+    ) -> int:
+        """Challenge a trace that a worker has signed for. Returns the dispute's number."""
+        signed = (submission.lease, unhex(submission.traces_root), submission.count, unhex(submission.signature))
+        nodes = [unhex(node) for node in proof]
+        receipt = self._contract.send("challengeTrace", signed, unhex(trace_digest), nodes, unhex(evidence))
+        return self._opened(receipt)
+
+    def answer(self, dispute_id: int, reply: str) -> TxReceipt:
+        """Answer an accusation, with the digest of the answer; calls for a committee."""
+        return self._contract.send("answer", dispute_id, unhex(reply))
+
+    def draw(self, dispute_id: int) -> TxReceipt:
+        """Draw the committee, once its block is mined."""
+        return self._contract.send("draw", dispute_id)
+
+    def commit(self, dispute_id: int, verdict: Verdict, salt: str) -> TxReceipt:
+        """Commit to a vote. Keep the salt (32 bytes, random, `0x` hex): without it the vote cannot be revealed."""
+        juror, round_ = self._account(), self.dispute(dispute_id).round
+        fields = [dispute_id, round_, juror, int(verdict), unhex(salt)]
+        commitment = keccak(encode(["uint256", "uint256", "address", "uint8", "bytes32"], fields))
+        return self._contract.send("commit", dispute_id, commitment)
+
+    def reveal(self, dispute_id: int, verdict: Verdict, salt: str) -> TxReceipt:
+        """Reveal a committed vote. A juror who does not loses his juror stake."""
+        return self._contract.send("reveal", dispute_id, int(verdict), unhex(salt))
+
+    def tally(self, dispute_id: int) -> TxReceipt:
+        """Count the votes after the reveals."""
+        return self._contract.send("tally", dispute_id)
+
+    def appeal(self, dispute_id: int) -> TxReceipt:
+        """Ask for a larger committee; for the loser of the first round, against one more bond."""
+        return self._contract.send("appeal", dispute_id)
+
+    def resolve(self, dispute_id: int) -> TxReceipt:
+        """End a dispute whose answer or appeal did not come in time."""
+        return self._contract.send("resolve", dispute_id)
+
+    def dispute(self, dispute_id: int) -> DisputeState:
+        """A dispute's state."""
+        challenger, deadline, phase, verdict, round_, accused, *rest = self._contract.call("disputeOf", dispute_id)
+        numbers = (int(value) for value in rest)
+        return DisputeState(
+            dispute_id, challenger, deadline, DisputePhase(phase), Verdict(verdict), round_, accused, *numbers
+        )
+
+    def committee(self, dispute_id: int, round_: int = 0) -> list[str]:
+        """The jurors of a round."""
+        return [str(juror) for juror in self._contract.call("committeeOf", dispute_id, round_)]
+
+    def count(self) -> int:
+        """Number of disputes so far; the newest has this number."""
+        return int(self._contract.call("disputeCount"))
+
+    def slashed(self, receipt: TxReceipt) -> int:
+        """What the loser lost, in wei of R1, from the receipt of the step that resolved a dispute."""
+        return int(self._contract.event(receipt, "DisputeResolved")["slashed"])
+
+    def _opened(self, receipt: TxReceipt) -> int:
+        return int(self._contract.event(receipt, "DisputeOpened")["disputeId"])
+
+    def _account(self) -> str:
+        if self._sender.account is None:
+            raise ChainError("this needs an account, but the connection is read-only", hint="pass account=…")
+        return str(self._sender.account.address)
+
+
+class VerifierPool:
+    """The nodes that are willing to judge."""
+
+    def __init__(self, address: str, sender: Sender) -> None:
+        self.address = address
+        self._contract = BoundContract("VerifierPool", address, sender)
+
+    def join(self) -> TxReceipt:
+        """Offer to judge; for active nodes."""
+        return self._contract.send("join")
+
+    def quit(self) -> TxReceipt:
+        """Judge no more."""
+        return self._contract.send("quit")
+
+    def evict(self, owner: str) -> TxReceipt:
+        """Remove a verifier who is no longer active."""
+        return self._contract.send("evict", owner)
+
+    def size(self) -> int:
+        """How many verifiers there are."""
+        return int(self._contract.call("size"))
+
+    def contains(self, owner: str) -> bool:
+        """Whether an owner is a verifier."""
+        return bool(self._contract.call("contains", owner))

@@ -1,0 +1,113 @@
+"""Every error of the contracts in words: one sentence, and the next step."""
+
+from __future__ import annotations
+
+# error name -> (what happened, what to do); {fields} are the error's own parameters
+WORDS: dict[str, tuple[str, str]] = {
+    # token
+    "ERC20InsufficientBalance": ("the account holds {balance} wei of the token, but {needed} are needed", "get more"),
+    "ERC20InsufficientAllowance": ("the allowance is {allowance} wei, but {needed} are needed", "approve the spender"),
+    "ERC2612ExpiredSignature": ("the permit expired at {deadline}", "sign a new one"),
+    "ERC2612InvalidSigner": ("the permit was signed by {signer}, not by {owner}", "sign with the owner's key"),
+    # roles
+    "AccessControlUnauthorizedAccount": (
+        "{account} lacks the role for this call",
+        "use the account that holds it, or have governance grant the role",
+    ),
+    # registry
+    "AlreadyRegistered": ("{owner} has a stake already", "use add_stake, or reactivate"),
+    "NotRegistered": ("{owner} has no stake", "register first"),
+    "StakeTooSmall": ("a stake of {stake} wei is below the minimum of {minimum}", "stake at least the minimum"),
+    "StakeTooLarge": ("{amount} wei do not fit in 96 bits", "stake less"),
+    "ProofExpired": ("the worker's signature expired at {deadline}", "sign again with a later deadline"),
+    "WrongWorkerSignature": (
+        "the worker's signature was made by {recovered}, not by {expected}",
+        "sign for this owner, chain and present nonce with the worker's key",
+    ),
+    "WorkerTaken": ("worker {worker} acts for {owner} already", "unbind it there first, or use a fresh worker key"),
+    "WorkerCoolingDown": ("worker {worker} left another owner; it is free at {until}", "wait, or use a fresh key"),
+    "NotWorkerOwner": ("{caller} is not the owner of worker {worker}", "use the owner's account"),
+    "AlreadyExiting": ("{owner} is leaving already", "wait for the unbonding delay, then withdraw"),
+    "NotExiting": ("{owner} is not leaving", "deactivate first"),
+    "StillUnbonding": ("the stake is bound until {exitAt}", "withdraw after that"),
+    "NothingToWithdraw": ("{owner} has no free stake", "wait until the open disputes end"),
+    # escrow
+    "NotSubmitter": ("{caller} did not submit job {jobId}", "use the submitter's account"),
+    "UnknownJob": ("there is no job {jobId} in this escrow", "check the id and the deployment"),
+    "JobIsClosed": ("job {jobId} is closed", "create a new job"),
+    "JobIsOpen": ("job {jobId} is open", "close it first"),
+    "GraceNotOver": ("last settlements are possible until {refundableAt}", "ask for the refund after that"),
+    "NothingToRefund": ("job {jobId} has nothing left to refund", "nothing to do"),
+    "ZeroAmount": ("the amount is zero", "give an amount above zero"),
+    "AmountTooLarge": ("{amount} is too large (128 bits for funds, 96 bits for the cap)", "use a smaller amount"),
+    "UnsupportedToken": (
+        "token {token} delivered {received} instead of {expected}",
+        "use a token without transfer fees",
+    ),
+    "EpochCapExceeded": ("job {jobId}: {amount} exceeds the epoch cap of {epochCap}", "settle less in this epoch"),
+    "InsufficientFunds": ("job {jobId}: {amount} wanted, {available} available", "top the job up, or settle less"),
+    "NotReserved": ("job {jobId}: {amount} wanted, {reserved} reserved", "report this: books do not match"),
+    "GasTooLow": ("too little gas was left for the token transfer", "send with a higher gas limit"),
+    # settlement
+    "WrongEpoch": ("epoch {epoch} was proposed, but {expected} is next", "propose {expected}"),
+    "ZeroRoot": ("a root is zero", "build the tree first"),
+    "JobsNotSorted": ("jobs are not in ascending order at {jobId}", "sort by id, each job once"),
+    "TooManyJobs": ("{count} jobs in one epoch", "split the epoch"),
+    "TooManyPending": ("{pending} epochs are pending", "finalise the oldest ones first"),
+    "WrongContent": ("the content is not what was proposed as epoch {epoch}", "take it from the EpochProposed event"),
+    "WrongStatus": ("epoch {epoch} is {status}", "check its state first"),
+    "WindowOpen": ("the challenge window is open until {finalisableAt}", "finalise after that"),
+    "WindowOver": ("the challenge window ended at {finalisableAt}", "challenges must come within the window"),
+    "EpochIsFrozen": ("epoch {epoch} has {disputes} open disputes", "wait until they are decided"),
+    "NotNext": ("epoch {next} must become final before {epoch}", "finalise {next} first"),
+    "IsPaused": ("the guardian has paused settlement until {until}", "try again after that"),
+    "PauseCoolingDown": ("the next pause is possible at {until}", "wait, or act through governance"),
+    "ParameterOutOfBounds": ("the parameter is outside its bounds", "read the bounds in the contract"),
+    "NotSettlement": ("only the settlement contract may do this", "go through Settlement"),
+    # rewards, provenance
+    "InvalidRewardProof": (
+        "the proof for {account} over {cumulative} does not match the present root",
+        "fetch a fresh proof from the coordinator; a newer epoch may be final",
+    ),
+    "UnknownContent": ("epoch {epoch} was not proposed with this content, or was rejected", "check the epoch's state"),
+    # disputes
+    "ChallengerNotActive": ("{challenger} is no active node", "register with a stake first"),
+    "BondNotCovered": (
+        "a bond of {bond} wei exceeds the free stake of {free}",
+        "add stake, or wait for other disputes",
+    ),
+    "SelfAccusation": ("{owner} cannot accuse itself", "use another account"),
+    "UnknownWorker": (
+        "{worker}, who signed the submission, is no worker of this registry",
+        "check lease, root and count",
+    ),
+    "TraceNotInSubmission": ("trace {traceDigest} is not in the submission", "check the proof"),
+    "AlreadyChallenged": ("this submission was challenged before", "follow that dispute"),
+    "WrongPhase": ("dispute {disputeId} is {phase}", "look at its state and deadline"),
+    "NotParty": ("{caller} may not do this in dispute {disputeId}", "only the accused answers, only the loser appeals"),
+    "TooLate": ("this was possible until {deadline}", "take the step that follows (draw, tally or resolve)"),
+    "TooEarly": ("this is possible from {since} on", "wait until then"),
+    "NotJuror": ("{caller} is not on the committee of dispute {disputeId}", "only drawn verifiers vote"),
+    "AlreadyVoted": ("{juror} has voted in dispute {disputeId}", "nothing to do"),
+    "InvalidVote": ("a vote is guilty or innocent", "choose one"),
+    "WrongReveal": ("vote and salt of {juror} are not what was committed", "reveal with the salt of the commitment"),
+    "NotActive": ("{owner} is no active node", "register with a stake first"),
+    "AlreadyInPool": ("{owner} is a verifier already", "nothing to do"),
+    "NotInPool": ("{owner} is no verifier", "nothing to do"),
+    "StillActive": ("{owner} is an active node", "only inactive ones can be removed"),
+    # fraud proofs
+    "DifferentSigners": ("signed by {first} and by {second}", "both statements must be of one settler"),
+    "NoContradiction": ("the statements on epoch {epoch} agree", "nothing to prove"),
+    "CountedOnce": ("trace {traceDigest} was not counted twice", "check both proofs, the later epoch second"),
+    "AlreadyProved": ("{settler} was punished for epoch {epoch} before", "nothing to do"),
+    # governance
+    "GovernorInsufficientProposerVotes": (
+        "{proposer} has {votes} votes, {threshold} are needed to propose",
+        "delegate votes (to yourself, if you hold the tokens)",
+    ),
+    "GovernorUnexpectedProposalState": ("the proposal is not in the state that this needs", "look at its state"),
+    "GovernorAlreadyCastVote": ("{voter} has voted", "nothing to do"),
+    "GovernorNonexistentProposal": ("there is no proposal {proposalId}", "check targets, data and description"),
+    "TimelockUnexpectedOperationState": ("the timelock's delay is not over", "execute later"),
+    "NoSuchJob": ("the epoch has no job at index {jobIndex}", "check the job id"),
+}
