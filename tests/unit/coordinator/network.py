@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.testclient import TestClient
@@ -28,6 +29,7 @@ from r1net.protocol.session import OpenSession, SessionGrant, sign_request
 from r1net.protocol.signing import Domain, session_values, submission_values
 from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainReport, TrainTask, WorkAnswer
+from r1net.scoring import JobScorer
 from tests.unit.coordinator.chain import FakeChain
 from tests.unit.coordinator.jobs import (
     CHAIN_ID,
@@ -82,6 +84,19 @@ class World:
         self.clock.time += seconds
         tick(self.services.db, self.services.ctx, self.services.scorers, self.clock())
 
+    @property
+    def domain(self) -> Domain:
+        """Where signatures hold."""
+        return self.services.domain
+
+    def bind(self, node: Node) -> None:
+        """Make the chain know the worker and its owner."""
+        self.chain.owners[node.worker] = node.owner
+
+    def scorer(self, job_id: str) -> JobScorer:
+        """The job's scorer."""
+        return self.services.scorers.of(JobSpec.model_validate(self.job(job_id)["spec"])).scorer
+
     def submit(self, spec: JobSpec | None = None, number: int = 1) -> str:
         """Fund, submit and upload a job."""
         spec = spec or job_spec()
@@ -106,18 +121,35 @@ class World:
         return node
 
 
+class Place(Protocol):
+    """What a node needs of the network that it works in."""
+
+    http: httpx.Client
+    domain: Domain
+    clock: Callable[[], float]
+
+    def bind(self, node: Node) -> None:
+        """Make the chain know the worker and its owner."""
+        ...
+
+    def scorer(self, job_id: str) -> JobScorer:
+        """The job's scorer."""
+        ...
+
+
 class Node:
     """An honest node without a model: it answers right, wrong or at length, as the sampling seed says."""
 
-    def __init__(self, world: World, number: int, owner: int | None = None) -> None:
+    def __init__(self, world: Place, number: int, owner: int | None = None) -> None:
         self.world = world
         self.key = key(100 + number)
-        self.owner = key(200 + (number if owner is None else owner)).address
+        self.owner_key = key(200 + (number if owner is None else owner))
+        self.owner = self.owner_key.address
         self.worker = self.key.address
         self.session_key = Ed25519PrivateKey.generate()
         self.session_id = ""
         self.holds: dict[str, int] = {}
-        world.chain.owners[self.worker] = self.owner
+        world.bind(self)
 
     def grant(self, **changes: Any) -> OpenSession:
         """A signed session grant."""
@@ -130,7 +162,7 @@ class Node:
             "expires": int(self.world.clock()) + 86400,
         }
         grant = SessionGrant(**(values | changes))
-        signature = Domain(CHAIN_ID, REGISTRY).sign(self.key, "Session", session_values(grant))
+        signature = self.world.domain.sign(self.key, "Session", session_values(grant))
         return OpenSession(grant=grant, signature=signature, maddrs=("/ip4/127.0.0.1/tcp/1",))
 
     def open(self, request: OpenSession | None = None) -> Response:
@@ -159,9 +191,9 @@ class Node:
         answer: Response = self.world.http.post(target, content=data, headers=headers)
         return answer
 
-    def work(self, *capabilities: str) -> Lease | None:
-        """Ask for work without waiting."""
-        body = {"capabilities": capabilities or ("rollout", "train"), "holds": self.holds, "wait": 0}
+    def work(self, *capabilities: str, wait: float = 0) -> Lease | None:
+        """Ask for work."""
+        body = {"capabilities": capabilities or ("rollout", "train"), "holds": self.holds, "wait": wait}
         answer = self.post("/v1/work", json.dumps(body))
         assert answer.status_code == 200, answer.text
         return WorkAnswer.parse(answer.content).lease
@@ -174,19 +206,15 @@ class Node:
     def traces(self, lease: Lease) -> list[Trace]:
         """Honest traces of a rollout lease."""
         assert isinstance(lease.task, RolloutTask)
-        loaded = self.world.services.scorers.of(spec_of(self.world, lease.job_id))
-        size = loaded.scorer.spec.stage.group_size if lease.task.split == "train" else 1
-        return [
-            honest_trace(loaded.scorer, lease, group, index) for group in lease.task.groups for index in range(size)
-        ]
+        scorer = self.world.scorer(lease.job_id)
+        size = scorer.spec.stage.group_size if lease.task.split == "train" else 1
+        return [honest_trace(scorer, lease, group, index) for group in lease.task.groups for index in range(size)]
 
     def sign(self, lease: Lease, traces: Sequence[Trace]) -> RolloutSubmission:
         """A signed submission."""
         bundle = TraceBundle(lease_id=lease.id, traces=tuple(traces))
         values = submission_values(lease.id, bundle.tree().root, len(bundle.traces))
-        return RolloutSubmission(
-            bundle=bundle, signature=Domain(CHAIN_ID, REGISTRY).sign(self.key, "Submission", values)
-        )
+        return RolloutSubmission(bundle=bundle, signature=self.world.domain.sign(self.key, "Submission", values))
 
     def submit(self, lease: Lease, submission: RolloutSubmission | None = None) -> Response:
         """Do a rollout lease."""
@@ -227,11 +255,6 @@ class Node:
             self.holds[lease.job_id] = lease.task.version.number + 1
             return self.report(lease)
         return self.publish(lease)
-
-
-def spec_of(world: World, job_id: str) -> JobSpec:
-    """A job's specification."""
-    return JobSpec.model_validate(world.job(job_id)["spec"])
 
 
 def run(world: World, nodes: Sequence[Node], job_id: str, turns: int = 200) -> dict[str, Any]:
