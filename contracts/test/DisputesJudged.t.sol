@@ -123,6 +123,7 @@ contract DisputesJudgedTest is DisputeFixture {
         uint256 id = answered();
         judge(id, 2, 0);
         address[] memory committee = disputes.committeeOf(id, 0);
+        eq(disputes.ballotOf(id, 0, committee[2]).locked, JUROR_STAKE, "was at stake");
         eq(registry.nodeOf(committee[0]).stake, STAKE, "voted");
         eq(registry.nodeOf(committee[2]).stake, STAKE - JUROR_STAKE, "did not");
         nothingLocked(committee[2]);

@@ -90,6 +90,15 @@ contract HostileTokensTest is Fixture {
         escrow.deliver(address(moody));
     }
 
+    function test_aTokenThatVanishesDoesNotStopTheEpoch() public {
+        MoodyToken token = new MoodyToken();
+        bytes32 jobId = jobIn(token, 100);
+        vm.etch(address(token), "");
+        settle(jobId, 100, keccak256("root"));
+        isStatus(1, ISettlement.Status.Finalised);
+        eq(escrow.undelivered(address(token)), 100, "waits");
+    }
+
     function test_aBlocklistedRewardsContractDoesNotStopTheEpoch() public {
         BlocklistToken token = new BlocklistToken();
         bytes32 jobId = jobIn(token, 100);

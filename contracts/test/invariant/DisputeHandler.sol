@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import { Disputes } from "../../src/Disputes.sol";
+import { IDisputes } from "../../src/interfaces/IDisputes.sol";
+import { ISettlement } from "../../src/interfaces/ISettlement.sol";
+import { NodeRegistry } from "../../src/NodeRegistry.sol";
+import { Settlement } from "../../src/Settlement.sol";
+import { VerifierPool } from "../../src/VerifierPool.sol";
+import { TestBase } from "../helpers/TestBase.sol";
+
+/// @notice Random disputes over random epochs, taken one random step at a time. Plays everybody.
+contract DisputeHandler is TestBase {
+    uint256 public constant OWNERS = 8;
+
+    Disputes public immutable disputes;
+    Settlement public immutable settlement;
+    NodeRegistry public immutable registry;
+    VerifierPool public immutable pool;
+    bytes32 public immutable jobId;
+
+    /// @dev ABI-encoded, because the compiler does not copy nested arrays to storage.
+    bytes[] private _contents;
+    uint256 public resolved;
+
+    constructor(Disputes disputes_, bytes32 jobId_) {
+        disputes = disputes_;
+        settlement = Settlement(address(disputes_.settlement()));
+        registry = disputes_.registry();
+        pool = VerifierPool(address(disputes_.pool()));
+        jobId = jobId_;
+    }
+
+    function ownerAt(uint256 index) public pure returns (address) {
+        return address(uint160(0x3000 + index % OWNERS));
+    }
+
+    function propose(uint256 who) external {
+        if (settlement.nextEpoch() > 12) return;
+        ISettlement.EpochContent memory content;
+        content.epoch = settlement.nextEpoch();
+        content.rewardsRoot = keccak256("root");
+        content.jobs = new ISettlement.JobSettlement[](1);
+        content.jobs[0] = ISettlement.JobSettlement(jobId, 1, keccak256("traces"), 1, 0, 0);
+        _contents.push(abi.encode(content));
+        vm.prank(ownerAt(who % 2));
+        settlement.proposeEpoch(content);
+    }
+
+    function challenge(uint256 who, uint256 which) external {
+        if (settlement.nextEpoch() == 1) return;
+        uint256 epoch = 1 + which % (settlement.nextEpoch() - 1);
+        vm.prank(ownerAt(who));
+        // May fail for good reasons: too late, no free stake, one's own epoch.
+        try disputes.challengeEpoch(epoch, keccak256("evidence")) { } catch { }
+    }
+
+    /// @dev Takes whatever step a dispute allows; a step that is due must not fail.
+    function step(uint256 which, uint256 choice) external {
+        if (disputes.disputeCount() == 0) return;
+        uint256 id = 1 + which % disputes.disputeCount();
+        IDisputes.Dispute memory dispute = disputes.disputeOf(id);
+        if (dispute.phase == IDisputes.Phase.Open) _open(id, dispute, choice);
+        else if (dispute.phase == IDisputes.Phase.Drawing) _draw(id, dispute);
+        else if (dispute.phase == IDisputes.Phase.Voting) _vote(id, dispute, choice);
+        else if (dispute.phase == IDisputes.Phase.Decided) _decided(id, dispute, choice);
+        if (disputes.disputeOf(id).phase == IDisputes.Phase.Resolved && dispute.phase != IDisputes.Phase.Resolved) {
+            ++resolved;
+        }
+    }
+
+    function finalise(uint256 which) external {
+        if (_contents.length == 0) return;
+        ISettlement.EpochContent memory content =
+            abi.decode(_contents[which % _contents.length], (ISettlement.EpochContent));
+        ISettlement.Epoch memory epoch = settlement.epochOf(content.epoch);
+        try settlement.finaliseEpoch(content) {
+            check(epoch.disputes == 0 && block.timestamp >= epoch.finalisableAt, "final while disputed or early");
+        } catch { }
+    }
+
+    function wait(uint256 duration) external {
+        skip(bound(duration, 1, 12 hours));
+        vm.roll(block.number + bound(duration, 1, 300));
+    }
+
+    function _open(uint256 id, IDisputes.Dispute memory dispute, uint256 choice) private {
+        if (block.timestamp >= dispute.deadline) {
+            disputes.resolve(id);
+        } else if (choice % 4 != 0) {
+            vm.prank(dispute.accused);
+            disputes.answer(id, keccak256("answer"));
+        }
+    }
+
+    function _draw(uint256 id, IDisputes.Dispute memory dispute) private {
+        if (block.number <= dispute.drawBlock) vm.roll(dispute.drawBlock + 1);
+        disputes.draw(id);
+    }
+
+    function _vote(uint256 id, IDisputes.Dispute memory dispute, uint256 choice) private {
+        address[] memory committee = disputes.committeeOf(id, dispute.round);
+        address juror = committee[choice % committee.length];
+        IDisputes.Ballot memory ballot = disputes.ballotOf(id, dispute.round, juror);
+        // The vote is a function of dispute and juror, so that it can be revealed without being kept.
+        IDisputes.Verdict vote =
+            IDisputes.Verdict(1 + uint256(keccak256(abi.encode(id, dispute.round, juror))) % 2);
+        if (block.timestamp < dispute.deadline) {
+            if (ballot.commitment != 0) return;
+            bytes32 commitment = disputes.commitmentOf(id, dispute.round, juror, vote, 0);
+            vm.prank(juror);
+            disputes.commit(id, commitment);
+        } else if (block.timestamp < dispute.revealUntil) {
+            if (ballot.commitment == 0 || ballot.vote != IDisputes.Verdict.None) return;
+            vm.prank(juror);
+            disputes.reveal(id, vote, 0);
+        } else {
+            disputes.tally(id);
+        }
+    }
+
+    function _decided(uint256 id, IDisputes.Dispute memory dispute, uint256 choice) private {
+        if (block.timestamp >= dispute.deadline) {
+            disputes.resolve(id);
+        } else if (choice % 2 == 0) {
+            vm.prank(dispute.verdict == IDisputes.Verdict.Guilty ? dispute.accused : dispute.challenger);
+            try disputes.appeal(id) { } catch { }
+        }
+    }
+
+    /// @dev Nobody helps any more: only the steps that anyone may take, only after their time. All disputes must end.
+    function windUp() external {
+        for (uint256 id = 1; id <= disputes.disputeCount(); ++id) {
+            for (uint256 steps = 0; steps < 6; ++steps) {
+                IDisputes.Dispute memory dispute = disputes.disputeOf(id);
+                if (dispute.phase == IDisputes.Phase.Resolved) break;
+                skip(1 days);
+                if (dispute.phase == IDisputes.Phase.Drawing) {
+                    if (block.number <= dispute.drawBlock) vm.roll(dispute.drawBlock + 1);
+                    disputes.draw(id);
+                } else if (dispute.phase == IDisputes.Phase.Voting) {
+                    disputes.tally(id);
+                } else {
+                    disputes.resolve(id);
+                }
+            }
+        }
+    }
+}
