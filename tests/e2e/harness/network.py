@@ -1,0 +1,128 @@
+"""The network under test: what an operator, two hosts and a submitter would set up by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+from eth_account.signers.local import LocalAccount
+
+import r1net
+from r1net.chain import Chain, Deployment, create_keystore
+from r1net.chain.deploy import Parameters, deploy
+from tests.e2e.harness.chain import COIN, ROOT, Anvil
+from tests.e2e.harness.processes import Process, Supervisor, free_port, wait_until
+
+QUICK_SCRYPT = 2**12
+"""Key stretching of the throw-away keys made here; `r1node init` uses the full work factor."""
+
+BIN = Path(sys.executable).parent
+
+
+class Network:
+    """One folder, one chain, one coordinator, any number of nodes."""
+
+    def __init__(self, folder: Path, challenge_window: int = 2, settings: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.logs = folder / "logs"
+        self.supervisor = Supervisor()
+        self._window = challenge_window
+        self._settings = dict(settings or {})
+        folder.mkdir(parents=True, exist_ok=True)
+        self.password_file = folder / "password"
+        self.password_file.write_text(secrets.token_hex(16))
+        self.password_file.chmod(0o600)
+        self.deployment_file = folder / "deployment.json"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.anvil = Anvil(self.logs, folder / "anvil.json")
+
+    def start_chain(self) -> None:
+        """Anvil with the contracts; the operator owns them and all R1."""
+        self.supervisor.add(self.anvil.process)
+        self.anvil.wait()
+        self.operator = self.wallet("operator")
+        parameters = Parameters(challenge_window=self._window, min_stake=100 * COIN)
+        deploy(
+            self.anvil.url,
+            self.operator,
+            self.deployment_file,
+            artifacts=ROOT / "contracts" / "out",
+            parameters=parameters,
+        )
+        self.chain = Chain.connect(self.anvil.url, Deployment.load(self.deployment_file), self.operator)
+
+    def wallet(self, name: str) -> LocalAccount:
+        """A keystore with coin for gas."""
+        account = create_keystore(self.folder / f"{name}.json", self.password_file.read_text(), iterations=QUICK_SCRYPT)
+        self.anvil.fund(account.address)
+        return account
+
+    def start_coordinator(self) -> Process:
+        """`r1coordinator migrate` and `serve`."""
+        common = ["--database", f"sqlite:///{self.folder}/coordinator.db"]
+        subprocess.run([BIN / "r1coordinator", "migrate", *common], check=True, capture_output=True)
+        command = [
+            *(str(BIN / "r1coordinator"), "serve", *common),
+            *("--port", str(self.port), "--blobs", str(self.folder / "blobs")),
+            *("--rpc-url", self.anvil.url, "--deployment", str(self.deployment_file)),
+            *("--keystore", str(self.folder / "operator.json"), "--password-file", str(self.password_file)),
+        ]
+        env = {f"R1_COORDINATOR_{key.upper()}": value for key, value in self._settings.items()}
+        process = self.supervisor.add(Process("coordinator", command, self.logs / "coordinator.log", env))
+        self.wait_for_coordinator()
+        return process
+
+    def wait_for_coordinator(self) -> None:
+        """Until it answers."""
+        wait_until(self._healthy, "the coordinator's start", 60, self.supervisor.processes["coordinator"])
+
+    def r1node(self, name: str, *arguments: str) -> list[str]:
+        """The command line that a host would type."""
+        return [
+            *(str(BIN / "r1node"), "--coordinator", self.url, "--data-dir", str(self.folder / name)),
+            *("--password-file", str(self.password_file), *arguments),
+        ]
+
+    def ask_node(self, name: str, *arguments: str) -> object:
+        """Run a node command with --json; returns what it printed. Raises RuntimeError when it fails."""
+        done = subprocess.run(self.r1node(name, *arguments, "--json"), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"r1node {' '.join(arguments)}: exit {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def start_node(self, name: str) -> Process:
+        """`r1node init`, money, `r1node join`."""
+        keys = self.ask_node(name, "init")
+        assert isinstance(keys, dict)
+        self.anvil.fund(keys["owner"])
+        self.chain.token.transfer(keys["owner"], 100 * COIN)
+        command = self.r1node(name, "join", "--threads", "1", "--device", "cpu")
+        return self.supervisor.add(Process(name, command, self.logs / f"{name}.log", {"PYTHONUNBUFFERED": "1"}))
+
+    def client(self, budget: int) -> r1net.Client:
+        """A submitter with `budget` wei of R1."""
+        account = self.wallet("submitter")
+        self.chain.token.transfer(account.address, budget)
+        return r1net.Client(self.url, key_file=self.folder / "submitter.json", password_file=self.password_file)
+
+    def stop(self) -> None:
+        """End every process."""
+        self.supervisor.stop()
+
+    def _healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=2).is_success
+        except httpx.TransportError:
+            return False
+
+
+def single_threaded() -> None:
+    """One OpenMP thread for every process started from here: spinning barriers eat small machines."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
