@@ -33,7 +33,7 @@ async def _repeat(work: Callable[[], Awaitable[float]], name: str, after_error: 
 def create_app(services: Services, *, background: bool = True) -> FastAPI:
     """The application. Without `background` nothing happens between requests (for tests)."""
 
-    settler = Settler(services.db, services.chain, services.settings, services.clock)
+    settler = Settler(services.db, services.chain, services.settings)
 
     async def ticking() -> float:
         if await run_in_threadpool(tick, services.db, services.ctx, services.scorers, services.clock()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from sqlalchemy import select
 
@@ -39,8 +38,8 @@ class Settler:
     The chain is read before anything is sent, so a step whose answer was lost is not taken twice.
     """
 
-    def __init__(self, db: Database, chain: ChainPort, settings: Settings, clock: Callable[[], float]) -> None:
-        self._db, self._chain, self._settings, self._clock = db, chain, settings, clock
+    def __init__(self, db: Database, chain: ChainPort, settings: Settings) -> None:
+        self._db, self._chain, self._settings = db, chain, settings
         self._failures = 0
 
     def step(self) -> float:
@@ -81,8 +80,9 @@ class Settler:
         if kept.disputes:
             self._note(row, f"{kept.disputes} disputes hold the epoch")
             return False
-        if max(self._chain.now(), self._clock()) < kept.finalisable_at:
-            self._note(row, None)
+        left = kept.finalisable_at - self._chain.now()
+        if left > 0:
+            self._update(row, error=f"the challenge window is open for {left} s more, by the chain's clock")
             return False
         transaction = self._chain.finalise(row.epoch).tx_hash
         self._update(row, state="final", finalise_tx=transaction, error=None)

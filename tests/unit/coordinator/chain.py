@@ -22,6 +22,7 @@ class FakeChain:
     epochs: dict[int, EpochState] = field(default_factory=dict)
     sent: list[tuple[str, int]] = field(default_factory=list)
     window: int = 0
+    time: int = 0
     away: bool = False
     lose_answers: bool = False
 
@@ -63,7 +64,7 @@ class FakeChain:
 
     def now(self) -> int:
         self._here()
-        return 0
+        return self.time
 
     def _sent(self, what: str, number: int) -> TxReceipt:
         self.sent.append((what, number))

@@ -77,7 +77,7 @@ def test_settlement_goes_on_after_a_restart_and_happens_once(world: World) -> No
     run(world, [world.node(1)], job_id)
     world.chain.lose_answers = True
     for _ in range(4):
-        Settler(world.services.db, world.chain, world.settings, world.clock).step()
+        Settler(world.services.db, world.chain, world.settings).step()
         restart(world, 1)
     assert world.chain.sent == [("propose", 1), ("finalise", 1)]
     assert world.http.get("/v1/epochs").json()[0]["state"] == "final"

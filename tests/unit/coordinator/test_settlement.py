@@ -93,7 +93,7 @@ def test_reports_are_chained() -> None:
 
 
 def settler(world: World) -> Settler:
-    return Settler(world.services.db, world.chain, world.settings, world.clock)
+    return Settler(world.services.db, world.chain, world.settings)
 
 
 def epoch(world: World, number: int = 1) -> dict[str, object]:
@@ -137,13 +137,14 @@ def test_a_chain_that_is_away_delays_settlement_with_back_off(world: World) -> N
 def test_the_challenge_window_is_waited_for(world: World) -> None:
     job_id = world.submit()
     run(world, [world.node(1)], job_id)
-    world.chain.window = int(world.clock()) + 100
+    world.chain.window = 100
     waiting = settler(world)
     for _ in range(3):
         waiting.step()
     assert epoch(world)["state"] == "proposed"
+    assert "open for 100 s" in str(epoch(world)["error"])
     assert world.http.get(f"/v1/accounts/{world.node(1).owner}/claim").status_code == 404
-    world.clock.time += 101
+    world.chain.time = 100
     waiting.step()
     assert epoch(world)["state"] == "final"
 

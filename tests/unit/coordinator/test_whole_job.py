@@ -29,7 +29,7 @@ def test_the_work_is_settled_once_and_can_be_claimed_and_proved(world: World) ->
     job_id = world.submit()
     nodes = [world.node(1), world.node(2)]
     run(world, nodes, job_id)
-    settler = Settler(world.services.db, world.chain, world.settings, world.clock)
+    settler = Settler(world.services.db, world.chain, world.settings)
     for _ in range(3):
         settler.step()
     assert world.chain.sent == [("propose", 1), ("finalise", 1)]

@@ -1,0 +1,106 @@
+"""A whole job on a real chain, with everything dying in between."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from r1net.audit import audit_epoch
+from r1net.protocol.job import Grpo, JobSpec
+from r1net.protocol.settlement import ClaimProof, TraceProof
+from r1net.transport import Transport
+from tests.integration.coordinator.conftest import LastingAnvil
+from tests.integration.coordinator.live import LiveNode, LiveWorld, until
+from tests.unit.coordinator.jobs import job_spec
+
+
+def spec_for(world: LiveWorld, rounds: int = 4) -> JobSpec:
+    return job_spec(
+        submitter=world.chain.account.address,  # type: ignore[union-attr]
+        payment_token=world.chain.token.address,
+        stage=Grpo(rounds=rounds, groups_per_round=6, group_size=2),
+    )
+
+
+def over(world: LiveWorld, job_id: str) -> bool:
+    view = world.get(f"/v1/jobs/{job_id}")
+    assert view["state"] not in ("failed", "cancelled"), view["error"]
+    return bool(view["state"] == "completed")
+
+
+def settled(world: LiveWorld) -> list[dict[str, object]]:
+    epochs: list[dict[str, object]] = world.get("/v1/epochs")
+    return epochs if epochs and all(epoch["state"] == "final" for epoch in epochs) else []
+
+
+def test_killed_again_and_again_the_coordinator_finishes_and_settles_once(world: LiveWorld) -> None:
+    job_id = world.submit(spec_for(world))
+    nodes = [LiveNode(world, number) for number in (1, 2)]
+    for node in nodes:
+        node.start()
+    for _ in range(4):
+        time.sleep(1.2)
+        world.restart()
+    until(lambda: over(world, job_id))
+    until(lambda: settled(world))
+    for node in nodes:
+        node.stop()
+    view = world.get(f"/v1/jobs/{job_id}")
+    assert (view["version"]["number"], view["traces_accepted"]) == (4, 4 * 6 * 2 + 2 * 3)
+    assert world.chain.settlement.next_epoch() == 2
+
+    with_proof = world.get(f"/v1/jobs/{job_id}/traces?after=0&limit=1000")
+    digest = with_proof[7]["trace_digest"]
+    proof = TraceProof.model_validate(world.get(f"/v1/jobs/{job_id}/traces/{digest}/proof"))
+    assert world.chain.provenance.verify_trace(job_id, proof.epoch, digest, proof.proof)
+    transport = Transport(f"http://127.0.0.1:{world.port}")
+    results = audit_epoch(1, transport, world.chain)
+    transport.close()
+    assert results
+    assert all(result.holds for result in results), results
+    for node in nodes:
+        claim = ClaimProof.model_validate(world.get(f"/v1/accounts/{node.owner}/claim"))
+        receipt = world.chain.rewards.claim(claim.token, claim.account, claim.cumulative, claim.proof)
+        assert world.chain.rewards.paid(receipt) == claim.cumulative > 0
+
+
+def test_a_chain_that_is_away_is_settled_on_later_and_once(world: LiveWorld, anvil: LastingAnvil) -> None:
+    job_id = world.submit(spec_for(world, rounds=2))
+    node = LiveNode(world, 1)
+    node.start()
+    anvil.stop()
+    until(lambda: over(world, job_id))
+    waiting = until(lambda: world.get("/v1/epochs")[0]["error"])
+    assert "does not answer" in waiting
+    assert world.http.get("/healthz").status_code == 200
+    world.restart()
+    anvil.start()
+    until(lambda: settled(world))
+    node.stop()
+    assert world.chain.settlement.next_epoch() == 2
+
+
+def test_a_trainer_that_dies_is_done_without(world: LiveWorld) -> None:
+    job_id = world.submit(spec_for(world, rounds=2))
+    nodes = [LiveNode(world, number) for number in (1, 2)]
+    nodes[0].dies_in_training = True
+    for node in nodes:
+        node.start()
+    until(lambda: over(world, job_id), 90)
+    for node in nodes:
+        node.stop()
+    records = world.get(f"/v1/jobs/{job_id}/rounds")["rounds"]
+    assert [record["round"] for record in records] == [0, 1]
+    assert records[0]["attempt"] == 2
+    assert list(records[0]["digests"]) == [nodes[1].worker]
+
+
+def test_a_polite_stop_is_quick_even_with_long_polls_open(world: LiveWorld) -> None:
+    node = LiveNode(world, 1)
+    node.start()
+    time.sleep(0.5)
+    started = time.monotonic()
+    world.kill(signal.SIGTERM)
+    assert time.monotonic() - started < 8
+    world.start()
+    node.stop()
