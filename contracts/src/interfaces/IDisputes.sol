@@ -154,8 +154,6 @@ interface IDisputes {
     error InvalidVote();
     /// @notice Vote and salt are not what was committed.
     error WrongReveal(uint256 disputeId, address juror);
-    /// @notice There is one appeal only.
-    error NoMoreAppeals(uint256 disputeId);
     /// @notice The parameters lie outside their bounds.
     error ParameterOutOfBounds();
 

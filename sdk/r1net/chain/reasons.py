@@ -11,6 +11,7 @@ from typing import Any
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
+from eth_utils.address import to_checksum_address
 
 from r1net.chain.words import WORDS
 from r1net.errors import TransactionReverted
@@ -78,7 +79,8 @@ def explain(data: bytes) -> Reverted:
             )
         if selector in _errors():
             name, names, types = _errors()[selector]
-            return _in_words(name, dict(zip(names, decode(types, body), strict=True)))
+            values = [_readable(kind, value) for kind, value in zip(types, decode(types, body), strict=True)]
+            return _in_words(name, dict(zip(names, values, strict=True)))
     except DecodingError:
         pass
     shown = "0x" + data.hex() if data else "no data"
@@ -87,8 +89,13 @@ def explain(data: bytes) -> Reverted:
     )
 
 
+def _readable(kind: str, value: Any) -> Any:
+    if kind == "address":
+        return to_checksum_address(value)
+    return "0x" + value.hex() if isinstance(value, bytes) else value
+
+
 def _in_words(name: str, values: dict[str, Any]) -> Reverted:
-    values = {key: "0x" + value.hex() if isinstance(value, bytes) else value for key, value in values.items()}
     if name not in WORDS:
         listed = ", ".join(f"{key}={value}" for key, value in values.items())
         return Reverted(name, values, f"the contract refused: {name}({listed})", None)

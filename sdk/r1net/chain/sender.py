@@ -65,6 +65,7 @@ class Sender:
             ContractLogicError,
             ContractPanicError,
             ProviderConnectionError,
+            TransactionNotFound,
             Web3RPCError,
         )
 
@@ -82,6 +83,8 @@ class Sender:
                 pause *= 2
             except (ContractLogicError, ContractPanicError) as error:
                 raise explain(_revert_data(error.data)) from error
+            except TransactionNotFound:  # an RPC error to web3, an answer to us
+                raise
             except Web3RPCError as error:
                 raise _rpc_error(error) from error
         raise AssertionError("unreachable")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+
 from r1net.chain import Chain, Deployment
 from r1net.chain.client import open_sender
 from r1net.chain.deploy import Parameters, deploy
@@ -23,7 +24,19 @@ ARTIFACTS = ROOT / "contracts" / "out"
 COIN = 10**18
 # Anvil's well-known first account.
 DEPLOYER_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-TEST_PARAMETERS = Parameters(min_stake=100 * COIN, unbonding_delay=1_000, challenge_window=100, close_grace=200)
+TEST_PARAMETERS = Parameters(
+    min_stake=100 * COIN,
+    unbonding_delay=1_000,
+    challenge_window=100,
+    close_grace=200,
+    answer_period=50,
+    commit_period=50,
+    reveal_period=50,
+    appeal_period=50,
+    timelock_delay=100,
+    voting_delay=10,
+    voting_period=100,
+)
 
 
 @dataclass

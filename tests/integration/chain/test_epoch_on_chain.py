@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from eth_account import Account
+
 from r1net.chain import Chain, EpochStatus, JobSettlement, Reverted, RewardClaim, peer_id_of
 from r1net.chain.provenance import StatementKind
 from r1net.protocol.merkle import StandardMerkleTree
