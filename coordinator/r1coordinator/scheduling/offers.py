@@ -37,7 +37,7 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     lease = _held(s, ctx, worker, now)
     reason = "no job is running"
     if lease is None:
-        for job in jobs:
+        for job in _open_to(s, ctx, jobs, row):
             found = _from_job(s, ctx, job, worker, now)
             if isinstance(found, LeaseRow):
                 lease = found
@@ -46,6 +46,18 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     if lease is None:
         return WorkAnswer(reason=reason)
     return WorkAnswer(lease=lease_message(lease, ctx.settings.heartbeat_seconds))
+
+
+def _open_to(s: Session, ctx: Context, jobs: Sequence[JobRow], worker: WorkerRow) -> list[JobRow]:
+    """The jobs a worker may get work of. One with a job's current version in memory stays with that job: loading
+    another model while a round is trained costs more than waiting."""
+    running = [job for job in jobs if job.state == "running"]
+    mine = [
+        job
+        for job in running
+        if worker.holds.get(job.job_id) == job.version_number and worker.worker not in progress(s, ctx, job).barred
+    ]
+    return mine or running
 
 
 def _on_disk(jobs: Sequence[JobRow], request: WorkRequest) -> dict[str, int]:

@@ -19,7 +19,7 @@ from r1coordinator.verification.codes import CONTENT
 from r1coordinator.verification.scorers import Scorers
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.signing import Domain, receipt_values, submission_values
-from r1net.protocol.trace import RolloutSubmission, TraceBundle
+from r1net.protocol.trace import RolloutSubmission, TraceBundle, trace_tree
 from r1net.protocol.work import Receipt, RolloutTask
 
 
@@ -44,7 +44,8 @@ class Admission:
 
         Raises Refused with the cause; a fault of the content also ends the lease.
         """
-        root = submission.bundle.tree().root
+        digests = [trace.digest() for trace in submission.bundle.traces]
+        root = trace_tree(digests).root
         with self._db.read() as s:
             lease = owned(s, lease_id, worker)
             known = _known_receipt(s, lease, root)
@@ -66,7 +67,7 @@ class Admission:
         evidence = self._blobs.put(submission.bundle.canonical())
         receipt = self._receipt(submission.bundle, lease, root)
         with self._db.write() as s:
-            answer = self._store(s, submission, receipt, evidence, now)
+            answer = self._store(s, submission, digests, receipt, evidence, now)
         self._changed()
         return answer
 
@@ -99,7 +100,15 @@ class Admission:
             signature=self._domain.sign(self._key, "Receipt", values),
         )
 
-    def _store(self, s: Session, submission: RolloutSubmission, receipt: Receipt, evidence: str, now: float) -> Receipt:
+    def _store(
+        self,
+        s: Session,
+        submission: RolloutSubmission,
+        digests: list[str],
+        receipt: Receipt,
+        evidence: str,
+        now: float,
+    ) -> Receipt:
         lease = s.get_one(LeaseRow, receipt.lease_id)
         known = _known_receipt(s, lease, receipt.traces_root)
         if known is not None:
@@ -108,7 +117,7 @@ class Admission:
         end(lease, "done", now)
         job = get_job(s, lease.job_id)
         s.add(_bundle_row(submission, lease, receipt, evidence, now))
-        s.add_all(_trace_rows(submission.bundle, lease))
+        s.add_all(_trace_rows(submission.bundle, digests, lease))
         s.add(
             ContributionRow(
                 lease_id=lease.lease_id,
@@ -155,11 +164,11 @@ def _bundle_row(
     )
 
 
-def _trace_rows(bundle: TraceBundle, lease: LeaseRow) -> list[TraceRow]:
+def _trace_rows(bundle: TraceBundle, digests: list[str], lease: LeaseRow) -> list[TraceRow]:
     return [
         TraceRow(
             job_id=trace.job_id,
-            digest=trace.digest(),
+            digest=digest,
             lease_id=lease.lease_id,
             position=position,
             split=trace.split,
@@ -171,5 +180,5 @@ def _trace_rows(bundle: TraceBundle, lease: LeaseRow) -> list[TraceRow]:
             tokens=len(trace.completion_ids),
             finish_reason=trace.finish_reason,
         )
-        for position, trace in enumerate(bundle.traces)
+        for position, (digest, trace) in enumerate(zip(digests, bundle.traces, strict=True))
     ]

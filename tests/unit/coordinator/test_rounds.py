@@ -40,6 +40,20 @@ def test_work_spreads_over_the_live_workers(world: World) -> None:
     assert groups == [(0, 1), (2, 3)]
 
 
+def test_a_worker_stays_with_the_job_whose_version_it_holds(world: World) -> None:
+    first, second = world.submit(job_spec(**NO_EVALUATION)), world.submit(job_spec(name="second"), 2)
+    nodes = [world.node(1), world.node(2)]
+    leases = [node.work() for node in nodes]
+    assert [lease.job_id for lease in leases if lease] == [first, first]
+    idle = world.node(3).work()
+    assert idle is not None
+    assert idle.job_id == second
+    nodes[0].holds[first] = 0
+    assert leases[0] is not None
+    assert nodes[0].submit(leases[0]).status_code == 200
+    assert nodes[0].work() is None
+
+
 def test_asking_again_brings_the_same_lease(world: World) -> None:
     world.submit()
     node = world.node(1)
