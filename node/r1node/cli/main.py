@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from r1net.errors import R1Error
@@ -17,8 +16,20 @@ from r1node.cli import audit, config, doctor, identity, join, rewards, status
 from r1node.cli.context import Context
 from r1node.cli.output import render, render_error
 
+
+def show(result: Any, **options: Any) -> None:
+    """Print what a command returned; some results carry an exit code."""
+    render(result, options["json"])
+    raise typer.Exit(getattr(result, "exit_code", 0))
+
+
 app = typer.Typer(
-    help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    result_callback=show,
 )
 for module in (identity, join, status, doctor, rewards, audit, config):
     module.add_to(app)
@@ -48,20 +59,11 @@ def options(
 
 
 def main() -> None:
-    """Run a command; the one place where an error becomes words and an exit code."""
+    """Run a command; the one place where an r1net error becomes words and an exit code."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
     as_json = len(arguments) < len(sys.argv) - 1
     try:
-        result = app(["--json", *arguments] if as_json else arguments, standalone_mode=False)
+        app(["--json", *arguments] if as_json else arguments)
     except R1Error as error:
         render_error(error, as_json)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(1)
-    if isinstance(result, int):  # click's own exits, such as --help
-        sys.exit(result)
-    render(result, as_json)
-    sys.exit(getattr(result, "exit_code", 0))

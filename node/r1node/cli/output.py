@@ -20,19 +20,22 @@ TOKEN_DECIMALS = 18
 
 def plain(value: Any) -> Any:
     """Models and dataclasses as JSON data; integers beyond 2^53 as strings."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53:
-        return str(value)
-    return value
+    match value:
+        case BaseModel():
+            data: Any = value.model_dump(mode="json")
+        case dict():
+            data = {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            data = [plain(item) for item in value]
+        case int() if abs(value) > 2**53:
+            data = str(value)
+        case Path():
+            data = str(value)
+        case _ if dataclasses.is_dataclass(value):
+            data = plain({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+        case _:
+            data = value
+    return data
 
 
 def tokens(wei: int | str) -> str:

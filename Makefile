@@ -1,0 +1,53 @@
+# r1net. `make demo` runs the whole promise, `make test` everything that CI runs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROFILE ?= smollm2
+NODE_MODULES := contracts/node_modules/.package-lock.json
+
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test setup lint unit e2e contracts contracts-deep slow bench clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+demo: setup ## run a whole network: chain, coordinator, two nodes, one job (PROFILE=tiny, KEEP=1)
+	$(BIN)/python -m tests.e2e.demo --profile $(PROFILE)
+
+test: setup lint contracts unit e2e ## everything that CI runs
+
+setup: $(VENV)/.ready $(NODE_MODULES) ## install into the checkout
+
+$(VENV)/.ready: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip==25.3
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(NODE_MODULES): contracts/package-lock.json
+	cd contracts && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
+lint: setup ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+contracts: setup ## forge: format, build, tests, gas snapshots, ABIs
+	$(MAKE) -C contracts test PYTHON=$(abspath $(BIN)/python)
+
+contracts-deep: setup ## forge: long fuzz and invariant runs
+	$(MAKE) -C contracts deep
+
+unit: setup ## Python unit, integration and adversarial tests
+	contracts/tools/forge build
+	$(BIN)/pytest tests/unit tests/integration tests/adversarial
+
+e2e: setup ## real networks: the tiny demo, the faults
+	$(BIN)/pytest tests/e2e
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) build contracts/node_modules contracts/out contracts/cache
