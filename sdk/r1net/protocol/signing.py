@@ -12,6 +12,10 @@ from typing import Any
 from eth_account import Account
 from eth_account.messages import SignableMessage, encode_typed_data
 from eth_account.signers.local import LocalAccount
+from eth_hash.auto import keccak
+from eth_keys.datatypes import Signature
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError
 
 from r1net.errors import ProtocolError
 from r1net.protocol.session import SessionGrant
@@ -61,6 +65,17 @@ class Domain:
             return str(Account.recover_message(self.encode(kind, values), signature=signature))
         except Exception as error:  # eth-keys raises a dozen unrelated types on hostile bytes
             raise ProtocolError(f"malformed signature: {type(error).__name__}") from error
+
+    def public_key(self, kind: str, values: dict[str, Any], signature: str) -> bytes:
+        """The signer's public key, 64 bytes x‖y: what its libp2p peer id is made of. Raises ProtocolError."""
+        message = self.encode(kind, values)
+        digest = keccak(b"\x19" + message.version + message.header + message.body)
+        raw = bytes.fromhex(signature.removeprefix("0x"))
+        try:
+            recovered = Signature(raw[:64] + bytes([raw[64] % 27])).recover_public_key_from_msg_hash(digest)
+        except (BadSignature, ValidationError, IndexError) as error:
+            raise ProtocolError(f"malformed signature: {type(error).__name__}") from error
+        return bytes(recovered.to_bytes())
 
 
 def session_values(grant: SessionGrant) -> dict[str, Any]:
