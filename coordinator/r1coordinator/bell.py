@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -54,9 +55,9 @@ async def poll(
         stroke = bell.listen()
         answer = await run_in_threadpool(look)
         left = deadline - loop.time()
-        if found(answer) or left <= 0 or await gone():
+        if found(answer) or left <= 0:
             return answer
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(stroke.wait(), min(left, beat))
-        except TimeoutError:
-            continue
+        if await gone():
+            return answer

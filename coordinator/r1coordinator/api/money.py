@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Annotated
 
-from fastapi import APIRouter, Response
-from sqlalchemy import func, select
+from eth_utils.address import to_checksum_address
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import AfterValidator
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.api.wire import Number, Use
@@ -22,6 +25,9 @@ from r1net.protocol.views import AccountRewards, Earning, EpochView
 router = APIRouter(prefix="/v1", tags=["money"])
 
 _SHOWN = 1000
+_ADDRESS = r"^0x[0-9a-fA-F]{40}$"
+Account = Annotated[str, Path(pattern=_ADDRESS), AfterValidator(to_checksum_address)]
+Token = Annotated[Annotated[str, AfterValidator(to_checksum_address)] | None, Query(pattern=_ADDRESS)]
 
 
 @lru_cache(maxsize=8)
@@ -71,13 +77,13 @@ def _newest_final(s: Session) -> EpochRow | None:
 
 
 @router.get("/accounts/{account}/claim")
-def get_claim(account: str, services: Use, token: str | None = None) -> ClaimProof:
+def get_claim(account: Account, services: Use, token: Token = None) -> ClaimProof:
     """What the account needs to claim all it has earned in final epochs."""
     with services.db.read() as s:
         epoch = _newest_final(s)
     rewards = _parsed(epoch.report).rewards if epoch else ()
     for place, row in enumerate(rewards):
-        if row.account.lower() == account.lower() and token in (None, row.token):
+        if row.account == account and token in (None, row.token):
             assert epoch is not None
             return ClaimProof(
                 token=row.token,
@@ -90,10 +96,10 @@ def get_claim(account: str, services: Use, token: str | None = None) -> ClaimPro
 
 
 @router.get("/accounts/{account}/rewards")
-def get_rewards(account: str, services: Use, token: str | None = None) -> AccountRewards:
+def get_rewards(account: Account, services: Use, token: Token = None) -> AccountRewards:
     """What an account has earned, final and pending, and the work behind (the newest 1000 rows)."""
     with services.db.read() as s:
-        query = select(ContributionRow).where(func.lower(ContributionRow.account) == account.lower())
+        query = select(ContributionRow).where(ContributionRow.account == account)
         rows = list(s.scalars(query.order_by(ContributionRow.epoch.is_(None), ContributionRow.epoch)))
         chosen = token or (rows[0].token if rows else None)
         rows = [row for row in rows if row.token == chosen]

@@ -18,6 +18,7 @@ from r1coordinator.scheduling.offers import offer
 from r1coordinator.services import Services, new_id
 from r1coordinator.store.tables import JobRow, LeaseRow
 from r1coordinator.store.workers import open_session
+from r1net.chain import peer_id_of
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.session import OpenSession, SessionOpened
 from r1net.protocol.signing import session_values
@@ -34,6 +35,10 @@ from r1net.protocol.work import (
 router = APIRouter(prefix="/v1", tags=["nodes"])
 
 
+_MOST_ADDRESSES = 32
+_LONGEST_ADDRESS = 300
+
+
 def check_grant(services: Services, request: OpenSession, now: float) -> OpenSession:
     """Refuse a grant that the worker didn't sign, or whose owner the registry doesn't know; addresses checksummed."""
     grant = request.grant
@@ -46,6 +51,11 @@ def check_grant(services: Services, request: OpenSession, now: float) -> OpenSes
         raise Refused("bad_signature_grant", error.message, status=401) from error
     if signer.lower() != grant.worker.lower():
         raise Refused("bad_signature_grant", f"signed by {signer}, not by the worker {grant.worker}", status=401)
+    peer_id = peer_id_of(services.domain.public_key("Session", session_values(grant), request.signature))
+    if grant.peer_id != peer_id:
+        raise Refused("wrong_peer_id", f"the worker key's peer id is {peer_id}", status=422)
+    if len(request.maddrs) > _MOST_ADDRESSES or any(len(address) > _LONGEST_ADDRESS for address in request.maddrs):
+        raise Refused("invalid_message", "too many or too long maddrs", status=422, hint="announce the reachable ones")
     owner = services.chain.owner_of(signer)
     if owner is None or owner.lower() != grant.owner.lower():
         bound = f"acts for {owner}" if owner else "is not bound to an owner"

@@ -13,7 +13,7 @@ from r1coordinator.scheduling.figures import figures
 from r1coordinator.scheduling.leases import end, revoke_job
 from r1coordinator.scheduling.model import Agreed
 from r1coordinator.settlement.close import close_epoch
-from r1coordinator.store.rows import parse_spec, version_of
+from r1coordinator.store.rows import parse_spec, token_of, version_of
 from r1coordinator.store.tables import (
     AttemptRow,
     BlobRow,
@@ -75,7 +75,7 @@ def pay_training(s: Session, job: JobRow, report: ReportRow) -> None:
             round=report.round,
             tokens=report.tokens,
             evidence=report.policy,
-            token=parse_spec(job.spec).payment_token,
+            token=token_of(parse_spec(job.spec)),
         )
     )
 

@@ -8,11 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from r1net.errors import Refused
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.views import EvaluationRecord
 from r1net.rewards import solved
 
+_MOST_METRICS = 200
+_LONGEST_NAME = 100
 _Z95 = 1.959963984540054
+
+
+def require_modest(metrics: Mapping[str, float]) -> None:
+    """Refuse figures in a number or with names that only fill the database."""
+    if len(metrics) > _MOST_METRICS or any(len(name) > _LONGEST_NAME for name in metrics):
+        raise Refused(
+            "invalid_message", f"at most {_MOST_METRICS} metrics with names of {_LONGEST_NAME} characters", status=422
+        )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from r1coordinator.scheduling.attempts import round_bundles
 from r1coordinator.scheduling.conclude import pay_training
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active
+from r1coordinator.scheduling.metrics import require_modest
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.rows import count_refusal, get_job, version_of
 from r1coordinator.store.tables import AttemptRow, BlobRow, JobRow, LeaseRow, ReportRow, RoundRow
@@ -36,6 +37,7 @@ def trained(s: Session, ctx: Context, worker: str, report: TrainReport, now: flo
             raise Refused("stale_lease", "the lease has brought another report already", status=409)
         return
     require_active(lease)
+    require_modest(report.metrics)
     task = TrainTask.parse(lease.task)
     if report.version.number != task.version.number + 1:
         raise Refused("wrong_version", f"version {task.version.number + 1} was to be trained", status=422)

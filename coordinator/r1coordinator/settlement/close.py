@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from r1coordinator.settlement.pricing import Work, price
 from r1coordinator.settlement.report import build_report
-from r1coordinator.store.rows import parse_spec
+from r1coordinator.store.rows import parse_spec, token_of
 from r1coordinator.store.tables import ContributionRow, EpochRow, JobRow, TraceRow
 from r1net.protocol.settlement import Contribution, EpochReport, JobEpoch
 from r1net.protocol.trace import trace_tree
@@ -55,7 +55,7 @@ def _price(s: Session, job: JobRow, contributions: Sequence[ContributionRow], nu
 def _job_epoch(job: JobRow, contributions: Sequence[ContributionRow], digests: list[str]) -> JobEpoch:
     return JobEpoch(
         job_id=job.job_id,
-        token=parse_spec(job.spec).payment_token,
+        token=token_of(parse_spec(job.spec)),
         amount=sum(row.amount or 0 for row in contributions),
         rounds=(job.settled_round, job.round),
         parent_policy=job.settled_policy,

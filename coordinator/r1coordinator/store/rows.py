@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
+from eth_utils.address import to_checksum_address
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,11 @@ _DETAIL = 500
 def parse_spec(text: str) -> JobSpec:
     """A stored specification."""
     return JobSpec.parse(text)
+
+
+def token_of(spec: JobSpec) -> str:
+    """The token that a job pays in, checksummed: one token must not be two in the reward tree."""
+    return str(to_checksum_address(spec.payment_token))
 
 
 def get_job(s: Session, job_id: str) -> JobRow:

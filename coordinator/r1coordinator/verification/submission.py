@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active
+from r1coordinator.scheduling.metrics import require_modest
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.database import Database
-from r1coordinator.store.rows import count_refusal, get_job, parse_spec
+from r1coordinator.store.rows import count_refusal, get_job, parse_spec, token_of
 from r1coordinator.store.tables import BundleRow, ContributionRow, LeaseRow, TraceRow, WorkerRow
 from r1coordinator.verification.admission import Terms, check_bundle, refusal
 from r1coordinator.verification.codes import CONTENT
@@ -44,6 +45,7 @@ class Admission:
 
         Raises Refused with the cause; a fault of the content also ends the lease.
         """
+        require_modest(submission.metrics)
         digests = [trace.digest() for trace in submission.bundle.traces]
         root = trace_tree(digests).root
         with self._db.read() as s:
@@ -128,7 +130,7 @@ class Admission:
                 round=lease.round,
                 tokens=receipt.tokens,
                 evidence=evidence,
-                token=parse_spec(job.spec).payment_token,
+                token=token_of(parse_spec(job.spec)),
             )
         )
         s.flush()

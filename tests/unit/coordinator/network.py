@@ -20,7 +20,7 @@ from r1coordinator.api.app import create_app
 from r1coordinator.services import Services, build
 from r1coordinator.settings import Settings
 from r1coordinator.store.database import migrate
-from r1net.chain import Deployment
+from r1net.chain import Deployment, peer_id_of
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import (
     JobSpec,
@@ -158,7 +158,7 @@ class Node:
             "owner": self.owner,
             "worker": self.worker,
             "session_key": "0x" + public.hex(),
-            "peer_id": f"peer-{self.worker}",
+            "peer_id": peer_id_of(self.key),
             "expires": int(self.world.clock()) + 86400,
         }
         grant = SessionGrant(**(values | changes))

@@ -58,6 +58,20 @@ def test_waiting_ends_in_time_or_when_the_asker_is_gone() -> None:
     assert max(absent, at_once) < 1
 
 
+def test_nothing_is_given_to_an_asker_who_is_gone() -> None:
+    async def gone() -> bool:
+        return True
+
+    async def scene() -> int:
+        bell, looks = Bell(), []
+        bell.attach()
+        asyncio.get_running_loop().call_later(0.02, bell.ring)
+        await poll(bell, lambda: looks.append(1), lambda _: False, wait=60, beat=60, gone=gone)
+        return len(looks)
+
+    assert asyncio.run(scene()) == 1
+
+
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
     file = tmp_path / "r1coordinator.toml"
     file.write_text('port = 1\nhost = "file"\nlease_seconds = 30\n')

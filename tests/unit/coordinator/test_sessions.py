@@ -18,6 +18,14 @@ def test_a_grant_must_be_signed_by_its_worker(world: World) -> None:
     assert node.open(node.grant(worker=key(9).address)).json()["code"] == "bad_signature_grant"
 
 
+def test_the_peer_id_must_be_the_worker_keys(world: World) -> None:
+    node = Node(world, 1)
+    stranger = Node(world, 2).grant().grant.peer_id
+    assert node.open(node.grant(peer_id=stranger)).json()["code"] == "wrong_peer_id"
+    many = node.grant().model_copy(update={"maddrs": ("/ip4/1.2.3.4/tcp/1",) * 33})
+    assert node.open(many).json()["code"] == "invalid_message"
+
+
 def test_the_registry_must_know_worker_and_owner(world: World) -> None:
     node = Node(world, 1)
     assert node.open(node.grant(owner=key(8).address)).json()["code"] == "not_bound"

@@ -170,3 +170,18 @@ def test_disputes_and_rejection_are_told_in_words(world: World) -> None:
     world.chain.epochs[1] = replace(world.chain.epochs[1], status=EpochStatus.REJECTED)
     settler(world).step()
     assert "rejected" in str(epoch(world)["error"])
+
+
+def test_one_token_in_two_spellings_is_one_row(world: World) -> None:
+    for number, spelling in enumerate((TOKEN, TOKEN.lower()), 1):
+        job_id = world.submit(job_spec(payment_token=spelling, name=f"job {number}"), number)
+        assert run(world, [world.node(1)], job_id)["state"] == "completed"
+    rewards = world.http.get("/v1/epochs/2/report").json()["rewards"]
+    assert [row["token"] for row in rewards] == [TOKEN]
+    for _ in range(3):
+        settler(world).step()
+    account = world.node(1).owner.lower()
+    claim = world.http.get(f"/v1/accounts/{account}/claim?token={TOKEN.lower()}").json()
+    assert claim["cumulative"] == rewards[0]["cumulative"]
+    earned = world.http.get(f"/v1/accounts/{account}/rewards?token={TOKEN.lower()}").json()
+    assert earned["cumulative"] == claim["cumulative"]
