@@ -82,8 +82,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
+_SMALL = 1 << 20
+"""What every body but a rollout must fit into."""
+
+
 class BodyLimit:
-    """ASGI middleware: a body of more than `limit` bytes is refused while it comes in. Blobs have their own limit."""
+    """ASGI middleware: too large a body is refused while it comes in. `limit` is a rollout's, in bytes; other
+    messages are small, and blobs have limits of their own."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app, self._limit = app, limit
@@ -94,16 +99,15 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
+        limit = self._limit if scope["path"].endswith("/rollout") else min(self._limit, _SMALL)
         seen = 0
 
         async def limited() -> Message:
             nonlocal seen
             received = await receive()
             seen += len(received.get("body", b""))
-            if seen > self._limit or (declared.isdigit() and int(declared) > self._limit):
-                raise Refused(
-                    "body_too_large", f"more than {self._limit} bytes", status=413, hint="send fewer groups at once"
-                )
+            if seen > limit or (declared.isdigit() and int(declared) > limit):
+                raise Refused("body_too_large", f"more than {limit} bytes", status=413)
             return received
 
         await self._app(scope, limited, send)

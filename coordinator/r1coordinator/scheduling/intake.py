@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 from r1coordinator.chain import ChainPort
 from r1coordinator.scheduling.advance import advance, start
 from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.rollout import group_bytes
+from r1coordinator.settings import Settings
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, job_view, parse_spec
@@ -32,10 +34,19 @@ def check_spec(spec: JobSpec) -> None:
         raise Refused("bad_environment", error.message, status=422, hint=error.hint) from error
 
 
-def _check_sizes(spec: JobSpec, limit: int) -> None:
+def _check_sizes(spec: JobSpec, settings: Settings) -> None:
+    limit = settings.max_blob_bytes
     for name, file in spec.model.files.items():
         if file.size > limit:
             raise Refused("blob_too_large", f"{name} has {file.size} bytes; at most {limit} are taken", status=413)
+    group = group_bytes(spec.stage.group_size, spec.sampling.max_tokens)
+    if max(group, group_bytes(1, spec.evaluation.sampling.max_tokens)) > settings.max_body_bytes:
+        raise Refused(
+            "group_too_large",
+            f"a group of {spec.stage.group_size} completions does not fit into one submission",
+            status=422,
+            hint="make the groups or the completions smaller",
+        )
 
 
 def check_funding(chain: ChainPort, job_id: str, spec: JobSpec) -> int:
@@ -142,9 +153,9 @@ def submit(
         known = known_job(s, request)
     if known is not None:
         return known
-    check_spec(request.spec)
-    _check_sizes(request.spec, ctx.settings.max_blob_bytes)
+    _check_sizes(request.spec, ctx.settings)
     epoch_cap = check_funding(chain, request.job_id, request.spec)
+    check_spec(request.spec)
     with db.write() as s:
         if s.get(JobRow, request.job_id) is None:
             add_job(s, blobs, request, epoch_cap, now)

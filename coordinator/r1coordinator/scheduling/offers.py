@@ -30,7 +30,7 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     jobs = list(s.scalars(select(JobRow).where(JobRow.state == "running").order_by(JobRow.number)))
     row = s.get_one(WorkerRow, worker)
     row.capabilities, row.last_seen = list(request.capabilities), now
-    row.holds = dict(request.holds) | _on_disk(jobs, request)
+    row.holds = _held_versions(jobs, request)
     for job in jobs:
         if job.phase == "train":
             advance(s, ctx, job, now)
@@ -60,9 +60,9 @@ def _open_to(s: Session, ctx: Context, jobs: Sequence[JobRow], worker: WorkerRow
     return mine or running
 
 
-def _on_disk(jobs: Sequence[JobRow], request: WorkRequest) -> dict[str, int]:
-    """The versions whose files the worker has on disk: it holds them as well as those in memory."""
-    found = {}
+def _held_versions(jobs: Sequence[JobRow], request: WorkRequest) -> dict[str, int]:
+    """The versions of these jobs that the worker has in memory, or whose files it has on disk."""
+    found = {job.job_id: request.holds[job.job_id] for job in jobs if job.job_id in request.holds}
     for job in jobs:
         files = {name for name in (job.version_policy, job.version_optimizer) if name is not None}
         if job.version_number > 0 and files <= set(request.blobs):

@@ -51,9 +51,14 @@ def share(free: int, among: int, most: int) -> int:
     return max(1, min(-(-free // among), most))
 
 
+def group_bytes(group_size: int, max_tokens: int) -> int:
+    """The most bytes that one group takes in a submission."""
+    return group_size * (max_tokens * _BYTES_PER_TOKEN + _TRACE_OVERHEAD)
+
+
 def most_groups(group_size: int, max_tokens: int, max_body: int) -> int:
     """The groups whose bundle surely fits into one request."""
-    return max(1, max_body // (group_size * (max_tokens * _BYTES_PER_TOKEN + _TRACE_OVERHEAD)))
+    return max(1, max_body // group_bytes(group_size, max_tokens))
 
 
 def pause_after(failures: int) -> float:

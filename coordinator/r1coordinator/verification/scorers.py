@@ -29,18 +29,31 @@ class Scorers:
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
         self._lock = threading.Lock()
+        self._loading: dict[str, threading.Lock] = {}
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
 
     def of(self, spec: JobSpec) -> Loaded:
         """The job's scorer. Raises UsageError when its files don't fit."""
         key = spec.digest()
+        found = self._known(key)
+        if found is not None:
+            return found
         with self._lock:
-            if key not in self._loaded:
-                self._loaded[key] = self._load(spec)
-                while len(self._loaded) > _KEPT:
-                    self._loaded.popitem(last=False)
-            self._loaded.move_to_end(key)
-            return self._loaded[key]
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:  # one thread loads; a job that loads slowly keeps no other job waiting
+            found = self._known(key) or self._load(spec)
+        with self._lock:
+            self._loaded[key] = found
+            self._loading.pop(key, None)
+            while len(self._loaded) > _KEPT:
+                self._loaded.popitem(last=False)
+        return found
+
+    def _known(self, key: str) -> Loaded | None:
+        with self._lock:
+            if key in self._loaded:
+                self._loaded.move_to_end(key)
+            return self._loaded.get(key)
 
     def check(self, spec: JobSpec) -> None:
         """Whether the job can be worked on: its tokenizer reads, its prompts have tokens, its stop ids exist."""

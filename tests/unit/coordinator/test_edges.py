@@ -12,6 +12,7 @@ from r1coordinator import cli
 from r1coordinator.bell import Bell, poll
 from r1coordinator.dashboard.page import policy
 from r1coordinator.settings import load_settings
+from r1net.chain import create_keystore
 from r1net.errors import UsageError
 
 
@@ -115,6 +116,13 @@ def test_migrate_then_serve_asks_for_what_is_missing(
     )
     assert run_cli(monkeypatch, "serve") == 2
     assert "keystore" in capsys.readouterr().err
+    create_keystore(tmp_path / "key.json", "secret", iterations=2)
+    (tmp_path / "password").write_text("secret\n")
+    key = ("--keystore", "key.json", "--password-file", "password")
+    assert run_cli(monkeypatch, "serve", *key) == 3
+    assert "hint: run `r1coordinator migrate`" in capsys.readouterr().err
+    (tmp_path / "password").write_text("wrong")
+    assert run_cli(monkeypatch, "serve", *key) == 4
 
 
 def test_the_page_runs_only_what_is_in_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 from httpx import Response
 
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import EnvironmentSpec, FileRef, JobSpec, ModelRef, RewardSpec, SubmitJob
+from r1net.protocol.job import EnvironmentSpec, FileRef, Grpo, JobSpec, ModelRef, RewardSpec, Sampling, SubmitJob
 from tests.unit.coordinator.jobs import MODEL_FILES, job_spec, key
 from tests.unit.coordinator.network import World
 
@@ -49,6 +49,7 @@ def test_a_job_the_escrow_does_not_know_is_refused(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
+        ({"sampling": Sampling(max_tokens=131072), "stage": Grpo(rounds=1, group_size=4096)}, "group_too_large"),
         ({"rewards": (RewardSpec(name="kindness"),)}, "unknown_reward"),
         ({"environment": EnvironmentSpec(name="reasoning_gym:no_such_thing")}, "bad_environment"),
         ({"environment": EnvironmentSpec(name="elsewhere:chain_sum")}, "bad_environment"),
