@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Dialect, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -58,7 +58,7 @@ class BlobRow(Base):
     sha256: Mapped[str] = mapped_column(String(66), primary_key=True, index=True)
     kind: Mapped[str] = mapped_column(String(20), primary_key=True)
     version: Mapped[int]
-    limit: Mapped[int]
+    limit: Mapped[int] = mapped_column(BigInteger)
     present: Mapped[bool]
 
 

@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(length=66), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("limit", sa.Integer(), nullable=False),
+        sa.Column("limit", sa.BigInteger(), nullable=False),
         sa.Column("present", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("job_id", "sha256", "kind"),
     )
