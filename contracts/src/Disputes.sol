@@ -87,8 +87,7 @@ contract Disputes is DisputeBook {
             return;
         }
         bytes32 seed = keccak256(abi.encode(hash, address(this), disputeId, dispute.round));
-        address[] memory committee =
-            pool.draw(seed, _committeeSize(dispute.round), dispute.challenger, dispute.accused);
+        address[] memory committee = pool.draw(seed, _committeeSize(dispute.round), dispute.challenger, dispute.accused);
         if (committee.length == 0) return _end(disputeId, dispute, dispute.verdict);
         _seat(disputeId, dispute, committee);
     }
@@ -210,14 +209,9 @@ contract Disputes is DisputeBook {
     }
 
     /// @dev A quarter to the winner, a quarter among the jurors who found so, half burned, with what does not divide.
-    function _share(
-        uint256 disputeId,
-        uint256 round,
-        Verdict verdict,
-        uint256 slashed,
-        address loser,
-        address winner
-    ) private {
+    function _share(uint256 disputeId, uint256 round, Verdict verdict, uint256 slashed, address loser, address winner)
+        private
+    {
         address[] memory jurors = _jurorsFor(disputeId, round, verdict);
         uint256 toWinner = jurors.length == 0 ? slashed / 2 : slashed / 4;
         uint256 toEach = jurors.length == 0 ? 0 : (slashed / 4) / jurors.length;

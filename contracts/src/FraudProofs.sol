@@ -76,8 +76,8 @@ contract FraudProofs is IFraudProofs, AccessControl, EIP712 {
     }
 
     /// @inheritdoc IFraudProofs
-    function setPenalty(uint96 penalty_) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        _setPenalty(penalty_);
+    function setPenalty(uint96 newPenalty) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        _setPenalty(newPenalty);
     }
 
     /// @inheritdoc IFraudProofs

@@ -123,10 +123,7 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
     }
 
     /// @inheritdoc INodeRegistry
-    function slash(address owner, uint256 amount, address beneficiary, uint256 bounty)
-        external
-        onlyRole(SLASHER_ROLE)
-    {
+    function slash(address owner, uint256 amount, address beneficiary, uint256 bounty) external onlyRole(SLASHER_ROLE) {
         Node storage node = _nodes[owner];
         if (amount > node.locked) revert NotLocked(owner, amount, node.locked);
         if (bounty > amount / 2) revert BountyTooLarge(bounty, amount);
@@ -138,8 +135,8 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
     }
 
     /// @inheritdoc INodeRegistry
-    function setParameters(uint256 minStake_, uint256 unbondingDelay_) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        _setParameters(minStake_, unbondingDelay_);
+    function setParameters(uint256 newMinStake, uint256 newUnbondingDelay) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        _setParameters(newMinStake, newUnbondingDelay);
     }
 
     /// @inheritdoc INodeRegistry

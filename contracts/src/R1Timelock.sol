@@ -8,9 +8,7 @@ import { TimelockController } from "@openzeppelin/contracts/governance/TimelockC
 contract R1Timelock is TimelockController {
     /// @param minDelay Seconds between decision and execution.
     /// @param admin Names the governor as proposer, and then renounces.
-    constructor(uint256 minDelay, address admin)
-        TimelockController(minDelay, new address[](0), _anyone(), admin)
-    { }
+    constructor(uint256 minDelay, address admin) TimelockController(minDelay, new address[](0), _anyone(), admin) { }
 
     function _anyone() private pure returns (address[] memory executors) {
         executors = new address[](1);

@@ -153,8 +153,8 @@ contract Settlement is ISettlement, AccessControl {
     }
 
     /// @inheritdoc ISettlement
-    function setChallengeWindow(uint256 challengeWindow_) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        _setChallengeWindow(challengeWindow_);
+    function setChallengeWindow(uint256 newChallengeWindow) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        _setChallengeWindow(newChallengeWindow);
     }
 
     /// @inheritdoc ISettlement

@@ -150,8 +150,7 @@ contract DisputesJudgedTest is DisputeFixture {
         (uint256 id, address[] memory committee) = voting();
         IDisputes.Verdict vote = IDisputes.Verdict(bound(vote_, 1, 2));
         vm.assume(vote != IDisputes.Verdict.Guilty || salt != bytes32(uint256(1)));
-        bytes32 commitment =
-            disputes.commitmentOf(id, 0, committee[0], IDisputes.Verdict.Guilty, bytes32(uint256(1)));
+        bytes32 commitment = disputes.commitmentOf(id, 0, committee[0], IDisputes.Verdict.Guilty, bytes32(uint256(1)));
         vm.prank(committee[0]);
         disputes.commit(id, commitment);
         skip(COMMIT);

@@ -63,9 +63,7 @@ contract DisputesOpenTest is DisputeFixture {
 
     function testFuzz_noChallengeOfWhatWasNotProposed(uint256 epoch) public {
         vm.prank(alice);
-        vm.expectRevert(
-            abi.encodeWithSelector(ISettlement.WrongStatus.selector, epoch, ISettlement.Status.None)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, epoch, ISettlement.Status.None));
         disputes.challengeEpoch(epoch, EVIDENCE);
     }
 

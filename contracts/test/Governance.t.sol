@@ -189,9 +189,7 @@ contract GovernanceTest is DisputeFixture {
         eq(timelock.getMinDelay(), DELAY, "delay");
         check(timelock.hasRole(timelock.EXECUTOR_ROLE(), address(0)), "anyone executes");
         vm.prank(address(governor));
-        vm.expectRevert(
-            abi.encodeWithSelector(TimelockController.TimelockInsufficientDelay.selector, DELAY - 1, DELAY)
-        );
+        vm.expectRevert(abi.encodeWithSelector(TimelockController.TimelockInsufficientDelay.selector, DELAY - 1, DELAY));
         timelock.schedule(address(settlement), 0, "", 0, 0, DELAY - 1);
     }
 }

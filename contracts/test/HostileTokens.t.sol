@@ -21,9 +21,8 @@ contract HostileTokensTest is Fixture {
     function twoJobs(bytes32 a, bytes32 b, uint256 amount) private view returns (ISettlement.EpochContent memory) {
         ISettlement.EpochContent memory content = contentOf(a, amount, keccak256("root"));
         content.jobs = new ISettlement.JobSettlement[](2);
-        (content.jobs[0], content.jobs[1]) = a < b
-            ? (lineOf(a, amount), lineOf(b, amount))
-            : (lineOf(b, amount), lineOf(a, amount));
+        (content.jobs[0], content.jobs[1]) =
+            a < b ? (lineOf(a, amount), lineOf(b, amount)) : (lineOf(b, amount), lineOf(a, amount));
         return content;
     }
 
@@ -46,9 +45,7 @@ contract HostileTokensTest is Fixture {
         token.setFee(100);
         token.mint(alice, 10_000);
         vm.prank(alice);
-        vm.expectRevert(
-            abi.encodeWithSelector(IJobEscrow.UnsupportedToken.selector, address(token), 10_000, 9_900)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.UnsupportedToken.selector, address(token), 10_000, 9_900));
         escrow.topUp(jobId, 10_000);
     }
 

@@ -71,8 +71,8 @@ contract NodeRegistryTest is Fixture {
         register(alice, MIN_STAKE);
         INodeRegistry.WorkerProof memory proof = workerProof(alice, 1, block.timestamp);
         // Key 1's public key is the generator of secp256k1; its y is even.
-        bytes memory expected =
-            hex"002508021221" hex"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+        bytes memory expected = hex"002508021221"
+            hex"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
         vm.expectEmit(address(registry));
         emit INodeRegistry.WorkerBound(alice, vm.addr(1), expected);
         vm.prank(alice);

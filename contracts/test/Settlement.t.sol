@@ -128,9 +128,7 @@ contract SettlementTest is Fixture {
         ISettlement.EpochContent memory content = propose(jobId, 1, ROOT);
         skip(WINDOW);
         settlement.finaliseEpoch(content);
-        vm.expectRevert(
-            abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Finalised)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Finalised));
         settlement.finaliseEpoch(content);
     }
 

@@ -209,7 +209,8 @@ interface IDisputes {
     function resolve(uint256 disputeId) external;
 
     /// @notice Sets the parameters. Only for the timelock.
-    function setParameters(Parameters calldata parameters) external;
+    /// @param given See Parameters.
+    function setParameters(Parameters calldata given) external;
 
     /// @notice The parameters.
     function parameters() external view returns (Parameters memory);

@@ -59,8 +59,8 @@ interface IFraudProofs {
     function proveDoubleCount(bytes32 traceDigest, Counted calldata first, Counted calldata second) external;
 
     /// @notice Sets the penalty. Only for the timelock.
-    /// @param penalty R1 in wei; above 0.
-    function setPenalty(uint96 penalty) external;
+    /// @param newPenalty R1 in wei; above 0.
+    function setPenalty(uint96 newPenalty) external;
 
     /// @notice R1 in wei that a proved fraud costs.
     function penalty() external view returns (uint96);

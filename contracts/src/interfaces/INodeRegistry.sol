@@ -145,9 +145,9 @@ interface INodeRegistry {
     function slash(address owner, uint256 amount, address beneficiary, uint256 bounty) external;
 
     /// @notice Sets the parameters. Only for the timelock.
-    /// @param minStake R1 in wei; above 0.
-    /// @param unbondingDelay Seconds; at most 60 days.
-    function setParameters(uint256 minStake, uint256 unbondingDelay) external;
+    /// @param newMinStake R1 in wei; above 0.
+    /// @param newUnbondingDelay Seconds; at most 60 days.
+    function setParameters(uint256 newMinStake, uint256 newUnbondingDelay) external;
 
     /// @notice Whether the owner has at least the minimum stake and is not leaving.
     function isActive(address owner) external view returns (bool);

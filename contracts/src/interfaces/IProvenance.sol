@@ -22,9 +22,7 @@ interface IProvenance {
     }
 
     /// @notice An author stated something. `head` is the author's rolling hash after it.
-    event Stated(
-        address indexed author, Kind indexed kind, bytes32 indexed subject, bytes32 value, bytes32 head
-    );
+    event Stated(address indexed author, Kind indexed kind, bytes32 indexed subject, bytes32 value, bytes32 head);
 
     /// @notice The content is not what was proposed under this number, or the epoch was rejected.
     error UnknownContent(uint256 epoch);

@@ -146,8 +146,8 @@ interface ISettlement {
     function unpause() external;
 
     /// @notice Sets the challenge window of future epochs. Only for the timelock.
-    /// @param challengeWindow Seconds; at most 30 days.
-    function setChallengeWindow(uint256 challengeWindow) external;
+    /// @param newChallengeWindow Seconds; above 0, at most 30 days.
+    function setChallengeWindow(uint256 newChallengeWindow) external;
 
     /// @notice What the chain keeps of an epoch.
     function epochOf(uint256 epoch) external view returns (Epoch memory);

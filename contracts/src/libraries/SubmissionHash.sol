@@ -14,13 +14,10 @@ library SubmissionHash {
 
     /// @notice The digest of a submission. The protocol's domain names the registry, not the contract that checks.
     function digestOf(IDisputes.Submission calldata submission, address registry) internal view returns (bytes32) {
-        bytes32 domain = keccak256(
-            abi.encode(DOMAIN_TYPEHASH, keccak256("r1net"), keccak256("1"), block.chainid, registry)
-        );
+        bytes32 domain =
+            keccak256(abi.encode(DOMAIN_TYPEHASH, keccak256("r1net"), keccak256("1"), block.chainid, registry));
         bytes32 message = keccak256(
-            abi.encode(
-                SUBMISSION_TYPEHASH, keccak256(bytes(submission.lease)), submission.tracesRoot, submission.count
-            )
+            abi.encode(SUBMISSION_TYPEHASH, keccak256(bytes(submission.lease)), submission.tracesRoot, submission.count)
         );
         return MessageHashUtils.toTypedDataHash(domain, message);
     }

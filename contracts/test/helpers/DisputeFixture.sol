@@ -145,9 +145,7 @@ abstract contract DisputeFixture is Fixture {
         vm.warp(disputes.disputeOf(id).deadline);
         for (uint256 i = 0; i < committee.length && i < guilty + innocent; ++i) {
             vm.prank(committee[i]);
-            disputes.reveal(
-                id, i < guilty ? IDisputes.Verdict.Guilty : IDisputes.Verdict.Innocent, bytes32(i)
-            );
+            disputes.reveal(id, i < guilty ? IDisputes.Verdict.Guilty : IDisputes.Verdict.Innocent, bytes32(i));
         }
         vm.warp(disputes.disputeOf(id).revealUntil);
         disputes.tally(id);

@@ -103,8 +103,7 @@ contract DisputeHandler is TestBase {
         address juror = committee[choice % committee.length];
         IDisputes.Ballot memory ballot = disputes.ballotOf(id, dispute.round, juror);
         // The vote is a function of dispute and juror, so that it can be revealed without being kept.
-        IDisputes.Verdict vote =
-            IDisputes.Verdict(1 + uint256(keccak256(abi.encode(id, dispute.round, juror))) % 2);
+        IDisputes.Verdict vote = IDisputes.Verdict(1 + uint256(keccak256(abi.encode(id, dispute.round, juror))) % 2);
         if (block.timestamp < dispute.deadline) {
             if (ballot.commitment != 0) return;
             bytes32 commitment = disputes.commitmentOf(id, dispute.round, juror, vote, 0);
