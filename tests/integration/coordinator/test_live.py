@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 import time
 
+import httpx
+import pytest
+
 from r1net.audit import audit_epoch
 from r1net.protocol.job import Grpo, JobSpec
 from r1net.protocol.settlement import ClaimProof, TraceProof
@@ -104,3 +107,14 @@ def test_a_polite_stop_is_quick_even_with_long_polls_open(world: LiveWorld) -> N
     assert time.monotonic() - started < 8
     world.start()
     node.stop()
+
+
+def test_who_hangs_up_while_waiting_is_given_nothing(world: LiveWorld) -> None:
+    node = LiveNode(world, 1)
+    assert node.open().status_code == 200
+    body = b'{"capabilities":["rollout"],"wait":20}'
+    with pytest.raises(httpx.ReadTimeout):
+        world.http.post("/v1/work", content=body, headers=node.headers("POST", "/v1/work", body), timeout=0.5)
+    world.submit(spec_for(world))
+    time.sleep(1)
+    assert [view["doing"] for view in world.get("/v1/nodes")] == [None]

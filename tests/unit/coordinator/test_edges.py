@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
 
@@ -129,3 +130,9 @@ def test_the_page_runs_only_what_is_in_it() -> None:
     words = policy("<style>a{}</style><script>b()</script>")
     assert "script-src 'sha256-" in words
     assert "unsafe" not in words
+
+
+def test_the_coordinator_needs_neither_torch_nor_the_node() -> None:
+    heavy = "('torch', 'transformers', 'hivemind', 'r1node')"
+    code = f"import sys, r1coordinator.api.app; sys.exit(any(name in sys.modules for name in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
