@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy import select
 
 from r1coordinator.scheduling.advance import advance
@@ -9,9 +11,12 @@ from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.intake import start_waiting
 from r1coordinator.scheduling.leases import expire
 from r1coordinator.store.database import Database
+from r1coordinator.store.rows import get_job
 from r1coordinator.store.tables import JobRow
 from r1coordinator.store.workers import forget_nonces
 from r1coordinator.verification.scorers import Scorers
+
+log = logging.getLogger("r1coordinator")
 
 
 def tick(db: Database, ctx: Context, scorers: Scorers, now: float) -> bool:
@@ -20,7 +25,16 @@ def tick(db: Database, ctx: Context, scorers: Scorers, now: float) -> bool:
     with db.write() as s:
         ended = expire(s, ctx.settings, now)
         forget_nonces(s, now)
-        s.flush()
-        jobs = list(s.scalars(select(JobRow).where(JobRow.state == "running")))
-        moved = [advance(s, ctx, job, now) for job in jobs]
+    with db.read() as s:
+        running = list(s.scalars(select(JobRow.job_id).where(JobRow.state == "running")))
+    moved = [_advance(db, ctx, job_id, now) for job_id in running]
     return started or bool(ended) or any(moved)
+
+
+def _advance(db: Database, ctx: Context, job_id: str, now: float) -> bool:
+    try:
+        with db.write() as s:
+            return advance(s, ctx, get_job(s, job_id), now)
+    except Exception:  # a fault in one job must not stop the others
+        log.exception("job %s can't go on", job_id)
+        return False
