@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from r1net.environments.base import Problem
@@ -35,6 +36,9 @@ class ReasoningGym:
         return Problem(question=str(entry["question"]), answer=str(entry["answer"]), entry=entry)
 
     def verify(self, problem: Problem, answer: str) -> float:
-        """The generator's own `score_answer`, clamped to [0, 1]."""
-        score = float(self._scorer.score_answer(answer=answer, entry=problem.entry))
-        return min(max(score, 0.0), 1.0)
+        """The generator's own `score_answer`, clamped to [0, 1]; an answer that it can't read scores 0."""
+        try:
+            score = float(self._scorer.score_answer(answer=answer, entry=problem.entry))
+        except Exception:  # some generators (prime_factorization, boxnet, …) raise whatever their parsing raises
+            return 0.0
+        return min(max(score, 0.0), 1.0) if math.isfinite(score) else 0.0
