@@ -17,7 +17,9 @@ from r1net.chain.contract import BoundContract
 from r1net.chain.deployment import Deployment
 from r1net.chain.parameters import Parameters
 from r1net.chain.reasons import load_abi
+from r1net.chain.registry import Registry
 from r1net.chain.sender import Sender
+from r1net.chain.token import Token
 from r1net.errors import ChainError
 
 ADMIN = bytes(32)
@@ -61,6 +63,8 @@ class Deployer:
         self._deploy_justice()
         self._check_links()
         self._wire(settlers, guardian)
+        if self._account().address in settlers and "NodeRegistry" in self.deployed:
+            self._stake_as_settler()
         if handover:
             self._hand_over()
         return self._save()
@@ -109,6 +113,13 @@ class Deployer:
         self._grant("Settlement", "GUARDIAN_ROLE", guardian)
         for role in ("PROPOSER_ROLE", "CANCELLER_ROLE"):
             self._grant("R1Timelock", role, self.contracts["R1Governor"])
+
+    def _stake_as_settler(self) -> None:
+        """Who proposes epochs has something to lose."""
+        stake = max(self.parameters.settler_stake, self.parameters.min_stake)
+        if self.parameters.settler_stake:
+            token = Token(self.contracts["R1Token"], self.sender)
+            Registry(self.contracts["NodeRegistry"], self.sender, token, self.block).register(stake)
 
     def _hand_over(self) -> None:
         """From here on only the timelock changes parameters and roles."""

@@ -13,7 +13,8 @@ class Parameters:
     """Amounts in wei of R1, times in seconds. All but `supply` and `close_grace` can be changed by governance.
 
     The unbonding delay should outlast the challenge window and a whole dispute with its appeal, so that no stake
-    leaves before it can be slashed.
+    leaves before it can be slashed. `settler_stake` is what a deploying account that settles puts in (0: nothing);
+    other settlers register by themselves.
     """
 
     supply: int = 1_000_000_000 * R1
@@ -30,6 +31,7 @@ class Parameters:
     appeal_period: int = DAY
     committee_size: int = 5
     fraud_penalty: int = 1_000 * R1
+    settler_stake: int = 2_000 * R1
     timelock_delay: int = 2 * DAY
     voting_delay: int = DAY
     voting_period: int = 7 * DAY

@@ -146,8 +146,8 @@ def test_an_epoch_without_an_answer_is_rejected(chain: Chain, anvil: Anvil, new_
 
 def test_fraud_that_proves_itself(chain: Chain, new_node: NewNode) -> None:
     finder = new_node()
-    chain.registry.register(STAKE)
     assert chain.account is not None
+    assert chain.registry.stake_of(address(chain)) == TEST_PARAMETERS.settler_stake
     job = chain.escrow.create_job(chain.token.address, 10 * COIN, COIN, digest(7))
     first, second = propose(chain, job, traces_of(1)), propose(chain, job, traces_of(6))
     one = CountedTrace(job, first, traces_of(1).proof(5))
@@ -155,7 +155,7 @@ def test_fraud_that_proves_itself(chain: Chain, new_node: NewNode) -> None:
     finder.fraud.prove_double_count(digest(6), two, one)
     assert chain.settlement.epoch(first).status is EpochStatus.PENDING
     assert chain.settlement.epoch(second).status is EpochStatus.REJECTED
-    assert chain.registry.stake_of(address(chain)) == STAKE - TEST_PARAMETERS.fraud_penalty
+    assert chain.registry.stake_of(address(chain)) == TEST_PARAMETERS.settler_stake - TEST_PARAMETERS.fraud_penalty
 
     chain.registry.add_stake(STAKE)
     statement = finder.fraud.sign_statement(chain.account, first, digest(66))
