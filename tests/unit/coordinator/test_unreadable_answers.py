@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from r1net.environments import load_environment
 from r1net.protocol.job import EnvironmentSpec
 
