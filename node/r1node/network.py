@@ -14,7 +14,8 @@ from r1node.settings import Settings
 
 def network_info(settings: Settings) -> NetworkInfo:
     """The coordinator's description of the network. Raises Unreachable."""
-    return Transport(settings.coordinator).get("/v1/network", NetworkInfo)
+    with Transport(settings.coordinator) as transport:
+        return transport.get("/v1/network", NetworkInfo)
 
 
 def deployment(settings: Settings, info: NetworkInfo) -> Deployment:

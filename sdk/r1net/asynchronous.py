@@ -35,6 +35,10 @@ class AsyncRun:
         """See `Run.wait`."""
         return await asyncio.to_thread(self._run.wait)
 
+    async def wait_settled(self, seconds: float = 600.0) -> int:
+        """See `Run.wait_settled`."""
+        return await asyncio.to_thread(self._run.wait_settled, seconds)
+
     async def evaluations(self) -> list[EvaluationRecord]:
         """See `Run.evaluations`."""
         return await asyncio.to_thread(self._run.evaluations)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from r1net.errors import KeyFileError, ProtocolError, UsageError
 from r1net.models import describe_model, render_prompt, stop_tokens
@@ -65,6 +65,16 @@ class Client:
         self._key_file = Path(key_file) if key_file else None
         self._password_file = Path(password_file) if password_file else None
         self._rpc_url = rpc_url
+
+    def close(self) -> None:
+        """Close the connections; also done by leaving `with Client(…)`."""
+        self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     @cached_property
     def network(self) -> NetworkInfo:

@@ -12,7 +12,7 @@ from r1net.datasets import ProofBook, export_traces
 from r1net.errors import R1Error, Unreachable
 from r1net.protocol.job import JobView
 from r1net.protocol.settlement import TraceProof
-from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord, TraceView
+from r1net.protocol.views import EpochView, EvaluationRecord, RoundPage, RoundRecord, TraceView
 
 if TYPE_CHECKING:
     from r1net.client import Client
@@ -62,6 +62,23 @@ class Run:
         for _ in self.follow():
             pass
         return self.view()
+
+    def wait_settled(self, seconds: float = 600.0) -> int:
+        """Wait until the job's last epoch is final on chain; returns its number.
+
+        Raises RunFailed after `seconds`: the challenge window may be longer than that.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            newest = self._client.transport.get_many(f"/v1/jobs/{self.job_id}/traces", TraceView, limit=1)
+            number = newest[-1].epoch if newest else None
+            epochs = {epoch.epoch: epoch for epoch in self._client.transport.get_many("/v1/epochs", EpochView)}
+            if number is not None and epochs[number].state == "final":
+                return number
+            if time.monotonic() > deadline:
+                state = f"epoch {number} is {epochs[number].state}" if number is not None else "its epoch is open"
+                raise RunFailed(f"not settled after {seconds:.0f} s: {state}", hint="wait for the challenge window")
+            time.sleep(1.0)
 
     def evaluations(self) -> list[EvaluationRecord]:
         """Held-out results, first version first."""

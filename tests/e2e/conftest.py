@@ -39,6 +39,7 @@ def network(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[N
 
 
 @pytest.fixture(scope="session")
-def client(network: Network) -> Client:
+def client(network: Network) -> Iterator[Client]:
     """A submitter with money for every test."""
-    return network.client(10_000 * R1)
+    with network.client(10_000 * R1) as client:
+        yield client

@@ -92,7 +92,7 @@ def test_node_killed_in_the_middle_of_averaging(network: Network, client: Client
     victim = network.supervisor.processes["node1"]
     survivor = network.supervisor.processes["node2"]
     since, heard = len(victim.log.read_text()), len(survivor.log.read_text())
-    run = submit(client, model, "kill in averaging", rounds=12)
+    run = submit(client, model, "kill in averaging", rounds=40)
     wait_for_line(victim, "train      round 1", since)
     assert victim.popen is not None
     os.killpg(victim.popen.pid, signal.SIGSTOP)  # the survivor now waits for it inside the all-reduce
@@ -138,11 +138,11 @@ def test_p2p_daemon_killed(network: Network, client: Client, model: Path) -> Non
 
 
 def test_chain_away_during_settlement(network: Network, client: Client, model: Path) -> None:
+    wait_until(lambda: all(epoch.state == "final" for epoch in epochs(client)), "the earlier settlements", 60)
     before = network.chain.settlement.next_epoch()
     run = submit(client, model, "chain away", rounds=2)
-    for record in run.follow():
-        if record.round == 0:
-            network.anvil.process.stop()
+    network.anvil.process.stop()
+    finish(run)
     wait_until(lambda: bool(newest(client).error), "the coordinator to notice", 60)
     assert newest(client).state == "open"
     network.anvil.process.start()
@@ -161,5 +161,9 @@ def test_chain_away_during_settlement(network: Network, client: Client, model: P
     )
 
 
+def epochs(client: Client) -> list[EpochView]:
+    return client.transport.get_many("/v1/epochs", EpochView)
+
+
 def newest(client: Client) -> EpochView:
-    return max(client.transport.get_many("/v1/epochs", EpochView), key=lambda epoch: epoch.epoch)
+    return max(epochs(client), key=lambda epoch: epoch.epoch)

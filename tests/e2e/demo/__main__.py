@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import r1net
-from r1net.protocol.views import EpochView, RoundRecord
+from r1net.chain.keystore import keystore_address
+from r1net.protocol.views import RoundRecord
 from tests.e2e.demo.profiles import PROFILES, Profile
 from tests.e2e.demo.summary import ClaimFigure, EvalFigure, Summary
 from tests.e2e.harness.chain import ROOT, compile_contracts
-from tests.e2e.harness.network import Network, single_threaded
-from tests.e2e.harness.processes import wait_until
+from tests.e2e.harness.network import Network, single_threaded, submitter_variables
 
 BUILD = ROOT / "build"
 
@@ -50,7 +50,7 @@ class Demo:
         with self.phase("train", f"job {run.job_id}: evaluating, then {self.profile.job['rounds']} rounds"):
             records = [show(record) for record in run.follow()]
         with self.phase("settle", "waiting for the epoch to become final on chain"):
-            wait_until(lambda: self._final(client), "the settlement", 180)
+            run.wait_settled(180)
         with self.phase("claim", "claiming both hosts' rewards"):
             claims = [self._claim(name) for name in self.nodes]
         with self.phase("verify", "proving a trace, auditing the epoch, exporting the data set"):
@@ -86,10 +86,6 @@ class Demo:
             seconds={name: round(spent, 1) for name, spent in self.seconds.items()},
             peak_rss_mb=self.network.supervisor.peaks(),
         )
-
-    def _final(self, client: r1net.Client) -> bool:
-        epochs = client.transport.get_many("/v1/epochs", EpochView)
-        return any(epoch.state == "final" for epoch in epochs)
 
     def _claim(self, name: str) -> ClaimFigure:
         claimed = self.network.ask_node(name, "claim")
@@ -150,7 +146,12 @@ def main() -> int:
 def keep(demo: Demo) -> None:
     """Leave everything up until Ctrl-C."""
     folder = demo.network.folder
+    demo.network.chain.token.transfer(keystore_address(folder / "submitter.json"), demo.profile.budget)
     say(f"everything stays up: page and API at {demo.network.url}, keys and logs in {folder}; Ctrl-C ends it")
+    say("the README's script runs under these variables:")
+    model = BUILD / "models" / demo.profile.name
+    for name, value in submitter_variables(demo.network, model).items():
+        print(f"  export {name}={value}")
     try:
         while True:
             time.sleep(1)

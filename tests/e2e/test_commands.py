@@ -1,0 +1,123 @@
+"""What a host and a submitter type, against a real network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import r1net
+from r1net import R1, Client
+from tests.e2e.demo import tiny
+from tests.e2e.harness.chain import ROOT
+from tests.e2e.harness.network import Network, submitter_variables
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_the_readme_script_runs_as_it_stands(network: Network, client: Client, model: Path, tmp_path: Path) -> None:
+    script = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
+    assert len(script.strip().splitlines()) <= 14
+    assert client.transport.has_blob("0x" + "00" * 32) is False
+    env = {**os.environ, **submitter_variables(network, model)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "first trace is on chain: True" in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["0", "1", "2"]
+    assert (tmp_path / "out" / "traces.parquet").stat().st_size > 0
+
+
+def test_a_host_earns_claims_and_audits(network: Network, client: Client, model: Path) -> None:
+    run = client.train(
+        model=model,
+        environment=tiny.ENVIRONMENT,
+        environment_config=tiny.CONFIG,
+        prompt=tiny.PROMPT,
+        rounds=2,
+        sampling=r1net.Sampling(max_tokens=6),
+        evaluation=r1net.Evaluation(problems=8),
+        budget=10 * R1,
+    )
+    epoch = (run.wait(), run.wait_settled())[1]
+    earned = ask(network, "node1", "rewards")
+    assert sum(int(row["amount"]) for row in earned["earnings"]) == int(earned["cumulative"]) + int(earned["pending"])
+    claim = ask(network, "node1", "claim")[0]
+    assert int(claim["total"]) == int(earned["cumulative"])
+    again = ask(network, "node1", "claim")[0]
+    assert int(again["paid"]) == 0
+    assert int(again["total"]) == int(claim["total"])
+    wallet = ask(network, "node1", "wallet")
+    assert int(wallet["r1_balance"]) == int(claim["total"])
+    findings = ask(network, "node1", "audit", str(epoch))["findings"]
+    assert len(findings) >= 8
+    assert all(finding["holds"] for finding in findings)
+
+
+def test_status_and_doctor(network: Network, client: Client) -> None:
+    workers = ask(network, "node1", "status")
+    assert [(row["worker"], row["process"], row["state"]) for row in workers] == [("0", True, "active")]
+    findings = {row["check"]: row for row in ask(network, "node1", "doctor")["findings"]}
+    assert {name for name, row in findings.items() if row["verdict"] == "failure"} == set()
+    assert findings["stake"]["detail"].startswith("active with")
+
+
+def test_the_same_worker_twice_is_refused(network: Network, client: Client) -> None:
+    done = subprocess.run(
+        network.r1node("node1", "join", "--json"), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 3
+    problem = json.loads(done.stderr.strip().splitlines()[-1])
+    assert problem["code"] == "preflight"
+    assert "running already" in problem["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["bogus"], 2),
+        (["--worker", "a b", "status"], 2),
+        (["--data-dir", "/nonexistent", "wallet"], 4),
+        (["--coordinator", "http://127.0.0.1:9", "audit", "1"], 1),
+        (["--help"], 0),
+    ],
+)
+def test_exit_codes(network: Network, arguments: list[str], code: int) -> None:
+    command = [str(Path(sys.executable).parent / "r1node"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_keys_never_lie_open(network: Network, client: Client) -> None:
+    """Every key file is encrypted and private, and no log holds a key or the password."""
+    password = network.password_file.read_text()
+    for path in network.folder.rglob("*.json"):
+        if path.name in ("key.json", "wallet.json"):
+            assert path.stat().st_mode & 0o077 == 0
+            assert "ciphertext" in path.read_text()
+    for log in network.logs.glob("*.log"):
+        assert password not in log.read_text()
+    assert list(Path("/dev/shm").glob("r1node-*")) == []
+
+
+def test_async_client(network: Network, client: Client) -> None:
+    async def look() -> list[str]:
+        runs = await r1net.AsyncClient(network.url).runs()
+        return [(await run.view()).state for run in runs]
+
+    states = asyncio.run(look())
+    assert states
+    assert set(states) <= {"completed", "running"}
+
+
+def ask(network: Network, name: str, *arguments: str) -> Any:
+    return network.ask_node(name, *arguments)
