@@ -8,7 +8,7 @@ NODE_MODULES := contracts/node_modules/.package-lock.json
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test setup lint unit e2e contracts contracts-deep slow bench clean help
+.PHONY: demo test setup lint unit e2e contracts contracts-deep clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -37,10 +37,13 @@ lint: setup ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 contracts: setup ## forge: format, build, tests, gas snapshots, ABIs
-	$(MAKE) -C contracts test PYTHON=$(abspath $(BIN)/python)
+	contracts/tools/forge fmt --check
+	FOUNDRY_FUZZ_SEED=0x1 contracts/tools/forge test
+	contracts/tools/gas --check
+	$(BIN)/python contracts/tools/export_abi.py --check
 
 contracts-deep: setup ## forge: long fuzz and invariant runs
-	$(MAKE) -C contracts deep
+	FOUNDRY_PROFILE=deep contracts/tools/forge test
 
 unit: setup ## Python unit, integration and adversarial tests
 	contracts/tools/forge build

@@ -14,10 +14,9 @@ from r1net.errors import Refused, SwarmError, Unreachable
 from r1net.protocol.job import JobView, PolicyVersion
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
 from r1node.events import Events
-from r1node.jobs import JobRuntime
+from r1node.jobs import KEPT_FILES, JobRuntime, version_cache
 from r1node.lease import LeaseKeeper, LeaseLost
 from r1node.session import Session
-from r1node.store import BlobCache
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.tasks import publish, roll_out, train
@@ -45,16 +44,15 @@ class Agent:
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.cache = BlobCache(self.folder / "blobs")
-
     def run(self) -> None:
         """Work until stopped."""
         while not self.stop.is_set():
             try:
                 self.session.renew_if_due()
                 holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
-                answer = self.session.work(WorkRequest(capabilities=("rollout", "train"), holds=holds))
+                blobs = version_cache(self.folder).newest(KEPT_FILES)
+                request = WorkRequest(capabilities=("rollout", "train"), holds=holds, blobs=tuple(blobs))
+                answer = self.session.work(request)
             except Unreachable as error:
                 self.events.note("waiting", f"{error.message}; trying again")
                 self.stop.wait(RETRY[1])
@@ -124,9 +122,7 @@ class Agent:
             view = self.session.transport.get(f"/v1/jobs/{job_id}", JobView)
             self.events.note("job", f"{view.spec.name}: loading {view.spec.model.name}")
             self.jobs.clear()  # one job's model in memory at a time
-            self.jobs[job_id] = JobRuntime.open(
-                view, self.cache, self.session.transport, self.folder / "models", self.device
-            )
+            self.jobs[job_id] = JobRuntime.open(view, self.session.transport, self.folder, self.device)
         return self.jobs[job_id]
 
     def _persist(self, keeper: LeaseKeeper, call: Callable[[], T]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,8 +20,8 @@ from r1node.training.trainer import Trainer, has_fast_bf16
 
 log = logging.getLogger(__name__)
 
-KEPT_VERSIONS = 3
-"""Own versions kept on disk: the agreed one, the one in the making, and one to fall back to."""
+KEPT_FILES = 6
+"""Version files kept on disk, two to a version: the agreed one, the one in the making, and one to fall back to."""
 
 
 @dataclass
@@ -35,19 +35,19 @@ class JobRuntime:
     policy: TrainablePolicy
     trainer: Trainer
     engine: RolloutEngine
-    cache: BlobCache
+    versions: BlobCache
     source: Transport
     at: PolicyVersion | None
     base: PolicyVersion
     _engine_at: PolicyVersion | None = None
     _initial: tuple[bytes, bytes] = (b"", b"")
-    _kept: list[PolicyVersion] = field(default_factory=list)
 
     @classmethod
-    def open(cls, view: JobView, cache: BlobCache, source: Transport, folder: Path, device: str) -> JobRuntime:
-        """Fetch the model and build everything at version 0."""
+    def open(cls, view: JobView, source: Transport, folder: Path, device: str) -> JobRuntime:
+        """Fetch the model and build everything at version 0. Files are kept below `folder`."""
         spec = view.spec
-        model_dir = assemble_model(spec.model, cache, source, folder / spec.model.digest()[2:18])
+        model_dir = folder / "models" / spec.model.digest()[2:18]
+        assemble_model(spec.model, BlobCache(folder / "blobs"), source, model_dir)
         policy = TrainablePolicy(spec, model_dir, device)
         trainer = Trainer(spec, policy, device)
         dtype = torch.bfloat16 if has_fast_bf16(device) else torch.float32
@@ -59,7 +59,7 @@ class JobRuntime:
             policy=policy,
             trainer=trainer,
             engine=BuiltinEngine(policy.config, dtype, device),
-            cache=cache,
+            versions=version_cache(folder),
             source=source,
             at=base,
             base=base,
@@ -76,8 +76,8 @@ class JobRuntime:
             policy, optimizer = self._initial
         else:
             assert version.optimizer is not None, "only version 0 has no optimizer state"
-            policy = self.cache.fetch(version.policy, self.source).read_bytes()
-            optimizer = self.cache.fetch(version.optimizer, self.source).read_bytes()
+            policy = self.versions.fetch(version.policy, self.source).read_bytes()
+            optimizer = self.versions.fetch(version.optimizer, self.source).read_bytes()
         self.at = None
         self.policy.load(policy)
         self.trainer.load_optimizer(optimizer)
@@ -95,21 +95,22 @@ class JobRuntime:
     def save_step(self, number: int) -> PolicyVersion:
         """Keep the files of the step just made, and name it. It is not `at` until the network agrees."""
         self.at = None
-        version = PolicyVersion(
+        return PolicyVersion(
             number=number,
-            policy=self.cache.add(self.policy.save()),
-            optimizer=self.cache.add(self.trainer.save_optimizer()),
+            policy=self.versions.add(self.policy.save()),
+            optimizer=self.versions.add(self.trainer.save_optimizer()),
         )
-        self._kept.append(version)
-        return version
 
     def settle(self, made: PolicyVersion, agreed: PolicyVersion | None) -> None:
         """Take note of an attempt's outcome: the own step is the next version, or must be undone."""
         self.at = made if made == agreed else None
-        for old in self._kept[:-KEPT_VERSIONS]:
-            self.cache.remove(digest for digest in (old.policy, old.optimizer) if digest)
-        del self._kept[:-KEPT_VERSIONS]
+        self.versions.prune(KEPT_FILES)
 
     def bundle(self, digest: str) -> TraceBundle:
         """An admitted bundle, checked against its name."""
         return TraceBundle.parse(self.source.get_blob(digest))
+
+
+def version_cache(folder: Path) -> BlobCache:
+    """The files of policy versions that a worker made or fetched, across its restarts."""
+    return BlobCache(folder / "versions")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from r1net.protocol.job import ModelRef
@@ -46,9 +45,14 @@ class BlobCache:
             source.fetch_blob(digest, path)
         return path
 
-    def remove(self, digests: Iterable[str]) -> None:
-        """Forget blobs."""
-        for digest in digests:
+    def newest(self, count: int) -> list[str]:
+        """Digests of the blobs that came last, the newest first."""
+        files = sorted(self.root.glob("??/[0-9a-f]*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        return [f"0x{path.name}" for path in files[:count]]
+
+    def prune(self, keep: int) -> None:
+        """Forget all but the newest blobs."""
+        for digest in self.newest(1_000_000)[keep:]:
             self.path(digest).unlink(missing_ok=True)
 
 

@@ -126,7 +126,7 @@ def publish(job: JobRuntime, task: PublishTask) -> None:
     """Upload an agreed version's files."""
     for digest in _files(task.version):
         if not job.source.has_blob(digest):
-            job.source.put_blob(digest, job.cache.path(digest))
+            job.source.put_blob(digest, job.versions.path(digest))
 
 
 def _files(version: PolicyVersion) -> list[str]:

@@ -18,7 +18,7 @@ class WorkRequest(Message):
 
     capabilities: tuple[Capability, ...] = Field(min_length=1)
     holds: dict[Hash, int] = Field(default_factory=dict, description="job id -> policy version held in memory")
-    blobs: tuple[Hash, ...] = Field(default=(), description="model files already on disk (the largest few)")
+    blobs: tuple[Hash, ...] = Field(default=(), description="files of policy versions on disk, the newest first")
     wait: float = Field(default=10.0, ge=0, le=30)
 
 

@@ -44,10 +44,11 @@ class Network:
         self.anvil = Anvil(self.logs, folder / "anvil.json")
 
     def start_chain(self) -> None:
-        """Anvil with the contracts; the operator owns them and all R1."""
+        """Anvil with the contracts; the operator owns them and all R1, the coordinator may settle."""
         self.supervisor.add(self.anvil.process)
         self.anvil.wait()
         self.operator = self.wallet("operator")
+        coordinator = self.wallet("coordinator")
         parameters = Parameters(challenge_window=self._window, min_stake=100 * COIN)
         deploy(
             self.anvil.url,
@@ -55,6 +56,7 @@ class Network:
             self.deployment_file,
             artifacts=ROOT / "contracts" / "out",
             parameters=parameters,
+            settlers=[coordinator.address],
         )
         self.chain = Chain.connect(self.anvil.url, Deployment.load(self.deployment_file), self.operator)
 
@@ -72,7 +74,7 @@ class Network:
             *(str(BIN / "r1coordinator"), "serve", *common),
             *("--port", str(self.port), "--blobs", str(self.folder / "blobs")),
             *("--rpc-url", self.anvil.url, "--deployment", str(self.deployment_file)),
-            *("--keystore", str(self.folder / "operator.json"), "--password-file", str(self.password_file)),
+            *("--keystore", str(self.folder / "coordinator.json"), "--password-file", str(self.password_file)),
         ]
         env = {f"R1_COORDINATOR_{key.upper()}": value for key, value in self._settings.items()}
         process = self.supervisor.add(Process("coordinator", command, self.logs / "coordinator.log", env))
