@@ -45,9 +45,8 @@ contract Disputes is DisputeBook {
 
     /// @inheritdoc IDisputes
     function challengeEpoch(uint256 epoch, bytes32 evidence) external returns (uint256 disputeId) {
-        ISettlement.Epoch memory found = settlement.epochOf(epoch);
-        settlement.freeze(epoch);
-        return _open(found.proposer, uint48(epoch), found.commitment, evidence);
+        (address proposer, bytes32 commitment) = settlement.freeze(epoch);
+        return _open(proposer, uint48(epoch), commitment, evidence);
     }
 
     /// @inheritdoc IDisputes
@@ -136,7 +135,7 @@ contract Disputes is DisputeBook {
         if (accused == msg.sender) revert SelfAccusation(msg.sender);
         if (!registry.isActive(msg.sender)) revert ChallengerNotActive(msg.sender);
         disputeId = ++disputeCount;
-        Dispute storage dispute = _disputes[disputeId];
+        Dispute memory dispute;
         dispute.challenger = msg.sender;
         dispute.deadline = uint40(block.timestamp + _parameters.answerPeriod);
         dispute.phase = Phase.Open;
@@ -144,6 +143,7 @@ contract Disputes is DisputeBook {
         dispute.bond = _lockBond(msg.sender);
         dispute.atRisk = uint96(registry.lock(accused, _parameters.penalty));
         dispute.epoch = epoch;
+        _disputes[disputeId] = dispute;
         emit DisputeOpened(disputeId, msg.sender, accused, epoch, subject, evidence);
     }
 
@@ -194,7 +194,7 @@ contract Disputes is DisputeBook {
         bool guilty = verdict == Verdict.Guilty;
         uint256 slashed = verdict == Verdict.None ? 0 : guilty ? dispute.atRisk : dispute.bond;
         emit DisputeResolved(disputeId, verdict, slashed);
-        if (dispute.epoch != 0) _letGo(dispute.epoch, guilty);
+        if (dispute.epoch != 0) settlement.unfreeze(dispute.epoch, guilty);
         if (!guilty) registry.unlock(dispute.accused, dispute.atRisk);
         if (verdict != Verdict.Innocent) registry.unlock(dispute.challenger, dispute.bond);
         if (slashed == 0) return;
@@ -203,18 +203,15 @@ contract Disputes is DisputeBook {
         _share(disputeId, dispute.round, verdict, slashed, loser, winner);
     }
 
-    function _letGo(uint256 epoch, bool wrong) private {
-        settlement.unfreeze(epoch);
-        if (wrong && settlement.epochOf(epoch).status == ISettlement.Status.Pending) settlement.reject(epoch);
-    }
-
     /// @dev A quarter to the winner, a quarter among the jurors who found so, half burned, with what does not divide.
+    /// Where nobody judged (no answer, or an appeal without votes) the winner gets the jurors' quarter too.
     function _share(uint256 disputeId, uint256 round, Verdict verdict, uint256 slashed, address loser, address winner)
         private
     {
         address[] memory jurors = _jurorsFor(disputeId, round, verdict);
-        uint256 toWinner = jurors.length == 0 ? slashed / 2 : slashed / 4;
-        uint256 toEach = jurors.length == 0 ? 0 : (slashed / 4) / jurors.length;
+        if (jurors.length == 0) return registry.slash(loser, slashed, winner, slashed / 2);
+        uint256 toWinner = slashed / 4;
+        uint256 toEach = toWinner / jurors.length;
         registry.slash(loser, slashed, address(this), toWinner + toEach * jurors.length);
         token.safeTransfer(winner, toWinner);
         for (uint256 i = 0; i < jurors.length; ++i) {

@@ -112,28 +112,23 @@ contract Settlement is ISettlement, AccessControl {
     }
 
     /// @inheritdoc ISettlement
-    function freeze(uint256 number) external onlyRole(DISPUTES_ROLE) {
+    function freeze(uint256 number) external onlyRole(DISPUTES_ROLE) returns (address proposer, bytes32 commitment) {
         Epoch storage epoch = _pending(number);
         if (block.timestamp >= epoch.finalisableAt) revert WindowOver(epoch.finalisableAt);
         emit EpochFrozen(number, ++epoch.disputes);
+        return (epoch.proposer, epoch.commitment);
     }
 
     /// @inheritdoc ISettlement
-    function unfreeze(uint256 number) external onlyRole(DISPUTES_ROLE) {
+    function unfreeze(uint256 number, bool wrong) external onlyRole(DISPUTES_ROLE) {
         emit EpochUnfrozen(number, --_epochs[number].disputes);
+        if (wrong && _epochs[number].status == Status.Pending) _reject(number);
     }
 
     /// @inheritdoc ISettlement
     function reject(uint256 number) external onlyRole(DISPUTES_ROLE) {
         _pending(number);
-        uint256 next = _queue.next;
-        for (uint256 i = number; i < next; ++i) {
-            if (_epochs[i].status != Status.Pending) continue;
-            _epochs[i].status = Status.Rejected;
-            emit EpochRejected(i);
-        }
-        // With nothing left pending the queue counts as empty; else rejections in a row could fill it for good.
-        if (_skipRejected(_queue.head + 1) == next) _queue.head = uint48(next - 1);
+        _reject(number);
     }
 
     /// @inheritdoc ISettlement
@@ -190,6 +185,17 @@ contract Settlement is ISettlement, AccessControl {
             last = jobs[i].jobId;
             escrow.reserve(last, jobs[i].amount);
         }
+    }
+
+    function _reject(uint256 number) private {
+        uint256 next = _queue.next;
+        for (uint256 i = number; i < next; ++i) {
+            if (_epochs[i].status != Status.Pending) continue;
+            _epochs[i].status = Status.Rejected;
+            emit EpochRejected(i);
+        }
+        // With nothing left pending the queue counts as empty; else rejections in a row could fill it for good.
+        if (_skipRejected(_queue.head + 1) == next) _queue.head = uint48(next - 1);
     }
 
     function _setChallengeWindow(uint256 challengeWindow_) private {

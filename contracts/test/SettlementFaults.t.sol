@@ -32,7 +32,7 @@ contract SettlementFaultsTest is Fixture {
         for (uint256 i = count; i > 0; --i) {
             vm.expectRevert(abi.encodeWithSelector(ISettlement.EpochIsFrozen.selector, 1, i));
             settlement.finaliseEpoch(content);
-            settlement.unfreeze(1);
+            settlement.unfreeze(1, false);
         }
         settlement.finaliseEpoch(content);
     }
@@ -136,7 +136,7 @@ contract SettlementFaultsTest is Fixture {
         vm.expectRevert(refusal);
         settlement.freeze(1);
         vm.expectRevert(refusal);
-        settlement.unfreeze(1);
+        settlement.unfreeze(1, false);
         vm.expectRevert(refusal);
         settlement.reject(1);
         vm.stopPrank();

@@ -130,10 +130,15 @@ interface ISettlement {
     function unwindEpoch(EpochContent calldata content) external;
 
     /// @notice Holds a pending epoch. Only for the disputes contract, and only within the window.
-    function freeze(uint256 epoch) external;
+    /// @param epoch Its number.
+    /// @return proposer Who answers for it.
+    /// @return commitment Hash of its content.
+    function freeze(uint256 epoch) external returns (address proposer, bytes32 commitment);
 
     /// @notice Lets go of an epoch. Only for the disputes contract.
-    function unfreeze(uint256 epoch) external;
+    /// @param epoch Its number.
+    /// @param wrong Whether it was found wrong: then it is rejected, if it is pending still.
+    function unfreeze(uint256 epoch, bool wrong) external;
 
     /// @notice Rejects a pending epoch and all after it. Only for the disputes contract.
     function reject(uint256 epoch) external;

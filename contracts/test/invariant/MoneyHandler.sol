@@ -130,7 +130,7 @@ contract MoneyHandler is TestBase {
         if (pending.length == 0) return;
         uint256 epoch = pending[which % pending.length];
         if (frozen[epoch] == 0) return;
-        settlement.unfreeze(epoch);
+        settlement.unfreeze(epoch, false);
         --frozen[epoch];
     }
 
