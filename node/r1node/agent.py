@@ -31,6 +31,10 @@ OUTCOME_WAIT = 10.0
 T = TypeVar("T")
 
 
+class Stopped(BaseException):
+    """Breaks a blocking request for work when a signal asks the worker to stop."""
+
+
 @dataclass
 class Agent:
     """One worker at work. `stop` ends it after the task in hand."""
@@ -43,24 +47,41 @@ class Agent:
     events: Events
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
+    _asking: bool = False
 
     def run(self) -> None:
         """Work until stopped."""
         while not self.stop.is_set():
-            try:
-                self.session.renew_if_due()
-                holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
-                blobs = version_cache(self.folder).newest(KEPT_FILES)
-                request = WorkRequest(capabilities=("rollout", "train"), holds=holds, blobs=tuple(blobs))
-                answer = self.session.work(request)
-            except Unreachable as error:
-                self.events.note("waiting", f"{error.message}; trying again")
-                self.stop.wait(RETRY[1])
-                continue
-            if answer.lease is None:
-                self.events.idle(answer.reason or "no work")
-                continue
-            self._do(answer.lease)
+            lease = self._ask()
+            if lease is not None:
+                self._do(lease)
+
+    def request_stop(self) -> None:
+        """End after the task in hand; at once while waiting for one. To be called on the main thread by a signal."""
+        self.stop.set()
+        if self._asking:
+            raise Stopped
+
+    def _ask(self) -> Lease | None:
+        holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
+        blobs = version_cache(self.folder).newest(KEPT_FILES)
+        request = WorkRequest(capabilities=("rollout", "train"), holds=holds, blobs=tuple(blobs))
+        try:
+            self._asking = True
+            self.session.renew_if_due()
+            answer = self.session.work(request)
+        except Stopped:
+            return None
+        except Unreachable as error:
+            self.events.note("waiting", f"{error.message}; trying again")
+            self._asking = False
+            self.stop.wait(RETRY[1])
+            return None
+        finally:
+            self._asking = False
+        if answer.lease is None:
+            self.events.idle(answer.reason or "no work")
+        return answer.lease
 
     def _do(self, lease: Lease) -> None:
         with LeaseKeeper(self.session, lease) as keeper:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import signal
-import threading
 from importlib.metadata import version
 
 import torch
@@ -48,7 +47,7 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             swarm.on_restart = lambda addresses: _announce(session, addresses, events)
             events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
             agent = Agent(session, swarm, averaging, settings.worker_folder, device, events)
-            _stop_on_signals(agent.stop)
+            _stop_on_signals(agent)
             agent.run()
         finally:
             swarm.stop()
@@ -105,6 +104,6 @@ def _announce(session: Session, addresses: list[str], events: Events) -> None:
         events.note("p2p", f"could not announce it: {error.message}")
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def _stop_on_signals(agent: Agent) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: agent.request_stop())

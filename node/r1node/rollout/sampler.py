@@ -27,11 +27,40 @@ def sample(logits: Tensor, u: Tensor, sampling: Sampling) -> tuple[Tensor, Tenso
     if sampling.temperature == 0:
         tokens = logits.argmax(-1)
         return tokens, logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
-    logprobs = _truncate(logits / sampling.temperature, sampling).log_softmax(-1)
-    cumulative = logprobs.exp().cumsum(-1, dtype=torch.float64)
+    logprobs, cumulative = _distribution(logits, sampling)
     threshold = u.to(cumulative.device)[:, None] * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp_(max=logits.shape[-1] - 1)
     return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]
+
+
+def misses(logits: Tensor, u: Tensor, tokens: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """How far `tokens` are from what `sample` draws from these logits with these uniforms, both (N,).
+
+    First the log-probability that `sample` would report for each token. Then its miss: the distance in [0, 1] between
+    u and the token's interval of the cumulative distribution, 0 where `sample` draws this very token. Rounding moves
+    the intervals' ends a little, so honest work has small misses where a share of exact hits would say less: the more
+    tokens compete, the more often an honest draw falls on a neighbour. At temperature 0 it is the probability that the
+    token lacks to the likeliest one.
+    """
+    plain = logits.log_softmax(-1)
+    if sampling.temperature == 0:
+        chosen = plain.gather(-1, tokens[:, None])[:, 0]
+        return chosen, plain.exp().amax(-1).double() - chosen.exp().double()
+    logprobs, cumulative = _distribution(logits, sampling)
+    chosen = logprobs.gather(-1, tokens[:, None])[:, 0]
+    # Rounding decides which tokens stay at the edge of top-k and top-p: one that fell out here may have stayed there.
+    outside = (logits / sampling.temperature).log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
+    upper = cumulative.gather(-1, tokens[:, None])[:, 0] / cumulative[:, -1]
+    lower = upper - chosen.exp() / cumulative[:, -1]
+    miss = torch.maximum(lower - u, u - upper).clamp(min=0)
+    return torch.where(chosen.isinf(), outside, chosen), miss
+
+
+def _distribution(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """Log-probabilities (N, V) float32, and their cumulative sums (N, V) float64, whose last column is 1 but for
+    rounding."""
+    logprobs = _truncate(logits / sampling.temperature, sampling).log_softmax(-1)
+    return logprobs, logprobs.exp().cumsum(-1, dtype=torch.float64)
 
 
 def _truncate(logits: Tensor, sampling: Sampling) -> Tensor:

@@ -1,0 +1,147 @@
+"""Replaying traces: what the policy they name says of their tokens, and what their seeds draw from it.
+
+    replayer = Replayer.open(view, source, folder, device)
+    for replay in replayer.replay(traces): ...
+
+The reference computes in float32 with the weights rounded to what an engine holds, so that what differs is the
+sampler's own arithmetic and nothing of ours. A group's prompt is run once for all its completions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from r1net.environments import sampling_seed
+from r1net.protocol.job import JobSpec, JobView, Sampling
+from r1net.protocol.trace import Split, Trace
+from r1net.scoring import JobScorer
+from r1net.transport import Transport
+from r1node.jobs import version_cache
+from r1node.rollout.sampler import misses, uniforms
+from r1node.store import BlobCache, assemble_model
+from r1node.training.packing import Batch, Group, Sample, micro_batches, pack
+from r1node.training.policy import TrainablePolicy
+from r1node.training.trainer import has_fast_bf16
+
+HEAD_CHUNK = 128
+"""Positions whose logits exist at one time."""
+
+FARTHEST = 100.0
+"""Nats: a claim of minus infinity would say no more than this."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One trace beside its replay, a value for each completion token.
+
+    `deltas`: recomputed minus claimed log-probability, nats. `misses`: see `r1node.rollout.sampler.misses`.
+    """
+
+    trace: Trace
+    deltas: tuple[float, ...]
+    misses: tuple[float, ...]
+
+
+class Replayer:
+    """One job's policy as the judge of its traces. Loads one version at a time."""
+
+    def __init__(self, spec: JobSpec, model_dir: Path, device: str = "cpu", token_budget: int = 2048) -> None:
+        self.spec = spec
+        self.scorer = JobScorer(spec, model_dir / "tokenizer.json")
+        self._device, self._budget = device, token_budget
+        self._reference = TrainablePolicy(spec.model_copy(update={"lora": None}), model_dir, device)
+        self._trained = TrainablePolicy(spec, model_dir, device) if spec.lora else self._reference
+        self._initial = self._trained.save()
+        self._held = torch.bfloat16 if has_fast_bf16(device) else torch.float32
+
+    def load(self, policy: bytes | None = None) -> None:
+        """Take a version's file; None is version 0."""
+        self._trained.load(self._initial if policy is None else policy)
+        merged = self._trained.merged()
+        with torch.no_grad():
+            for name, parameter in self._reference.parameters.items():
+                parameter.copy_(merged[name].to(self._held))
+
+    @torch.inference_mode()
+    def replay(self, traces: Sequence[Trace]) -> list[Replay]:
+        """Replay traces of the version that is loaded; the answer's order is its own."""
+        found: list[Replay] = []
+        for split in ("train", "heldout"):
+            chosen = [trace for trace in traces if trace.split == split]
+            found.extend(self._replay_split(chosen, self._sampling(split)))
+        return found
+
+    def _sampling(self, split: Split) -> Sampling:
+        return self.spec.sampling if split == "train" else self.spec.evaluation.sampling
+
+    def _replay_split(self, traces: Sequence[Trace], sampling: Sampling) -> Iterator[Replay]:
+        # A sample is found again by its identity: packing sorts groups and splits wide ones.
+        of_sample: dict[int, Trace] = {}
+        groups = []
+        for members in _by_group(traces):
+            samples = [Sample(trace.completion_ids, trace.logprobs, 0.0) for trace in members]
+            of_sample |= {id(sample): trace for sample, trace in zip(samples, members, strict=True)}
+            prompt = self.scorer.prompt_ids(members[0].split, members[0].round, members[0].group)
+            groups.append(Group(prompt, samples))
+        for batch in micro_batches(groups, self._budget):
+            packed = [of_sample[id(sample)] for group in batch for sample in group.samples]
+            yield from self._replay_batch(packed, pack(batch, self._device), sampling)
+
+    def _replay_batch(self, traces: Sequence[Trace], batch: Batch, sampling: Sampling) -> list[Replay]:
+        real = batch.mask_NT.bool()
+        seeds = [sampling_seed(self.spec, t.split, t.round, t.group, t.index) for t in traces]
+        u = uniforms(seeds, real.shape[1]).to(self._device)[real]
+        hidden = self._reference.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
+        flat, tokens = hidden.flatten(0, 1)[batch.source_NT[real]], batch.target_NT[real]
+        logprobs, missed = [], []
+        for chunk in torch.arange(len(tokens), device=self._device).split(HEAD_CHUNK):
+            logprob, miss = misses(self._reference.head(flat[chunk]).float(), u[chunk], tokens[chunk], sampling)
+            logprobs.append(logprob)
+            missed.append(miss)
+        delta = (torch.cat(logprobs) - batch.sampler_NT[real]).clamp(-FARTHEST, FARTHEST)
+        lengths = real.sum(1).tolist()
+        return [
+            Replay(trace, _floats(own), _floats(miss))
+            for trace, own, miss in zip(traces, delta.split(lengths), torch.cat(missed).split(lengths), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where the files of policy versions come from: the worker's own cache, else the coordinator."""
+
+    base: str
+    own: BlobCache
+    source: Transport
+
+    def policy(self, digest: str) -> bytes | None:
+        """The file of a version; None for version 0. Raises Refused when nobody has it any more."""
+        if digest == self.base:
+            return None
+        if self.own.has(digest):
+            return self.own.path(digest).read_bytes()
+        return self.source.get_blob(digest)
+
+
+def open_job(view: JobView, source: Transport, folder: Path, device: str) -> tuple[Replayer, Archive]:
+    """A job's replayer and archive, with the worker's files below `folder`. Fetches the model when it isn't there."""
+    spec = view.spec
+    model_dir = folder / "models" / spec.model.digest()[2:18]
+    assemble_model(spec.model, BlobCache(folder / "blobs"), source, model_dir)
+    return Replayer(spec, model_dir, device), Archive(spec.model.digest(), version_cache(folder), source)
+
+
+def _by_group(traces: Sequence[Trace]) -> list[list[Trace]]:
+    groups: dict[tuple[int, int], list[Trace]] = {}
+    for trace in traces:
+        groups.setdefault((trace.round, trace.group), []).append(trace)
+    return list(groups.values())
+
+
+def _floats(values: Tensor) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
