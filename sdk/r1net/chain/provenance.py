@@ -15,6 +15,7 @@ from r1net.chain.reasons import Reverted
 from r1net.chain.sender import Sender
 from r1net.chain.settlement import Settlement
 from r1net.errors import ChainError
+from r1net.protocol.merkle import verify
 
 
 class StatementKind(IntEnum):
@@ -89,6 +90,22 @@ class Provenance:
                 f"statements of {author} are missing", hint="the RPC endpoint leaves events out; use another"
             )
         return found
+
+    def is_parent(self, author: str, artefact: str, parent: str, proof: Sequence[str]) -> bool:
+        """Whether an author declared `parent` (a traces root, a data set, a policy) among what an artefact was made
+        from. With `record` and `verify_trace` this leads from a checkpoint back to single traces."""
+        made = (StatementKind.DATASET, StatementKind.CHECKPOINT)
+        roots = [one.value for one in self.statements(author) if one.subject == artefact.lower() and one.kind in made]
+        return any(verify(root, ["bytes32"], (parent,), proof) for root in roots)
+
+    def withdrawn(self, author: str, subject: str) -> str | None:
+        """The digest of an author's reason why a subject must not be used any more; None if it may."""
+        reasons = [
+            one.value
+            for one in self.statements(author)
+            if one.subject == subject.lower() and one.kind is StatementKind.WITHDRAWAL
+        ]
+        return reasons[-1] if reasons else None
 
     def _verify(self, function: str, job_id: str, epoch: int, *args: object) -> bool:
         content, index = self._locate(job_id, epoch)

@@ -84,6 +84,19 @@ def test_statements_are_complete(node: Chain) -> None:
     assert kinds == [StatementKind.DATASET, StatementKind.WITHDRAWAL]
 
 
+def test_lineage_leads_from_a_checkpoint_to_its_parents(node: Chain) -> None:
+    author = account_of(node)
+    parents = StandardMerkleTree.of([(digest(number),) for number in (1, 2, 3)], ["bytes32"])
+    node.provenance.state(StatementKind.CHECKPOINT, digest(50), parents.root)
+    node.provenance.state(StatementKind.LICENCE, digest(50), digest(51))
+    assert node.provenance.is_parent(author, digest(50), digest(2), parents.proof(1))
+    assert not node.provenance.is_parent(author, digest(50), digest(4), parents.proof(1))
+    assert not node.provenance.is_parent(author, digest(60), digest(2), parents.proof(1))
+    assert node.provenance.withdrawn(author, digest(50)) is None
+    node.provenance.state(StatementKind.WITHDRAWAL, digest(50), digest(99))
+    assert node.provenance.withdrawn(author, digest(50)) == digest(99)
+
+
 def test_refusals_come_in_words(chain: Chain, node: Chain) -> None:
     with pytest.raises(Reverted, match="lacks the role"):
         node.settlement.propose(1, digest(1), digest(1), [])

@@ -10,10 +10,17 @@ from typing import Any
 
 import pytest
 
+from r1net.chain import Chain, JobSettlement
 from r1net.protocol.merkle import StandardMerkleTree, verify
 
-from .conftest import ROOT
+from .conftest import COIN, ROOT
 
+MULTI = """
+const { StandardMerkleTree } = require("@openzeppelin/merkle-tree");
+const { rows, indices } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const tree = StandardMerkleTree.of(rows, ["bytes32"]);
+process.stdout.write(JSON.stringify({ root: tree.root, ...tree.getMultiProof(indices) }));
+"""
 SCRIPT = """
 const { StandardMerkleTree } = require("@openzeppelin/merkle-tree");
 const cases = JSON.parse(require("fs").readFileSync(0, "utf8"));
@@ -37,14 +44,13 @@ def random_rows(source: random.Random, types: list[str], count: int) -> list[lis
     return [[value(kind) for kind in types] for _ in range(count)]
 
 
-def by_npm(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def run_npm(script: str, given: Any) -> Any:
     if shutil.which("node") is None or not (ROOT / "contracts/node_modules/@openzeppelin/merkle-tree").exists():
         pytest.skip("run npm ci --ignore-scripts in contracts/")
     folder = ROOT / "contracts"
-    command = ["node", "-e", SCRIPT]
-    done = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, check=True, cwd=folder)
-    answer: list[dict[str, Any]] = json.loads(done.stdout)
-    return answer
+    command = ["node", "-e", script]
+    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True, cwd=folder)
+    return json.loads(done.stdout)
 
 
 def ours(rows: list[list[Any]], types: list[str]) -> tuple[StandardMerkleTree, list[list[Any]]]:
@@ -56,7 +62,7 @@ def test_roots_and_proofs_are_equal_on_random_leaves() -> None:
     source = random.Random(20260131)
     sizes = [1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 100] + [source.randint(1, 70) for _ in range(28)]
     cases = [{"rows": random_rows(source, types, size), "types": types} for size in sizes for types in (REWARD, TRACE)]
-    for case, expected in zip(cases, by_npm(cases), strict=True):
+    for case, expected in zip(cases, run_npm(SCRIPT, cases), strict=True):
         tree, rows = ours(case["rows"], case["types"])
         assert tree.root == expected["root"]
         proofs = [tree.proof(index) for index in range(len(rows))]
@@ -66,3 +72,19 @@ def test_roots_and_proofs_are_equal_on_random_leaves() -> None:
             # equal leaves (edge values repeat) may swap proofs; every other proof is the same
             if rows.count(row) == 1:
                 assert proof == theirs
+
+
+def test_multi_proofs_hold_on_chain(chain: Chain) -> None:
+    source = random.Random(7)
+    rows = [["0x" + source.randbytes(32).hex()] for _ in range(37)]
+    traces = StandardMerkleTree.of(rows, ["bytes32"])
+    job = chain.escrow.create_job(chain.token.address, COIN, COIN, traces.root)
+    line = JobSettlement(job, 0, traces.root, len(traces), traces.root, traces.root)
+    chain.settlement.propose(1, traces.root, traces.root, [line])
+    for size in (1, 2, 5, 20, 37):
+        answer = run_npm(MULTI, {"rows": rows, "indices": source.sample(range(37), size)})
+        digests = [leaf[0] for leaf in answer["leaves"]]
+        assert answer["root"] == traces.root
+        assert chain.provenance.verify_traces(job, 1, digests, answer["proof"], answer["proofFlags"])
+        digests[0] = "0x" + source.randbytes(32).hex()
+        assert not chain.provenance.verify_traces(job, 1, digests, answer["proof"], answer["proofFlags"])
