@@ -41,6 +41,9 @@ class Settings(BaseModel):
     max_content_refusals: int = Field(
         default=3, ge=1, description="bad submissions before a worker is left out of a job"
     )
+    replayable_versions: int = Field(
+        default=64, ge=2, description="versions whose weights are kept, so that their traces can be replayed"
+    )
     session_max_seconds: float = Field(default=30 * 86400, gt=0)
 
     max_body_bytes: int = Field(default=64 * 2**20, ge=2**16)

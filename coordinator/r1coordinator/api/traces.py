@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
 
 from r1coordinator.api.wire import Use
 from r1coordinator.services import Services
@@ -16,7 +17,7 @@ from r1coordinator.store.tables import BundleRow, EpochRow, TraceRow
 from r1net.errors import Refused
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.settlement import EpochReport, TraceProof
-from r1net.protocol.trace import Split, TraceBundle, trace_tree
+from r1net.protocol.trace import SignedTrace, Split, TraceBundle, trace_tree
 from r1net.protocol.views import TraceView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/traces", tags=["traces"])
@@ -89,12 +90,40 @@ def get_proof(job_id: str, digest: str, services: Use) -> TraceProof:
     )
 
 
+@router.get("/{digest}/submission")
+def get_submission(job_id: str, digest: str, services: Use) -> SignedTrace:
+    """What the worker signed for when it handed the trace in: the evidence that `Disputes.challengeTrace` takes."""
+    with services.db.read() as s:
+        row = _trace(s, job_id, digest)
+        bundle = s.get_one(BundleRow, row.lease_id)
+    if bundle.signature is None:
+        raise Refused("no_signature", "the trace is older than the keeping of signatures", status=404)
+    tree = _bundle(services.blobs, bundle.sha256).tree()
+    return SignedTrace(
+        job_id=job_id,
+        trace_digest=row.digest,
+        worker=bundle.worker,
+        lease_id=bundle.lease_id,
+        traces_root=tree.root,
+        count=bundle.traces,
+        signature=bundle.signature,
+        proof=tuple(tree.proof(row.position)),
+        bundle=bundle.sha256,
+        position=row.position,
+    )
+
+
+def _trace(s: Session, job_id: str, digest: str) -> TraceRow:
+    get_job(s, job_id)
+    row = s.scalar(select(TraceRow).where(TraceRow.job_id == job_id, TraceRow.digest == digest))
+    if row is None:
+        raise Refused("unknown_trace", f"the job has no trace {digest}", status=404)
+    return row
+
+
 def _settled(services: Services, job_id: str, digest: str) -> tuple[TraceRow, EpochRow]:
     with services.db.read() as s:
-        get_job(s, job_id)
-        row = s.scalar(select(TraceRow).where(TraceRow.job_id == job_id, TraceRow.digest == digest))
-        if row is None:
-            raise Refused("unknown_trace", f"the job has no trace {digest}", status=404)
+        row = _trace(s, job_id, digest)
         if row.epoch is None:
             raise Refused(
                 "not_settled", "the trace's epoch is still open", status=409, hint="ask again after the epoch"

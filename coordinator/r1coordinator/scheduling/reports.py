@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling import training
@@ -108,14 +108,19 @@ def published(s: Session, ctx: Context, blobs: BlobStore, worker: str, lease_id:
     if version_of(job) == version:
         job.published = version.number
     s.flush()
-    obsolete = _prune(s, job)
+    obsolete = _prune(s, job, ctx.settings.replayable_versions)
     advance(s, ctx, job, now)
     return obsolete
 
 
-def _prune(s: Session, job: JobRow) -> list[str]:
-    """Forget the files of versions before the last ones that are published."""
-    old = (BlobRow.job_id == job.job_id, BlobRow.kind != "model", BlobRow.version <= job.published - _KEPT_VERSIONS)
+def _prune(s: Session, job: JobRow, replayable: int) -> list[str]:
+    """Forget the files of versions before the last ones that are published. Policies stay for longer: without them
+    nobody could replay the traces that they sampled."""
+    passed = or_(
+        BlobRow.version <= job.published - max(_KEPT_VERSIONS, replayable),
+        and_(BlobRow.kind == "optimizer", BlobRow.version <= job.published - _KEPT_VERSIONS),
+    )
+    old = (BlobRow.job_id == job.job_id, BlobRow.kind != "model", passed)
     names = list(s.scalars(select(BlobRow.sha256).where(*old)))
     s.execute(delete(BlobRow).where(*old))
     needed = set(s.scalars(select(BlobRow.sha256).where(BlobRow.sha256.in_(names))))

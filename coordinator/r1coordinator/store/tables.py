@@ -127,7 +127,8 @@ class LeaseRow(Base):
 
 
 class BundleRow(Base):
-    """An admitted bundle; the blob `sha256` is its canonical bytes."""
+    """An admitted bundle; the blob `sha256` is its canonical bytes. `signature` is its worker's; bundles older than
+    the column have none."""
 
     __tablename__ = "bundles"
     lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -139,6 +140,7 @@ class BundleRow(Base):
     traces: Mapped[int]
     tokens: Mapped[int]
     receipt: Mapped[str] = mapped_column(Text)
+    signature: Mapped[str | None] = mapped_column(String(132))
     metrics: Mapped[dict[str, float]] = mapped_column(JSON)
     accepted_at: Mapped[float]
     __table_args__ = (Index("ix_bundles_job", "job_id", "split", "round"),)

@@ -161,6 +161,7 @@ def _bundle_row(
         traces=receipt.accepted,
         tokens=receipt.tokens,
         receipt=receipt.model_dump_json(),
+        signature=submission.signature,
         metrics=submission.metrics,
         accepted_at=now,
     )

@@ -62,6 +62,25 @@ class RolloutSubmission(Message):
     metrics: dict[str, float] = Field(default_factory=dict)
 
 
+class SignedTrace(Message):
+    """GET /v1/jobs/{id}/traces/{digest}/submission: what a worker signed for when it handed in one trace.
+
+    `signature` is that of `RolloutSubmission`; `proof` leads from the trace to `traces_root`. `bundle` names the blob
+    with all traces of the submission, this one at `position`: a contract needs only the rest.
+    """
+
+    job_id: Hash
+    trace_digest: Hash
+    worker: Address
+    lease_id: str
+    traces_root: Hash
+    count: int = Field(ge=1)
+    signature: Signature
+    proof: tuple[Hash, ...]
+    bundle: Hash
+    position: int = Field(ge=0)
+
+
 def trace_tree(digests: list[str]) -> StandardMerkleTree:
     """The provenance tree: one leaf `["bytes32"]` for each trace digest."""
     return StandardMerkleTree.of([(digest,) for digest in digests], ["bytes32"])

@@ -271,11 +271,11 @@ def test_versions_are_published_by_one_holder_before_others_may_join(world: Worl
     assert joined.task.version.number == 1
 
 
-def test_old_versions_are_forgotten(world: World) -> None:
+def test_old_optimizer_states_are_forgotten(world: World) -> None:
     stage = job_spec().stage.model_copy(update={"rounds": 4})
     job_id = world.submit(job_spec(stage=stage))
     assert run(world, [world.node(1)], job_id)["state"] == "completed"
-    kept = [n for n in range(1, 5) if world.services.blobs.has(sha256(file_of(n, "policy")))]
+    kept = [n for n in range(1, 5) if world.services.blobs.has(sha256(file_of(n, "optimizer")))]
     assert kept == [3, 4]
 
 
