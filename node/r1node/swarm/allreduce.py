@@ -100,6 +100,7 @@ class ExactAllReduce(AllReduceRunner):  # type: ignore[misc]
         )
         own = self.ordered_peer_ids.index(self.peer_id)
         self.parts_for_local_averaging: tuple[Tensor, ...] = self.tensor_part_container.get_raw_input_parts(own)
+        self._future.add_done_callback(lambda done: done.cancelled() or done.exception())  # told through `_broken`
         self._broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def result(self) -> Tensor:

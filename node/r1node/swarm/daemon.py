@@ -51,7 +51,11 @@ class Swarm:
         """Start p2pd. Raises DaemonError, with what p2pd said, when it does not come up."""
         self._attachments = list(attachments)
         self._thread.start()
-        self.run(self._start())
+        try:
+            self.run(self._start())
+        except DaemonError:
+            self.stop()
+            raise
         self._watcher = self.submit(self._create_watcher()).result()
 
     def stop(self) -> None:
@@ -59,6 +63,7 @@ class Swarm:
         self.run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
+        self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the swarm's loop and wait for it."""
@@ -146,3 +151,7 @@ class Swarm:
         if self._p2p is not None:
             await self._p2p.shutdown()
             self._p2p = None
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
