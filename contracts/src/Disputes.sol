@@ -135,15 +135,19 @@ contract Disputes is DisputeBook {
         if (accused == msg.sender) revert SelfAccusation(msg.sender);
         if (!registry.isActive(msg.sender)) revert ChallengerNotActive(msg.sender);
         disputeId = ++disputeCount;
-        Dispute memory dispute;
-        dispute.challenger = msg.sender;
-        dispute.deadline = uint40(block.timestamp + _parameters.answerPeriod);
-        dispute.phase = Phase.Open;
-        dispute.accused = accused;
-        dispute.bond = _lockBond(msg.sender);
-        dispute.atRisk = uint96(registry.lock(accused, _parameters.penalty));
-        dispute.epoch = epoch;
-        _disputes[disputeId] = dispute;
+        _disputes[disputeId] = Dispute({
+            challenger: msg.sender,
+            deadline: uint40(block.timestamp + _parameters.answerPeriod),
+            phase: Phase.Open,
+            verdict: Verdict.None,
+            round: 0,
+            accused: accused,
+            bond: _lockBond(msg.sender),
+            atRisk: uint96(registry.lock(accused, _parameters.penalty)),
+            epoch: epoch,
+            drawBlock: 0,
+            revealUntil: 0
+        });
         emit DisputeOpened(disputeId, msg.sender, accused, epoch, subject, evidence);
     }
 
