@@ -41,7 +41,7 @@ class Chain:
         self.rewards = Rewards(at("Rewards"), sender)
         self.provenance = Provenance(at("Provenance"), sender, self.settlement, first_block)
         self.pool = VerifierPool(at("VerifierPool"), sender)
-        self.disputes = Disputes(at("Disputes"), sender)
+        self.disputes = Disputes(at("Disputes"), sender, first_block)
         self.fraud = FraudProofs(at("FraudProofs"), sender, self.settlement)
         self.governance = Governance(at("R1Governor"), at("R1Timelock"), sender, deployment.contracts)
 

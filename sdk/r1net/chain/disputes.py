@@ -10,7 +10,7 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from r1net.chain.contract import BoundContract
-from r1net.chain.models import TxReceipt, unhex
+from r1net.chain.models import TxReceipt, enhex, unhex
 from r1net.chain.sender import Sender
 from r1net.errors import ChainError
 
@@ -54,6 +54,24 @@ class DisputeState:
 
 
 @dataclass(frozen=True)
+class Accusation:
+    """What a dispute is about: `subject` is a trace's digest, or an epoch's commitment; `evidence` a digest."""
+
+    dispute_id: int
+    subject: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """A juror's part in one round. `commitment` is None until he commits, `vote` NONE until he reveals."""
+
+    drawn: bool
+    commitment: str | None
+    vote: Verdict
+
+
+@dataclass(frozen=True)
 class SignedSubmission:
     """A worker's signed submission: the protocol's EIP-712 `Submission(lease, tracesRoot, count)`."""
 
@@ -66,10 +84,11 @@ class SignedSubmission:
 class Disputes:
     """The Disputes contract. Bonds are locked from the account's stake in the registry, not transferred."""
 
-    def __init__(self, address: str, sender: Sender) -> None:
+    def __init__(self, address: str, sender: Sender, first_block: int = 0) -> None:
         self.address = address
         self._contract = BoundContract("Disputes", address, sender)
         self._sender = sender
+        self._first_block = first_block
 
     def challenge_epoch(self, epoch: int, evidence: str) -> int:
         """Challenge a pending epoch and freeze it. `evidence` is a digest. Returns the dispute's number."""
@@ -123,6 +142,18 @@ class Disputes:
             dispute_id, challenger, deadline, DisputePhase(phase), Verdict(verdict), round_, accused, *numbers
         )
 
+    def accusation(self, dispute_id: int) -> Accusation:
+        """What a dispute is about, as it was emitted when it was opened."""
+        opened = self._contract.logs("DisputeOpened", from_block=self._first_block, disputeId=dispute_id)
+        if not opened:
+            raise ChainError(f"there is no dispute {dispute_id}", hint="see `r1node disputes`")
+        return Accusation(dispute_id, enhex(opened[0]["subject"]), enhex(opened[0]["evidence"]))
+
+    def ballot(self, dispute_id: int, round_: int, juror: str) -> Ballot:
+        """A juror's part in a round."""
+        commitment, _, drawn, vote = self._contract.call("ballotOf", dispute_id, round_, juror)
+        return Ballot(bool(drawn), enhex(commitment) if any(commitment) else None, Verdict(vote))
+
     def committee(self, dispute_id: int, round_: int = 0) -> list[str]:
         """The jurors of a round."""
         return [str(juror) for juror in self._contract.call("committeeOf", dispute_id, round_)]
@@ -130,6 +161,24 @@ class Disputes:
     def count(self) -> int:
         """Number of disputes so far; the newest has this number."""
         return int(self._contract.call("disputeCount"))
+
+    def against(self, accused: str) -> list[DisputeState]:
+        """The unresolved disputes that an owner has to answer or await."""
+        opened = self._contract.logs("DisputeOpened", from_block=self._first_block, accused=accused)
+        found = [self.dispute(int(event["disputeId"])) for event in opened]
+        return [dispute for dispute in found if dispute.phase is not DisputePhase.RESOLVED]
+
+    def duties(self, juror: str) -> list[DisputeState]:
+        """The disputes in which a juror has a vote to commit or to reveal now."""
+        drawn = self._contract.logs("CommitteeDrawn", from_block=self._first_block)
+        seats = [event for event in drawn if juror in event["committee"]]
+        found = [(int(event["round"]), self.dispute(int(event["disputeId"]))) for event in seats]
+        return [one for round_, one in found if one.phase is DisputePhase.VOTING and one.round == round_]
+
+    def subject(self, dispute_id: int) -> tuple[str, str]:
+        """What a dispute is about (a trace's digest or an epoch's commitment), and the digest of the evidence."""
+        event = self._contract.logs("DisputeOpened", from_block=self._first_block, disputeId=dispute_id)[0]
+        return enhex(event["subject"]), enhex(event["evidence"])
 
     def slashed(self, receipt: TxReceipt) -> int:
         """What the loser lost, in wei of R1, from the receipt of the step that resolved a dispute."""

@@ -73,6 +73,7 @@ def vote(node: Chain, anvil: Anvil, dispute: int, jurors: list[Chain], verdict: 
     state = node.disputes.dispute(dispute)
     drawn = node.disputes.committee(dispute, state.round)
     seated = [juror for juror in jurors if address(juror) in drawn]
+    assert all([one.dispute_id for one in juror.disputes.duties(address(juror))] == [dispute] for juror in seated)
     for juror in seated:
         juror.disputes.commit(dispute, verdict, SALT)
     anvil.pass_time(TEST_PARAMETERS.commit_period)
@@ -91,7 +92,8 @@ def test_a_cheating_node_is_slashed(anvil: Anvil, new_node: NewNode) -> None:
     traces = traces_of(100)
     submission = signed_submission(cheat, worker, traces)
     dispute = challenger.disputes.challenge_trace(submission, digest(102), traces.proof(2), EVIDENCE)
-    assert challenger.disputes.dispute(dispute).accused == address(cheat)
+    assert [one.dispute_id for one in cheat.disputes.against(address(cheat))] == [dispute]
+    assert cheat.disputes.subject(dispute) == (digest(102), EVIDENCE)
     cheat.disputes.answer(dispute, digest(5))
     vote(challenger, anvil, dispute, jurors, Verdict.GUILTY)
     with pytest.raises(Reverted, match="possible from"):
@@ -99,6 +101,7 @@ def test_a_cheating_node_is_slashed(anvil: Anvil, new_node: NewNode) -> None:
     anvil.pass_time(TEST_PARAMETERS.appeal_period)
     receipt = challenger.disputes.resolve(dispute)
     assert challenger.disputes.slashed(receipt) == PENALTY
+    assert cheat.disputes.against(address(cheat)) == []
     assert cheat.registry.stake_of(address(cheat)) == STAKE - PENALTY
     assert challenger.token.balance(address(challenger)) == PENALTY // 4
     assert {juror.token.balance(address(juror)) for juror in jurors} == {PENALTY // 16}
