@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from r1net.errors import R1Error
-from r1node.cli import audit, config, doctor, identity, join, rewards, status
+from r1node.cli import audit, config, disputes, doctor, identity, join, rewards, status, verify
 from r1node.cli.context import Context
 from r1node.cli.output import render, render_error
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     result_callback=show,
 )
-for module in (identity, join, status, doctor, rewards, audit, config):
+for module in (identity, join, status, doctor, rewards, audit, verify, disputes, config):
     module.add_to(app)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from r1net.protocol.evidence import Finding
 from r1node.verification.replay import Replay
 
 FAR_DELTA = 1.0
@@ -47,22 +48,16 @@ class TraceVerdict:
 
 @dataclass(frozen=True)
 class WorkVerdict:
-    """The figures of several traces of one worker. `faults` is empty for work that holds."""
+    """What traces of one worker came to, which of them are bad by themselves, and which deviates most."""
 
-    worker: str
-    traces: int
-    tokens: int
-    mean_abs_delta: float
-    mean_delta: float
-    max_abs_delta: float
-    drawn: float
+    finding: Finding
     bad_traces: tuple[str, ...]
-    faults: tuple[str, ...]
+    worst: str
 
     @property
     def holds(self) -> bool:
         """Whether nothing speaks against the work."""
-        return not self.faults
+        return not self.finding.faults
 
 
 def judge_trace(replay: Replay) -> TraceVerdict:
@@ -95,7 +90,7 @@ def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
         faults.append(f"log-probabilities are {mean:.3f} nats off in the mean")
     if len(deltas) >= FEWEST_TOKENS and drawn < LEAST_DRAWN:
         faults.append(f"only {drawn:.1%} of the tokens are drawn by their seeds")
-    return WorkVerdict(
+    finding = Finding(
         worker=replays[0].trace.worker,
         traces=len(replays),
         tokens=len(deltas),
@@ -103,9 +98,10 @@ def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
         mean_delta=_mean(deltas),
         max_abs_delta=max(verdict.max_abs_delta for verdict in verdicts),
         drawn=drawn,
-        bad_traces=tuple(verdict.trace_digest for verdict in bad),
         faults=tuple(faults),
     )
+    worst = max(verdicts, key=lambda verdict: max(verdict.max_abs_delta / FAR_DELTA, verdict.largest_miss / FAR_MISS))
+    return WorkVerdict(finding, tuple(verdict.trace_digest for verdict in bad), worst.trace_digest)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,230 @@
+"""`r1node challenge`, `answer`, `disputes` and `jury`: accusing, answering, judging."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from r1net.chain import Chain
+from r1net.chain.disputes import DisputePhase, DisputeState, SignedSubmission, Verdict
+from r1net.errors import ChainUnavailable, R1Error, Unreachable
+from r1net.protocol.evidence import Evidence
+from r1net.protocol.signing import Domain
+from r1node.cli.context import Context
+from r1node.cli.verify import torch_device
+from r1node.events import Events
+from r1node.network import network_info, signing_domain
+from r1node.verification.ballots import BallotBox
+from r1node.verification.exhibit import fetch_exhibit, fetch_signed, job_of
+from r1node.verification.juror import Juror
+
+POLL = 2.0
+"""Seconds between looks at the chain; periods of real networks are hours."""
+
+NEXT_STEPS = {
+    DisputePhase.OPEN: "the accused answers: r1node answer {0}; after the deadline: r1node jury run",
+    DisputePhase.DRAWING: "the committee is drawn: r1node jury run",
+    DisputePhase.VOTING: "jurors commit until the deadline, then reveal: r1node jury run",
+    DisputePhase.DECIDED: "the loser may appeal; after the deadline: r1node jury run",
+    DisputePhase.RESOLVED: "nothing, it is over",
+}
+
+
+class NotFaulty(R1Error):
+    """Nothing speaks against what was to be challenged."""
+
+    code = "not_faulty"
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A dispute that was opened. `evidence` is the digest on chain of `file`."""
+
+    dispute: int
+    accused: str
+    trace: str
+    faults: tuple[str, ...]
+    evidence: str
+    file: Path
+    answer_until: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that was given. `reply` is the digest on chain of `file`."""
+
+    dispute: int
+    reply: str
+    file: Path
+    transaction: str
+
+
+@dataclass(frozen=True)
+class DisputeRow:
+    """Where a dispute stands. Amounts in wei of R1, `deadline` in Unix seconds of the chain."""
+
+    dispute: int
+    phase: str
+    verdict: str
+    round: int
+    subject: str
+    challenger: str
+    accused: str
+    bond: int
+    at_risk: int
+    deadline: int
+    next_step: str
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Whether this owner may be drawn as a juror."""
+
+    owner: str
+    in_pool: bool
+    pool_size: int
+    transaction: str
+
+
+def challenge(
+    ctx: typer.Context,
+    job: Annotated[str, typer.Argument(help="id of the job")],
+    trace: Annotated[str, typer.Argument(help="digest of the trace, as `r1node verify` names it")],
+) -> Challenge:
+    """Replay the submission that a trace came in; if it is bad, dispute it on chain against a bond."""
+    context: Context = ctx.obj
+    source, device = context.coordinator(), torch_device(context)
+    from r1node.verification.bench import examine  # noqa: PLC0415 - loads torch
+
+    exhibit = fetch_exhibit(source, _domain(context), job, trace)
+    verdict = examine(exhibit, source, context.settings.worker_folder, device)
+    if verdict.holds:
+        raise NotFaulty(
+            f"{verdict.finding.traces} traces of this submission were replayed, and nothing speaks against them",
+            hint="`r1node verify` names traces that are bad; a lost challenge costs the bond",
+        )
+    signed = exhibit.signed
+    file, digest = _file(context, Evidence(kind="accusation", submission=signed, finding=verdict.finding))
+    chain = context.chain(context.owner())
+    submission = SignedSubmission(signed.lease_id, signed.traces_root, signed.count, signed.signature)
+    number = chain.disputes.challenge_trace(submission, trace, signed.proof, digest)
+    state = chain.disputes.dispute(number)
+    return Challenge(number, state.accused, trace, verdict.finding.faults, digest, file, state.deadline)
+
+
+def answer(
+    ctx: typer.Context,
+    dispute: Annotated[int, typer.Argument(min=1, help="number of the dispute")],
+    words: Annotated[str, typer.Option(help="what you have to say; goes into the file")] = "",
+) -> Answer:
+    """Answer an accusation, so that jurors are drawn. Without an answer the accuser wins."""
+    context: Context = ctx.obj
+    source, chain = context.coordinator(), context.chain(context.owner())
+    signed = None
+    if not chain.disputes.dispute(dispute).epoch:
+        trace = chain.disputes.accusation(dispute).subject
+        signed = fetch_signed(source, _domain(context), job_of(source, trace), trace)
+    file, digest = _file(context, Evidence(kind="answer", submission=signed, words=words))
+    return Answer(dispute, digest, file, chain.disputes.answer(dispute, digest).tx_hash)
+
+
+def disputes(ctx: typer.Context) -> list[DisputeRow]:
+    """Every dispute, where it stands and what comes next."""
+    context: Context = ctx.obj
+    chain = context.chain()
+    return [_row(chain, chain.disputes.dispute(number)) for number in range(1, chain.disputes.count() + 1)]
+
+
+def _row(chain: Chain, state: DisputeState) -> DisputeRow:
+    return DisputeRow(
+        dispute=state.dispute_id,
+        phase=state.phase.name.lower(),
+        verdict="–" if state.verdict is Verdict.NONE else state.verdict.name.lower(),
+        round=state.round,
+        subject=f"epoch {state.epoch}" if state.epoch else chain.disputes.accusation(state.dispute_id).subject,
+        challenger=state.challenger,
+        accused=state.accused,
+        bond=state.bond,
+        at_risk=state.at_risk,
+        deadline=state.reveal_until if state.phase is DisputePhase.VOTING else state.deadline,
+        next_step=NEXT_STEPS[state.phase].format(state.dispute_id),
+    )
+
+
+def join_pool(ctx: typer.Context) -> Membership:
+    """Offer to judge disputes. A juror who is drawn and does not vote loses stake: keep `jury run` running."""
+    context: Context = ctx.obj
+    chain = context.chain(context.owner())
+    receipt = chain.pool.join()
+    return Membership(context.address(), chain.pool.contains(context.address()), chain.pool.size(), receipt.tx_hash)
+
+
+def quit_pool(ctx: typer.Context) -> Membership:
+    """Judge no more."""
+    context: Context = ctx.obj
+    chain = context.chain(context.owner())
+    receipt = chain.pool.quit()
+    return Membership(context.address(), chain.pool.contains(context.address()), chain.pool.size(), receipt.tx_hash)
+
+
+def run_jury(
+    ctx: typer.Context, once: Annotated[bool, typer.Option(help="take the steps that are due, then end")] = False
+) -> None:
+    """Watch disputes: judge, commit and reveal where this owner is drawn, and take the steps that are due."""
+    context: Context = ctx.obj
+    events = Events(context.as_json)
+    owner = context.owner()
+    chain, device = context.chain(owner), torch_device(context)
+    from r1node.verification.bench import Bench  # noqa: PLC0415 - loads torch
+
+    bench = Bench(chain, context.coordinator(), _domain(context), context.settings.worker_folder, device)
+    box = BallotBox(context.settings.home / "disputes", chain.chain_id(), chain.disputes.address)
+    juror = Juror(chain, owner.address, box, bench.judge)
+    events.note("jury", f"{owner.address} watches {chain.disputes.count()} disputes")
+    for _ in _turns(once):
+        try:
+            for step in juror.round():
+                words = f"dispute {step.dispute}{': ' if step.detail else ''}{step.detail}"
+                events.note(step.step, words, dispute=step.dispute, transaction=step.transaction)
+        except (Unreachable, ChainUnavailable) as error:
+            if once:
+                raise
+            events.note("waiting", f"{error.message}; trying again")
+
+
+def _turns(once: bool) -> Iterator[None]:
+    yield
+    while not once:
+        time.sleep(POLL)
+        yield
+
+
+def _domain(context: Context) -> Domain:
+    return signing_domain(context.settings, network_info(context.settings))
+
+
+def _file(context: Context, evidence: Evidence) -> tuple[Path, str]:
+    """Keep the file whose digest goes on chain: whoever is asked for it shows it."""
+    folder = context.settings.home / "disputes"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    digest = evidence.digest()
+    path = folder / f"{digest}.json"
+    path.write_bytes(evidence.canonical())
+    return path, digest
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(challenge)
+    app.command()(answer)
+    app.command()(disputes)
+    group = typer.Typer(help="judging disputes", no_args_is_help=True)
+    group.command("join")(join_pool)
+    group.command("quit")(quit_pool)
+    group.command("run")(run_jury)
+    app.add_typer(group, name="jury")

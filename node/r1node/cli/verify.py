@@ -1,0 +1,103 @@
+"""`r1node verify`: replay what others handed in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from r1net.chain.keystore import keystore_address
+from r1net.protocol.job import JobView
+from r1node.cli.context import Context
+
+if TYPE_CHECKING:
+    from r1node.verification.sample import Checked
+
+VERDICTS = {True: "holds", False: "bad", None: "not replayable"}
+
+
+@dataclass(frozen=True)
+class WorkerCheck:
+    """One worker's sample. Differences in nats, `drawn`: share of tokens that their seeds draw, `gone`: traces whose
+    policy nobody has any more, `trace`: one to challenge."""
+
+    worker: str
+    traces: int
+    tokens: int
+    mean_abs_delta: float | None
+    max_abs_delta: float | None
+    drawn: float | None
+    gone: int
+    verdict: str
+    faults: str | None
+    trace: str | None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Every worker's sample; exit code 1 when one of them is bad."""
+
+    job: str
+    workers: list[WorkerCheck]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when nothing speaks against anybody."""
+        return 1 if any(row.verdict == VERDICTS[False] for row in self.workers) else 0
+
+
+def verify(
+    ctx: typer.Context,
+    job: Annotated[str, typer.Argument(help="id of the job")],
+    sample: Annotated[int, typer.Option(min=1, help="traces of each worker to replay, drawn at random")] = 32,
+) -> Verification:
+    """Replay a random sample of every other worker's traces, and judge it."""
+    context: Context = ctx.obj
+    source = context.coordinator()
+    view = source.get(f"/v1/jobs/{job}", JobView)
+    device = torch_device(context)
+    from r1node.verification.sample import check_sample, draw_sample  # noqa: PLC0415 - loads torch
+
+    drawn = draw_sample(source, job, sample, own_workers(context))
+    checked = check_sample(source, view, drawn, context.settings.worker_folder, device)
+    return Verification(job, [_row(one) for one in checked])
+
+
+def _row(checked: Checked) -> WorkerCheck:
+    verdict = checked.verdict
+    finding = verdict.finding if verdict else None
+    faults = "; ".join(finding.faults) if finding else ""
+    return WorkerCheck(
+        worker=checked.worker,
+        traces=finding.traces if finding else 0,
+        tokens=finding.tokens if finding else 0,
+        mean_abs_delta=round(finding.mean_abs_delta, 4) if finding else None,
+        max_abs_delta=round(finding.max_abs_delta, 3) if finding else None,
+        drawn=round(finding.drawn, 4) if finding else None,
+        gone=checked.gone,
+        verdict=VERDICTS[verdict.holds if verdict else None],
+        faults=faults or None,
+        trace=verdict.worst if verdict and not verdict.holds else None,
+    )
+
+
+def own_workers(context: Context) -> list[str]:
+    """The addresses of this host's workers."""
+    return [keystore_address(file) for file in (context.settings.home / "workers").glob("*/key.json")]
+
+
+def torch_device(context: Context) -> str:
+    """The device to compute on, torch told how many threads it may use."""
+    import torch  # noqa: PLC0415 - takes seconds; most commands do without
+
+    from r1node.worker import pick_device  # noqa: PLC0415 - loads hivemind
+
+    torch.set_num_threads(context.settings.threads or os.cpu_count() or 1)
+    return pick_device(context.settings.device)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(verify)

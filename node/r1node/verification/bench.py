@@ -1,0 +1,58 @@
+"""How a juror comes to a verdict: by replaying the disputed submission, or recomputing the disputed epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from r1net.audit import audit_epoch
+from r1net.chain import Chain
+from r1net.chain.disputes import DisputeState, Verdict
+from r1net.errors import ProtocolError, Refused
+from r1net.protocol.job import JobView
+from r1net.protocol.signing import Domain
+from r1net.transport import Transport
+from r1node.verification.exhibit import Exhibit, fetch_exhibit, job_of
+from r1node.verification.judge import WorkVerdict, judge_work
+from r1node.verification.juror import Judgement
+from r1node.verification.replay import open_job
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a juror looks, and with what. What can't be shown any more is not held against the accused."""
+
+    chain: Chain
+    source: Transport
+    domain: Domain
+    folder: Path
+    device: str
+
+    def judge(self, state: DisputeState) -> Judgement:
+        """The verdict on one dispute. Raises Unreachable when the coordinator is away: ask again."""
+        try:
+            return self._epoch(state.epoch) if state.epoch else self._trace(state.dispute_id)
+        except (Refused, ProtocolError) as error:
+            return Judgement(Verdict.INNOCENT, f"cannot be shown: {error.message}")
+
+    def _trace(self, dispute_id: int) -> Judgement:
+        subject = self.chain.disputes.accusation(dispute_id).subject
+        exhibit = fetch_exhibit(self.source, self.domain, job_of(self.source, subject), subject)
+        verdict = examine(exhibit, self.source, self.folder, self.device)
+        if verdict.holds:
+            return Judgement(Verdict.INNOCENT, f"{verdict.finding.traces} traces replayed, nothing speaks against them")
+        return Judgement(Verdict.GUILTY, "; ".join(verdict.finding.faults))
+
+    def _epoch(self, epoch: int) -> Judgement:
+        wrong = [finding.check for finding in audit_epoch(epoch, self.source, self.chain) if not finding.holds]
+        if wrong:
+            return Judgement(Verdict.GUILTY, f"does not hold: {', '.join(wrong)}")
+        return Judgement(Verdict.INNOCENT, "every root and amount was recomputed and holds")
+
+
+def examine(exhibit: Exhibit, source: Transport, folder: Path, device: str) -> WorkVerdict:
+    """Replay a submission. Raises Refused when the policy it names is to be had no more."""
+    view = source.get(f"/v1/jobs/{exhibit.signed.job_id}", JobView)
+    replayer, archive = open_job(view, source, folder, device)
+    replayer.load(archive.policy(exhibit.trace.policy))
+    return judge_work(replayer.replay(exhibit.sample()))

@@ -1,0 +1,66 @@
+"""A disputed trace with all that its worker signed for, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from r1net.errors import ProtocolError, Refused
+from r1net.protocol.job import JobView
+from r1net.protocol.merkle import verify
+from r1net.protocol.signing import Domain, submission_values
+from r1net.protocol.trace import SignedTrace, Trace, TraceBundle
+from r1net.transport import Transport
+
+MOST_TRACES = 256
+"""Traces of one submission that are replayed, the disputed one among them."""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A trace, the signed submission that it came in, and the traces beside it."""
+
+    signed: SignedTrace
+    bundle: TraceBundle
+
+    @property
+    def trace(self) -> Trace:
+        """The disputed trace."""
+        return self.bundle.traces[self.signed.position]
+
+    def sample(self) -> list[Trace]:
+        """The traces to replay: the disputed one and those that follow it, in a circle."""
+        at, traces = self.signed.position, self.bundle.traces
+        return [*traces[at:], *traces[:at]][:MOST_TRACES]
+
+
+def fetch_signed(source: Transport, domain: Domain, job_id: str, digest: str) -> SignedTrace:
+    """What a worker signed for with a trace. Raises Refused when the job has no such trace, ProtocolError when the
+    coordinator's answer doesn't hold together."""
+    signed = source.get(f"/v1/jobs/{job_id}/traces/{digest}/submission", SignedTrace)
+    values = submission_values(signed.lease_id, signed.traces_root, signed.count)
+    if domain.signer("Submission", values, signed.signature) != signed.worker:
+        raise ProtocolError("the submission was not signed by the worker it names")
+    if signed.trace_digest != digest or not verify(signed.traces_root, ["bytes32"], (digest,), signed.proof):
+        raise ProtocolError("the trace is not in the submission")
+    return signed
+
+
+def fetch_exhibit(source: Transport, domain: Domain, job_id: str, digest: str) -> Exhibit:
+    """A trace of a job with its whole submission, every part checked against what was signed. Raises as
+    `fetch_signed` does."""
+    signed = fetch_signed(source, domain, job_id, digest)
+    bundle = TraceBundle.parse(source.get_blob(signed.bundle))
+    if bundle.tree().root != signed.traces_root or bundle.traces[signed.position].digest() != digest:
+        raise ProtocolError("the bundle is not what the worker signed")
+    return Exhibit(signed, bundle)
+
+
+def job_of(source: Transport, digest: str) -> str:
+    """The job that a trace belongs to: a dispute names the trace only. Raises Refused when no job has it."""
+    for view in source.get_many("/v1/jobs", JobView):
+        try:
+            return source.get(f"/v1/jobs/{view.job_id}/traces/{digest}/submission", SignedTrace).job_id
+        except Refused as refusal:
+            if refusal.status != 404:
+                raise
+    raise Refused("unknown_trace", f"no job of this coordinator has trace {digest}", status=404)

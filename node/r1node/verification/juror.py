@@ -1,0 +1,90 @@
+"""A juror at work: judge where drawn, vote in secret, reveal, and take the steps that anyone may take when due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from r1net.chain import Chain, Reverted
+from r1net.chain.disputes import DisputePhase, DisputeState, Verdict
+from r1net.chain.models import TxReceipt
+from r1node.verification.ballots import BallotBox
+
+NOT_NOW = ("TooEarly", "TooLate", "WrongPhase", "AlreadyVoted")
+"""Refusals that only say that the moment has passed or is still to come, or that another was faster."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a juror thinks of an accusation, and why."""
+
+    verdict: Verdict
+    reason: str
+
+
+Judge = Callable[[DisputeState], Judgement]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something done about a dispute."""
+
+    dispute: int
+    step: str
+    transaction: str
+    detail: str
+
+
+class Juror:
+    """One owner's part in all disputes. `judge` is asked once for each round in which the owner is drawn."""
+
+    def __init__(self, chain: Chain, owner: str, box: BallotBox, judge: Judge) -> None:
+        self._chain, self._owner, self._box, self._judge = chain, owner, box, judge
+
+    def round(self) -> Iterator[Step]:
+        """Everything that can be done now, one step to a dispute."""
+        for number in range(1, self._chain.disputes.count() + 1):
+            state = self._chain.disputes.dispute(number)
+            try:
+                step = self._step(state)
+            except Reverted as refusal:
+                if refusal.name not in NOT_NOW:
+                    raise
+                continue
+            if step is not None:
+                yield step
+
+    def _step(self, state: DisputeState) -> Step | None:
+        disputes, now = self._chain.disputes, self._chain.now()
+        match state.phase:
+            case DisputePhase.OPEN if now >= state.deadline:
+                return _done(state, "resolve", disputes.resolve(state.dispute_id), "there was no answer")
+            case DisputePhase.DRAWING:
+                return _done(state, "draw", disputes.draw(state.dispute_id))
+            case DisputePhase.VOTING if now >= state.reveal_until:
+                return _done(state, "tally", disputes.tally(state.dispute_id))
+            case DisputePhase.VOTING:
+                return self._vote(state, now)
+            case DisputePhase.DECIDED if now >= state.deadline:
+                return _done(state, "resolve", disputes.resolve(state.dispute_id), "there was no appeal")
+        return None
+
+    def _vote(self, state: DisputeState, now: int) -> Step | None:
+        disputes, number = self._chain.disputes, state.dispute_id
+        ballot = disputes.ballot(number, state.round, self._owner)
+        vote = self._box.get(number, state.round)
+        if not ballot.drawn:
+            return None
+        if ballot.commitment is None and now < state.deadline:
+            if vote is None:
+                judged = self._judge(state)
+                vote = self._box.keep(number, state.round, judged.verdict, judged.reason)
+            return _done(state, "commit", disputes.commit(number, vote.verdict, vote.salt), vote.reason)
+        if ballot.commitment is not None and ballot.vote is Verdict.NONE and now >= state.deadline and vote is not None:
+            reason = f"{vote.verdict.name.lower()}: {vote.reason}"
+            return _done(state, "reveal", disputes.reveal(number, vote.verdict, vote.salt), reason)
+        return None
+
+
+def _done(state: DisputeState, step: str, receipt: TxReceipt, detail: str = "") -> Step:
+    return Step(state.dispute_id, step, receipt.tx_hash, detail)

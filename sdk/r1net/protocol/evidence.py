@@ -1,0 +1,33 @@
+"""What parties to a dispute lay before the jurors. The file is theirs to show; its digest goes on chain."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from r1net.protocol.canonical import Address, Message
+from r1net.protocol.trace import SignedTrace
+
+
+class Finding(Message):
+    """What a replay of one worker's traces came to. Differences are recomputed minus claimed log-probabilities, nats;
+    `drawn` is the share of tokens that their seeds draw. No faults: nothing speaks against the work."""
+
+    worker: Address
+    traces: int = Field(ge=1)
+    tokens: int = Field(ge=1)
+    mean_abs_delta: float
+    mean_delta: float
+    max_abs_delta: float
+    drawn: float
+    faults: tuple[str, ...] = ()
+
+
+class Evidence(Message):
+    """An accusation, or the answer to one. `submission` is that of the disputed trace; None where an epoch is."""
+
+    kind: Literal["accusation", "answer"]
+    submission: SignedTrace | None = None
+    finding: Finding | None = None
+    words: str = Field(default="", max_length=10_000)
