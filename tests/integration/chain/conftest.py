@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import socket
 import subprocess
 import time
@@ -61,12 +62,12 @@ class Anvil:
 
 
 def native_binary(tool: str) -> Path:
-    """The npm package's native binary: its shim swallows exit codes."""
-    machine = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
-    folder = f"{tool}-{platform.system().lower()}-{machine}"
-    path = ROOT / "contracts" / "node_modules" / "@foundry-rs" / folder / "bin" / tool
+    """The pinned native binary on Linux x86-64; elsewhere the one on the PATH."""
+    path = ROOT / "contracts" / "node_modules" / "@foundry-rs" / f"{tool}-linux-amd64" / "bin" / tool
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        path = Path(shutil.which(tool) or path)
     if not path.exists():
-        pytest.skip(f"{path} is missing: run npm ci --ignore-scripts in contracts/")
+        pytest.skip(f"{tool} is missing: run npm ci --ignore-scripts in contracts/, or install Foundry 1.7.1")
     return path
 
 
