@@ -58,6 +58,7 @@ class Deployer:
 
     def run(self, settlers: Sequence[str], guardian: str, *, handover: bool) -> Deployment:
         """Deploy what is missing, wire it, verify all of it."""
+        self.parameters.check()
         self._read_file()
         self._deploy_money()
         self._deploy_justice()

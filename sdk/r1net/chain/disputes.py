@@ -54,15 +54,6 @@ class DisputeState:
 
 
 @dataclass(frozen=True)
-class Accusation:
-    """What a dispute is about: `subject` is a trace's digest, or an epoch's commitment; `evidence` a digest."""
-
-    dispute_id: int
-    subject: str
-    evidence: str
-
-
-@dataclass(frozen=True)
 class Ballot:
     """A juror's part in one round. `commitment` is None until he commits, `vote` NONE until he reveals."""
 
@@ -141,13 +132,6 @@ class Disputes:
         return DisputeState(
             dispute_id, challenger, deadline, DisputePhase(phase), Verdict(verdict), round_, accused, *numbers
         )
-
-    def accusation(self, dispute_id: int) -> Accusation:
-        """What a dispute is about, as it was emitted when it was opened."""
-        opened = self._contract.logs("DisputeOpened", from_block=self._first_block, disputeId=dispute_id)
-        if not opened:
-            raise ChainError(f"there is no dispute {dispute_id}", hint="see `r1node disputes`")
-        return Accusation(dispute_id, enhex(opened[0]["subject"]), enhex(opened[0]["evidence"]))
 
     def ballot(self, dispute_id: int, round_: int, juror: str) -> Ballot:
         """A juror's part in a round."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from r1net.errors import ChainError
+
 DAY = 86_400
 R1 = 10**18
 
@@ -12,8 +14,8 @@ R1 = 10**18
 class Parameters:
     """Amounts in wei of R1, times in seconds. All but `supply` and `close_grace` can be changed by governance.
 
-    The unbonding delay should outlast the challenge window and a whole dispute with its appeal, so that no stake
-    leaves before it can be slashed. `settler_stake` is what a deploying account that settles puts in (0: nothing);
+    The unbonding delay must outlast the challenge window and a whole dispute with its appeal, so that no stake
+    leaves before it can be slashed; `check` says so. `settler_stake` is what a deploying account that settles puts in (0: nothing);
     other settlers register by themselves.
     """
 
@@ -37,6 +39,19 @@ class Parameters:
     voting_period: int = 7 * DAY
     proposal_threshold: int = 100_000 * R1
     quorum_percent: int = 4
+
+    def longest_dispute(self) -> int:
+        """Seconds from the start of an epoch's challenge window to the end of its last dispute, appeal included."""
+        votes = 2 * (self.commit_period + self.reveal_period)
+        return self.challenge_window + self.answer_period + votes + self.appeal_period
+
+    def check(self) -> None:
+        """Refuse what each contract alone would take, but the network must not be run with."""
+        if self.unbonding_delay < self.longest_dispute():
+            raise ChainError(
+                f"an unbonding delay of {self.unbonding_delay} s ends before a dispute may ({self.longest_dispute()} s)",
+                hint="raise unbonding_delay, or shorten the challenge window and the dispute periods",
+            )
 
     def disputes(self) -> tuple[int, ...]:
         """As the Disputes contract takes them."""
