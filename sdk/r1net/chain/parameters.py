@@ -15,8 +15,8 @@ class Parameters:
     """Amounts in wei of R1, times in seconds. All but `supply` and `close_grace` can be changed by governance.
 
     The unbonding delay must outlast the challenge window and a whole dispute with its appeal, so that no stake
-    leaves before it can be slashed; `check` says so. `settler_stake` is what a deploying account that settles puts in (0: nothing);
-    other settlers register by themselves.
+    leaves before it can be slashed; `check` says so. `settler_stake` is what a deploying
+    account that settles puts in (0: nothing); other settlers register by themselves.
     """
 
     supply: int = 1_000_000_000 * R1
@@ -47,9 +47,10 @@ class Parameters:
 
     def check(self) -> None:
         """Refuse what each contract alone would take, but the network must not be run with."""
-        if self.unbonding_delay < self.longest_dispute():
+        longest = self.longest_dispute()
+        if self.unbonding_delay < longest:
             raise ChainError(
-                f"an unbonding delay of {self.unbonding_delay} s ends before a dispute may ({self.longest_dispute()} s)",
+                f"an unbonding delay of {self.unbonding_delay} s ends before a dispute may ({longest} s)",
                 hint="raise unbonding_delay, or shorten the challenge window and the dispute periods",
             )
 
