@@ -13,7 +13,7 @@ from torch import Tensor
 
 from r1net.environments import sampling_seed
 from r1net.errors import SwarmError
-from r1net.protocol.job import PolicyVersion
+from r1net.protocol.job import JobSpec, PolicyVersion
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import PublishTask, RolloutTask, TrainReport, TrainTask
 from r1node.jobs import JobRuntime
@@ -21,7 +21,7 @@ from r1node.lease import LeaseKeeper
 from r1node.rollout.engine import Completion, Prompt
 from r1node.swarm.allreduce import AveragingService, average
 from r1node.swarm.daemon import Swarm
-from r1node.training.losses import group_advantages
+from r1node.training.advantages import advantages, overlong_penalty
 from r1node.training.packing import Group, Sample
 
 
@@ -110,16 +110,23 @@ def training_groups(traces: Sequence[Trace], job: JobRuntime) -> list[Group]:
         by_group.setdefault(trace.group, []).append(trace)
     groups = []
     for members in by_group.values():
-        rewards = torch.tensor([[trace.reward for trace in members]], dtype=torch.float64)
-        advantages = group_advantages(rewards, job.spec.stage.scale_rewards)[0]
-        if not bool(advantages.any()):
+        values = group_values(members, job.spec)
+        if not bool(values.any()) and not job.spec.stage.kl_coef:
             continue
         samples = [
             Sample(trace.completion_ids, trace.logprobs, float(advantage))
-            for trace, advantage in zip(members, advantages, strict=True)
+            for trace, advantage in zip(members, values, strict=True)
         ]
         groups.append(Group(members[0].prompt_ids, samples))
     return groups
+
+
+def group_values(members: Sequence[Trace], spec: JobSpec) -> Tensor:
+    """Advantages (G,) of one group's traces, in their order."""
+    rewards = torch.tensor([trace.reward for trace in members], dtype=torch.float64)
+    lengths = torch.tensor([len(trace.completion_ids) for trace in members], dtype=torch.float64)
+    rewards = rewards + overlong_penalty(lengths, spec.sampling.max_tokens, spec.stage.overlong_buffer)
+    return advantages(rewards[None], spec.stage.baseline, spec.stage.scale_rewards)[0]
 
 
 def publish(job: JobRuntime, task: PublishTask) -> None:

@@ -1,7 +1,8 @@
-"""Losses and advantages as pure functions of tensors.
+"""Policy losses as pure functions of per-token log-probabilities.
 
-Shape letters: N completions, T completion tokens (padded), so `logprobs_NT`; `mask_NT` is 1 on real tokens.
-Every function fills or consumes per-token coefficients, so other stages need no other trainer.
+Shape letters: N completions, T completion tokens (padded); `mask_NT` is 1 on real tokens. All log-probabilities in
+nats. Every loss is returned for each token; `token_weights` says how they are summed, so that a round's gradient is
+the same however it is cut into micro-batches and nodes.
 """
 
 from __future__ import annotations
@@ -9,43 +10,69 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-STD_EPSILON = 1e-4
-"""Added to a group's standard deviation, as in TRL, so that a group without spread has advantage 0."""
+from r1net.protocol.job import Grpo, KlEstimator, LossName
 
 
-def group_advantages(rewards_BG: Tensor, scale: bool) -> Tensor:
-    """Group-relative advantages (arXiv:2402.03300, section 4.1.2): r - mean, over the unbiased std where `scale`.
+def policy_loss(stage: Grpo, logprobs_NT: Tensor, old_NT: Tensor, advantages_N: Tensor, mask_NT: Tensor) -> Tensor:
+    """The stage's loss for each token (N, T), not yet weighted."""
+    if stage.loss == "cispo":
+        return cispo(logprobs_NT, old_NT, advantages_N, stage.clip_high)
+    gspo = stage.loss == "gspo"
+    ratios = sequence_ratio(logprobs_NT, old_NT, mask_NT) if gspo else (logprobs_NT - old_NT).exp()
+    return clipped(ratios, advantages_N, stage.clip_low, stage.clip_high, stage.dual_clip)
 
-    Without `scale` this is Dr. GRPO's (arXiv:2503.20783, eq. 3). A group of equal rewards gives zeros.
+
+def clipped(ratios_NT: Tensor, advantages_N: Tensor, low: float, high: float, dual: float | None = None) -> Tensor:
+    """PPO's clipped surrogate, negated (arXiv:1707.06347, eq. 7), with DAPO's two bounds (arXiv:2503.14476, eq. 8).
+
+    `dual` bounds the loss of a negative advantage at dual · |A| (dual-clip PPO, arXiv:1912.09729, eq. 5).
     """
-    centred = rewards_BG - rewards_BG.mean(1, keepdim=True)
-    if not scale:
-        return centred
-    return centred / (rewards_BG.std(1, keepdim=True) + STD_EPSILON)
-
-
-def truncated_ratio(trainer_NT: Tensor, sampler_NT: Tensor, cap: float) -> Tensor:
-    """Truncated importance weights min(π_trainer / π_sampler, cap) for each token; ones where `cap` is 0.
-
-    They correct for the sampler's numerics differing from the trainer's (arXiv:2510.26788; TIS).
-    """
-    if cap == 0:
-        return torch.ones_like(trainer_NT)
-    return (trainer_NT.detach() - sampler_NT).exp().clamp(max=cap)
-
-
-def clipped_policy_loss(
-    logprobs_NT: Tensor, old_NT: Tensor, advantages_N: Tensor, clip_low: float, clip_high: float
-) -> Tensor:
-    """PPO's clipped surrogate for each token, negated (arXiv:1707.06347 eq. 7; DAPO's range arXiv:2503.14476 eq. 8)."""
-    ratio = (logprobs_NT - old_NT).exp()
     advantages = advantages_N[:, None]
-    return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
+    objective = torch.minimum(ratios_NT * advantages, ratios_NT.clamp(1 - low, 1 + high) * advantages)
+    if dual is not None:
+        objective = torch.where(advantages < 0, torch.maximum(objective, dual * advantages), objective)
+    return -objective
 
 
-def token_mean(loss_NT: Tensor, mask_NT: Tensor, tokens: int) -> Tensor:
-    """Sum over real tokens divided by the round's token count (DAPO's token-level loss, arXiv:2503.14476 eq. 12).
+def sequence_ratio(logprobs_NT: Tensor, old_NT: Tensor, mask_NT: Tensor) -> Tensor:
+    """GSPO-token's ratio (arXiv:2507.18071, eq. 14): the sequence's length-normalised one, its gradient the token's.
 
-    `tokens` counts the whole round's, not the batch's: so sums over micro-batches and nodes add up exactly.
+    The value is exp(mean over the sequence of log π - log π_old) at every token, eq. 7.
     """
-    return (loss_NT * mask_NT).sum() / max(tokens, 1)
+    lengths = mask_NT.sum(-1, keepdim=True).clamp(min=1)
+    mean = ((logprobs_NT - old_NT) * mask_NT).sum(-1, keepdim=True) / lengths
+    return (mean.detach() + logprobs_NT - logprobs_NT.detach()).exp()
+
+
+def cispo(logprobs_NT: Tensor, old_NT: Tensor, advantages_N: Tensor, high: float) -> Tensor:
+    """CISPO (arXiv:2506.13585, eq. 4): the ratio is clipped and held fixed, so that no token loses its gradient."""
+    weights = (logprobs_NT - old_NT).exp().clamp(max=1 + high).detach()
+    return -weights * advantages_N[:, None] * logprobs_NT
+
+
+def token_weights(loss: LossName, mask_NT: Tensor, tokens: int, sequences: int, max_tokens: int) -> Tensor:
+    """How much each token counts (N, T). `tokens` and `sequences` count the whole round, on all nodes.
+
+    grpo, gspo     mean over each sequence, then over sequences (arXiv:2402.03300, eq. 3)
+    dapo, cispo    mean over all tokens of the round (arXiv:2503.14476, eq. 8)
+    dr_grpo        sum over tokens divided by a constant, sequences · max_tokens (arXiv:2503.20783, eq. 2)
+    """
+    if loss in ("grpo", "gspo"):
+        return mask_NT / mask_NT.sum(-1, keepdim=True).clamp(min=1) / max(sequences, 1)
+    if loss == "dr_grpo":
+        return mask_NT / max(sequences * max_tokens, 1)
+    return mask_NT / max(tokens, 1)
+
+
+def kl_estimate(logprobs_NT: Tensor, reference_NT: Tensor, estimator: KlEstimator) -> Tensor:
+    """Schulman's estimators of KL(π ‖ π_ref) from samples of π, for each token (http://joschu.net/blog/kl-approx.html).
+
+    k1 = log r, unbiased; k2 = (log r)² / 2, biased, low variance; k3 = 1/r - 1 + log r, unbiased, never negative;
+    with r = π / π_ref.
+    """
+    log_ratio = logprobs_NT - reference_NT
+    if estimator == "k1":
+        return log_ratio
+    if estimator == "k2":
+        return log_ratio.square() / 2
+    return (-log_ratio).exp() - 1 + log_ratio

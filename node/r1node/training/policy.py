@@ -6,7 +6,10 @@ layout), and the optimizer's state. Equal tensors give equal bytes, so a file's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ class TrainablePolicy:
 
     def __init__(self, spec: JobSpec, model_dir: Path, device: str = "cpu") -> None:
         self.lora: Lora | None = spec.lora
+        self._model_dir, self._device = model_dir, device
         self.config: Any = AutoConfig.from_pretrained(model_dir)
         dtype = torch.bfloat16 if self.lora else torch.float32
         model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, attn_implementation="sdpa").to(device)
@@ -40,12 +44,17 @@ class TrainablePolicy:
             sorted((_saved_name(name), p) for name, p in model.named_parameters() if p.requires_grad)
         )
 
+    @cached_property
+    def reference(self) -> Reference:
+        """The job's model as it was before training. With an adapter it is the same weights; else a second copy."""
+        if isinstance(self.model, peft.PeftModel):
+            return Reference(self._base, self.model.disable_adapter)
+        frozen = AutoModelForCausalLM.from_pretrained(self._model_dir, dtype=torch.float32, attn_implementation="sdpa")
+        return Reference(frozen.to(self._device).requires_grad_(False), nullcontext)
+
     def hidden(self, ids_BL: Tensor, positions_BL: Tensor, attention_B1LL: Tensor) -> Tensor:
         """Final hidden states (B, L, E)."""
-        output = self._base.model(
-            input_ids=ids_BL, position_ids=positions_BL, attention_mask=attention_B1LL, use_cache=False
-        )
-        return output.last_hidden_state  # type: ignore[no-any-return]
+        return packed_hidden(self._base, ids_BL, positions_BL, attention_B1LL)
 
     def head(self, hidden: Tensor) -> Tensor:
         """(M, E) -> logits (M, V)."""
@@ -80,6 +89,30 @@ class TrainablePolicy:
             if ".lora_" not in name
         }
         return merge_adapter(names, self.tensors(), self.lora)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A frozen policy to measure divergence from; `active` is entered around each use of the weights."""
+
+    _base: Any
+    _active: Callable[[], AbstractContextManager[None]]
+
+    def hidden(self, ids_BL: Tensor, positions_BL: Tensor, attention_B1LL: Tensor) -> Tensor:
+        """Final hidden states (B, L, E)."""
+        with self._active():
+            return packed_hidden(self._base, ids_BL, positions_BL, attention_B1LL)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """(M, E) -> logits (M, V)."""
+        with self._active():
+            return self._base.lm_head(hidden)  # type: ignore[no-any-return]
+
+
+def packed_hidden(base: Any, ids_BL: Tensor, positions_BL: Tensor, attention_B1LL: Tensor) -> Tensor:
+    """Final hidden states (B, L, E) of packed rows."""
+    output = base.model(input_ids=ids_BL, position_ids=positions_BL, attention_mask=attention_B1LL, use_cache=False)
+    return output.last_hidden_state  # type: ignore[no-any-return]
 
 
 def merge_adapter(base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], lora: Lora) -> dict[str, Tensor]:

@@ -20,8 +20,9 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from r1net.protocol.job import JobSpec
+from r1node.training.importance import importance_weights
 from r1node.training.logprobs import selected_logprobs
-from r1node.training.losses import clipped_policy_loss, token_mean, truncated_ratio
+from r1node.training.losses import kl_estimate, policy_loss, token_weights
 from r1node.training.meters import Meters
 from r1node.training.packing import Batch, Group, micro_batches, pack
 from r1node.training.policy import TrainablePolicy
@@ -123,19 +124,37 @@ class Trainer:
         return min(1.0, (self._steps + 1) / rounds) if rounds else 1.0
 
     def _loss(self, batch: Batch, tokens: int, meters: Meters) -> Tensor:
+        """The micro-batch's part of the round's loss."""
         stage, mask = self._spec.stage, batch.mask_NT
+        logprobs, entropy = self._logprobs(batch, reference=False)
+        old = logprobs.detach()  # one update a round: the policy that is trained is the one that sampled
+        weights = importance_weights(
+            old, batch.sampler_NT, mask, stage.importance, stage.importance_mode, stage.importance_cap
+        )
+        loss = policy_loss(stage, logprobs, old, batch.advantages_N, mask) * weights
         real = mask.bool()
+        meters.tokens(old[real], batch.sampler_NT[real], weights[real], entropy)
+        if stage.kl_coef:
+            with torch.no_grad():
+                reference, _ = self._logprobs(batch, reference=True)
+            divergence = kl_estimate(logprobs, reference, stage.kl_estimator)
+            meters.add("kl", float((divergence.detach() * mask).sum()), float(mask.sum()))
+            loss = loss + stage.kl_coef * divergence
+        sequences = stage.groups_per_round * stage.group_size
+        share = token_weights(stage.loss, mask, tokens, sequences, self._spec.sampling.max_tokens)
+        return (loss * share).sum()
+
+    def _logprobs(self, batch: Batch, reference: bool) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (N, T), zero on padding, and the entropy at each real token (M,)."""
+        real = batch.mask_NT.bool()
         with torch.autocast(self._device.split(":")[0], dtype=self._autocast, enabled=self._autocast is not None):
-            hidden = self.policy.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
+            model = self.policy.reference if reference else self.policy
+            hidden = model.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
             flat = hidden.flatten(0, 1)[batch.source_NT[real]]
             chosen, entropy = selected_logprobs(
-                flat, batch.target_NT[real], self.policy.head, self._spec.sampling.temperature
+                flat, batch.target_NT[real], model.head, self._spec.sampling.temperature
             )
-        logprobs = torch.zeros_like(mask).masked_scatter(real, chosen)
-        weights = truncated_ratio(logprobs, batch.sampler_NT, stage.is_cap)
-        loss = clipped_policy_loss(logprobs, logprobs.detach(), batch.advantages_N, stage.clip_low, stage.clip_high)
-        meters.tokens(logprobs.detach()[real], batch.sampler_NT[real], weights[real], entropy)
-        return token_mean(loss * weights, mask, tokens)
+        return torch.zeros_like(batch.mask_NT).masked_scatter(real, chosen), entropy
 
 
 def has_fast_bf16(device: str) -> bool:

@@ -74,22 +74,39 @@ class Optimizer(Message):
     max_grad_norm: float = Field(default=1.0, gt=0)
 
 
-class Grpo(Message):
-    """One GRPO stage (arXiv:2402.03300, eq. 3), with the DAPO clip range (arXiv:2503.14476, eq. 8).
+LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
+Baseline = Literal["group", "leave_one_out"]
+RewardScale = Literal["group", "none"]
+ImportanceLevel = Literal["token", "sequence"]
+ImportanceMode = Literal["truncate", "mask"]
+KlEstimator = Literal["k1", "k2", "k3"]
 
-    `scale_rewards` divides advantages by the group's standard deviation; off is Dr. GRPO (arXiv:2503.20783).
-    One update is made of each round's groups. `is_cap` truncates the sampler/trainer importance ratio of each token
-    (TIS); 0 switches the correction off.
+
+class Grpo(Message):
+    """One stage of group-relative policy optimisation: one update from each round's groups.
+
+    Advantages: `baseline` and `scale_rewards` (see r1node.training.advantages); completions near `max_tokens` can be
+    punished by DAPO's `overlong_buffer` tokens. Loss: `loss`, `clip_low`, `clip_high`, `dual_clip`. Mismatch between
+    sampler and trainer: `importance`, `importance_mode`, `importance_cap` (0 switches the correction off).
+    `kl_coef` weighs the divergence from the job's model, estimated by `kl_estimator`.
     """
 
     kind: Literal["grpo"] = "grpo"
     rounds: int = Field(ge=1, le=100_000)
     groups_per_round: int = Field(default=16, ge=1, le=65536)
     group_size: int = Field(default=8, ge=2, le=4096)
+    baseline: Baseline = "group"
+    scale_rewards: RewardScale = "group"
+    overlong_buffer: int = Field(default=0, ge=0)
+    loss: LossName = "dapo"
     clip_low: float = Field(default=0.2, ge=0)
     clip_high: float = Field(default=0.28, ge=0)
-    scale_rewards: bool = True
-    is_cap: float = Field(default=2.0, ge=0)
+    dual_clip: float | None = Field(default=None, gt=1)
+    importance: ImportanceLevel = "token"
+    importance_mode: ImportanceMode = "truncate"
+    importance_cap: float = Field(default=2.0, ge=0)
+    kl_coef: float = Field(default=0.0, ge=0)
+    kl_estimator: KlEstimator = "k3"
 
 
 class Evaluation(Message):

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r1net.protocol.job import EnvironmentSpec, FileRef, Grpo, JobSpec, Lora, ModelRef, Optimizer, RewardSpec
-from r1node.training.losses import clipped_policy_loss, group_advantages, truncated_ratio
 from r1node.training.packing import Group, Sample, micro_batches, pack
 from r1node.training.policy import TrainablePolicy
 from r1node.training.trainer import Trainer
@@ -214,33 +213,23 @@ def test_micro_batches_hold_every_sample_once(count: int, budget: int, seed: int
         assert padded <= budget or (len(batch) == 1 and len(batch[0].samples) == 1)
 
 
-@settings(deadline=None)
-@given(st.lists(st.floats(-10, 10, width=32), min_size=2, max_size=8), st.booleans())
-def test_advantages(rewards: list[float], scale: bool) -> None:
-    values = torch.tensor([rewards], dtype=torch.float64)
-    advantages = group_advantages(values, scale)[0]
-    assert bool(torch.isfinite(advantages).all())
-    assert float(advantages.sum()) == pytest.approx(0, abs=1e-6)
-    if len(set(rewards)) == 1:
-        assert not bool(advantages.abs().gt(1e-6).any())
-
-
-@settings(deadline=None)
-@given(st.floats(-3, 3), st.floats(-3, 3), st.floats(-2, 2), st.floats(0, 0.9), st.floats(0, 0.9))
-def test_clipped_loss_by_its_definition(new: float, old: float, advantage: float, low: float, high: float) -> None:
-    made = clipped_policy_loss(
-        torch.tensor([[new]], dtype=torch.float64),
-        torch.tensor([[old]], dtype=torch.float64),
-        torch.tensor([advantage], dtype=torch.float64),
-        low,
-        high,
-    )
-    ratio = torch.tensor(new - old, dtype=torch.float64).exp().item()
-    clipped = min(max(ratio, 1 - low), 1 + high)
-    assert float(made) == pytest.approx(-min(ratio * advantage, clipped * advantage), rel=1e-10, abs=1e-12)
-
-
-def test_truncated_ratio() -> None:
-    trainer_lp, sampler_lp = torch.tensor([[0.0, -1.0]]), torch.tensor([[-5.0, -0.5]])
-    assert truncated_ratio(trainer_lp, sampler_lp, 2.0).tolist() == [[2.0, pytest.approx(0.60653, abs=1e-4)]]
-    assert truncated_ratio(trainer_lp, sampler_lp, 0).tolist() == [[1.0, 1.0]]
+@pytest.mark.parametrize("lora", [None, Lora(rank=4)], ids=["full", "lora"])
+def test_divergence_is_zero_at_first_and_pulls_back_later(model_dir: Path, lora: Lora | None) -> None:
+    """Groups without advantage: only the divergence from the job's model moves the policy."""
+    stage = Grpo(rounds=1, kl_coef=0.5, importance_cap=0)
+    made = trainer(model_dir, lora=lora, stage=stage)
+    rewarded = some_groups(4)
+    still = [
+        Group(g.prompt_ids, [Sample(s.completion_ids, s.sampler_logprobs, 0.0) for s in g.samples]) for g in rewarded
+    ]
+    assert made.accumulate(still, 40)["kl"] == pytest.approx(0, abs=1e-3)
+    for _ in range(4):
+        made.accumulate(rewarded, 40)
+        made.step(made.gradient())
+    away = made.accumulate(still, 40)["kl"]
+    assert away > 1e-3
+    assert float(made.gradient().norm()) > 0
+    for _ in range(4):
+        made.accumulate(still, 40)
+        made.step(made.gradient())
+    assert made.accumulate(still, 40)["kl"] < away
