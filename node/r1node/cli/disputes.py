@@ -12,7 +12,7 @@ import typer
 
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputePhase, DisputeState, SignedSubmission, Verdict
-from r1net.errors import ChainUnavailable, R1Error, Unreachable
+from r1net.errors import ChainUnavailable, R1Error, Unreachable, UsageError
 from r1net.protocol.evidence import Evidence
 from r1net.protocol.signing import Domain
 from r1node.cli.context import Context
@@ -125,9 +125,12 @@ def answer(
     """Answer an accusation, so that jurors are drawn. Without an answer the accuser wins."""
     context: Context = ctx.obj
     source, chain = context.coordinator(), context.chain(context.owner())
+    state = chain.disputes.dispute(dispute)
+    if state.phase is DisputePhase.NONE:
+        raise UsageError(f"there is no dispute {dispute}", hint="`r1node disputes` lists them")
     signed = None
-    if not chain.disputes.dispute(dispute).epoch:
-        trace = chain.disputes.accusation(dispute).subject
+    if not state.epoch:
+        trace, _ = chain.disputes.subject(dispute)
         signed = fetch_signed(source, _domain(context), job_of(source, trace), trace)
     file, digest = _file(context, Evidence(kind="answer", submission=signed, words=words))
     return Answer(dispute, digest, file, chain.disputes.answer(dispute, digest).tx_hash)
@@ -146,7 +149,7 @@ def _row(chain: Chain, state: DisputeState) -> DisputeRow:
         phase=state.phase.name.lower(),
         verdict="–" if state.verdict is Verdict.NONE else state.verdict.name.lower(),
         round=state.round,
-        subject=f"epoch {state.epoch}" if state.epoch else chain.disputes.accusation(state.dispute_id).subject,
+        subject=f"epoch {state.epoch}" if state.epoch else chain.disputes.subject(state.dispute_id)[0],
         challenger=state.challenger,
         accused=state.accused,
         bond=state.bond,

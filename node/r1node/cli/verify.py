@@ -20,14 +20,15 @@ VERDICTS = {True: "holds", False: "bad", None: "not replayable"}
 
 @dataclass(frozen=True)
 class WorkerCheck:
-    """One worker's sample. Differences in nats, `drawn`: share of tokens that their seeds draw, `gone`: traces whose
-    policy nobody has any more, `trace`: one to challenge."""
+    """One worker's sample; the figures are those of `Finding`. `gone`: traces whose policy nobody has any more.
+    `trace`: the one that deviates most, to challenge."""
 
     worker: str
     traces: int
     tokens: int
     mean_abs_delta: float | None
     max_abs_delta: float | None
+    noise: float | None
     drawn: float | None
     gone: int
     verdict: str
@@ -75,6 +76,7 @@ def _row(checked: Checked) -> WorkerCheck:
         tokens=finding.tokens if finding else 0,
         mean_abs_delta=round(finding.mean_abs_delta, 4) if finding else None,
         max_abs_delta=round(finding.max_abs_delta, 3) if finding else None,
+        noise=round(finding.noise, 4) if finding else None,
         drawn=round(finding.drawn, 4) if finding else None,
         gone=checked.gone,
         verdict=VERDICTS[verdict.holds if verdict else None],

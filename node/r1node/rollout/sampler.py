@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -33,27 +34,38 @@ def sample(logits: Tensor, u: Tensor, sampling: Sampling) -> tuple[Tensor, Tenso
     return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]
 
 
-def misses(logits: Tensor, u: Tensor, tokens: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """How far `tokens` are from what `sample` draws from these logits with these uniforms, both (N,).
+@dataclass(frozen=True)
+class Redraw:
+    """What a distribution says of tokens that were drawn elsewhere, (N,) each.
 
-    First the log-probability that `sample` would report for each token. Then its miss: the distance in [0, 1] between
-    u and the token's interval of the cumulative distribution, 0 where `sample` draws this very token. Rounding moves
-    the intervals' ends a little, so honest work has small misses where a share of exact hits would say less: the more
-    tokens compete, the more often an honest draw falls on a neighbour. At temperature 0 it is the probability that the
-    token lacks to the likeliest one.
+    `logprobs`: what `sample` would report for them.
+    `misses`: the distance in [0, 1] between u and the token's interval of the cumulative distribution, 0 where `sample`
+    draws this very token. Rounding moves the ends of the intervals a little, so honest work has small misses where a
+    share of exact hits would say less: the more tokens compete, the more often an honest draw falls on a neighbour.
+    At temperature 0 it is the probability that the token lacks to the likeliest one.
+    `spreads`: standard deviation of the log-probability for independent noise of 1 on every logit, which is
+    sqrt((1 - p)² + sum of the others' p²). It puts differences at sure and at unsure tokens on one scale.
     """
-    plain = logits.log_softmax(-1)
+
+    logprobs: Tensor
+    misses: Tensor
+    spreads: Tensor
+
+
+def redraw(logits: Tensor, u: Tensor, tokens: Tensor, sampling: Sampling) -> Redraw:
+    """Hold `tokens` (N,) against what `sample` draws from these logits with these uniforms."""
+    scale = sampling.temperature or 1.0
+    plain = (logits / scale).log_softmax(-1)
+    own, p = plain.gather(-1, tokens[:, None])[:, 0], plain.exp()
+    spreads = (1 - 2 * own.exp() + p.square().sum(-1)).clamp(min=0).sqrt() / scale
     if sampling.temperature == 0:
-        chosen = plain.gather(-1, tokens[:, None])[:, 0]
-        return chosen, plain.exp().amax(-1).double() - chosen.exp().double()
+        return Redraw(own, p.amax(-1).double() - own.exp().double(), spreads)
     logprobs, cumulative = _distribution(logits, sampling)
     chosen = logprobs.gather(-1, tokens[:, None])[:, 0]
-    # Rounding decides which tokens stay at the edge of top-k and top-p: one that fell out here may have stayed there.
-    outside = (logits / sampling.temperature).log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
     upper = cumulative.gather(-1, tokens[:, None])[:, 0] / cumulative[:, -1]
     lower = upper - chosen.exp() / cumulative[:, -1]
-    miss = torch.maximum(lower - u, u - upper).clamp(min=0)
-    return torch.where(chosen.isinf(), outside, chosen), miss
+    # Rounding decides which tokens stay at the edge of top-k and top-p: one that fell out here may have stayed there.
+    return Redraw(torch.where(chosen.isinf(), own, chosen), torch.maximum(lower - u, u - upper).clamp(min=0), spreads)
 
 
 def _distribution(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:

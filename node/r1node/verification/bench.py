@@ -36,7 +36,7 @@ class Bench:
             return Judgement(Verdict.INNOCENT, f"cannot be shown: {error.message}")
 
     def _trace(self, dispute_id: int) -> Judgement:
-        subject = self.chain.disputes.accusation(dispute_id).subject
+        subject, _ = self.chain.disputes.subject(dispute_id)
         exhibit = fetch_exhibit(self.source, self.domain, job_of(self.source, subject), subject)
         verdict = examine(exhibit, self.source, self.folder, self.device)
         if verdict.holds:

@@ -22,7 +22,7 @@ from r1net.protocol.trace import Split, Trace
 from r1net.scoring import JobScorer
 from r1net.transport import Transport
 from r1node.jobs import version_cache
-from r1node.rollout.sampler import misses, uniforms
+from r1node.rollout.sampler import redraw, uniforms
 from r1node.store import BlobCache, assemble_model
 from r1node.training.packing import Batch, Group, Sample, micro_batches, pack
 from r1node.training.policy import TrainablePolicy
@@ -39,12 +39,14 @@ FARTHEST = 100.0
 class Replay:
     """One trace beside its replay, a value for each completion token.
 
-    `deltas`: recomputed minus claimed log-probability, nats. `misses`: see `r1node.rollout.sampler.misses`.
+    `deltas`: recomputed minus claimed log-probability, nats. `misses` and `spreads`: see
+    `r1node.rollout.sampler.Redraw`.
     """
 
     trace: Trace
     deltas: tuple[float, ...]
     misses: tuple[float, ...]
+    spreads: tuple[float, ...]
 
 
 class Replayer:
@@ -98,17 +100,18 @@ class Replayer:
         u = uniforms(seeds, real.shape[1]).to(self._device)[real]
         hidden = self._reference.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
         flat, tokens = hidden.flatten(0, 1)[batch.source_NT[real]], batch.target_NT[real]
-        logprobs, missed = [], []
-        for chunk in torch.arange(len(tokens), device=self._device).split(HEAD_CHUNK):
-            logprob, miss = misses(self._reference.head(flat[chunk]).float(), u[chunk], tokens[chunk], sampling)
-            logprobs.append(logprob)
-            missed.append(miss)
-        delta = (torch.cat(logprobs) - batch.sampler_NT[real]).clamp(-FARTHEST, FARTHEST)
-        lengths = real.sum(1).tolist()
-        return [
-            Replay(trace, _floats(own), _floats(miss))
-            for trace, own, miss in zip(traces, delta.split(lengths), torch.cat(missed).split(lengths), strict=True)
+        parts = [
+            redraw(self._reference.head(flat[chunk]).float(), u[chunk], tokens[chunk], sampling)
+            for chunk in torch.arange(len(tokens), device=self._device).split(HEAD_CHUNK)
         ]
+        deltas = torch.cat([part.logprobs for part in parts]) - batch.sampler_NT[real]
+        columns = (
+            deltas.clamp(-FARTHEST, FARTHEST),
+            torch.cat([part.misses for part in parts]),
+            torch.cat([part.spreads for part in parts]),
+        )
+        rows = zip(*(column.split(real.sum(1).tolist()) for column in columns), strict=True)
+        return [Replay(trace, *map(_floats, row)) for trace, row in zip(traces, rows, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from r1net.protocol.trace import SignedTrace
 
 class Finding(Message):
     """What a replay of one worker's traces came to. Differences are recomputed minus claimed log-probabilities, nats;
-    `drawn` is the share of tokens that their seeds draw. No faults: nothing speaks against the work."""
+    `noise` relates them to what noise of 1 on every logit would bring; `drawn` is the share of tokens that their seeds
+    draw. No faults: nothing speaks against the work."""
 
     worker: Address
     traces: int = Field(ge=1)
@@ -20,6 +21,7 @@ class Finding(Message):
     mean_abs_delta: float
     mean_delta: float
     max_abs_delta: float
+    noise: float
     drawn: float
     faults: tuple[str, ...] = ()
 
