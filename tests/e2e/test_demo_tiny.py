@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from r1net import R1
 from r1net.protocol.merkle import verify
 from tests.e2e.demo.summary import Summary
 from tests.e2e.harness.chain import ROOT
@@ -29,6 +30,16 @@ def test_tiny_demo_shows_the_whole_promise(tmp_path: Path, model: Path) -> None:
     assert {len(by_node) for by_node in summary.digests.values()} <= {1, 2}
     assert len(summary.claims) == 2
     assert all(claim.wei > 0 for claim in summary.claims)
+
+    dispute = summary.dispute
+    assert dispute.caught
+    assert dispute.honest_rejected == 0
+    assert dispute.checked >= 64
+    assert dispute.slashed_wei == 80 * R1
+    assert dispute.bounty_wei == dispute.slashed_wei // 4
+    assert dispute.burned_wei == dispute.slashed_wei // 2
+    assert len(dispute.transactions) == 7, "open, answer, draw, commit, reveal, tally, resolve"
+    assert all(dispute.accused.lower() != claim.account.lower() for claim in summary.claims)
 
     out = tmp_path / "demo" / "out"
     rows = pq.read_table(out / "traces.parquet").to_pylist()

@@ -21,11 +21,14 @@ class Profile:
     job: dict[str, Any] = field(default_factory=dict)
     budget: int = 1000 * R1
     nodes: int = 2
+    commit_period: int = 15
+    """Seconds in which a juror loads the model and replays the disputed submission."""
 
 
 SMOLLM2 = Profile(
     name="smollm2",
     model=smollm2,
+    commit_period=60,
     job={
         "name": "SmolLM2 learns sums",
         "environment": "reasoning_gym:chain_sum",

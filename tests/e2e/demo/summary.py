@@ -10,6 +10,7 @@ from rich.table import Table
 
 from r1net.protocol.views import EvaluationRecord
 from r1node.cli.output import tokens
+from tests.e2e.demo.trial import DisputeFigure
 
 
 class EvalFigure(BaseModel):
@@ -61,8 +62,15 @@ class Summary(BaseModel):
     claims: list[ClaimFigure]
     provenance_verified: bool
     audit_holds: bool
+    dispute: DisputeFigure
     seconds: dict[str, float]
     peak_rss_mb: dict[str, float]
+
+    @property
+    def good(self) -> bool:
+        """Whether the demo showed what it promises."""
+        judged = self.dispute.caught and self.dispute.slashed_wei > 0 and not self.dispute.honest_rejected
+        return self.improved and self.provenance_verified and self.audit_holds and judged
 
     def write(self, path: Path) -> None:
         """As JSON; wei as a string would surprise no program, but Python's integers are exact here."""
@@ -84,9 +92,20 @@ class Summary(BaseModel):
             ("audit", "roots and amounts recomputed, all hold" if self.audit_holds else "DOES NOT HOLD"),
         ]
         rows += [(f"claim {c.account[:10]}…", f"{tokens(c.wei)} R1 in {c.transaction}") for c in self.claims]
+        rows += [("cheat", self._justice())]
         rows += [("time", ", ".join(f"{name} {spent:.0f} s" for name, spent in self.seconds.items()))]
         rows += [("peak memory", ", ".join(f"{name} {mb:.0f} MB" for name, mb in self.peak_rss_mb.items()))]
         for row in rows:
             table.add_row(*row)
         console.print()
         console.print(table, soft_wrap=True)
+
+    def _justice(self) -> str:
+        found = self.dispute
+        if not found.caught:
+            return f"NOT CAUGHT in {found.checked} traces"
+        return (
+            f"{found.accused[:10]}… found in {found.checked} replayed traces ({found.honest_rejected} honest workers "
+            f"rejected), slashed by {tokens(found.slashed_wei)} R1: {tokens(found.bounty_wei)} to the challenger, "
+            f"{tokens(found.burned_wei)} burned, in {len(found.transactions)} transactions"
+        )

@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import httpx
@@ -28,11 +28,13 @@ BIN = Path(sys.executable).parent
 class Network:
     """One folder, one chain, one coordinator, any number of nodes."""
 
-    def __init__(self, folder: Path, challenge_window: int = 2, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, parameters: Parameters | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.logs = folder / "logs"
         self.supervisor = Supervisor()
-        self._window = challenge_window
+        self._parameters = parameters or Parameters(challenge_window=2, min_stake=100 * COIN)
         self._settings = dict(settings or {})
         folder.mkdir(parents=True, exist_ok=True)
         self.password_file = folder / "password"
@@ -49,13 +51,12 @@ class Network:
         self.anvil.wait()
         self.operator = self.wallet("operator")
         coordinator = self.wallet("coordinator")
-        parameters = Parameters(challenge_window=self._window, min_stake=100 * COIN)
         deploy(
             self.anvil.url,
             self.operator,
             self.deployment_file,
             artifacts=ROOT / "contracts" / "out",
-            parameters=parameters,
+            parameters=self._parameters,
             settlers=[coordinator.address],
         )
         self.chain = Chain.connect(self.anvil.url, Deployment.load(self.deployment_file), self.operator)
@@ -92,19 +93,24 @@ class Network:
             *("--password-file", str(self.password_file), *arguments),
         ]
 
-    def ask_node(self, name: str, *arguments: str) -> object:
-        """Run a node command with --json; returns what it printed. Raises RuntimeError when it fails."""
+    def ask_node(self, name: str, *arguments: str, codes: Collection[int] = (0,)) -> object:
+        """Run a node command with --json; returns what it printed. Raises RuntimeError when it ends in another way
+        than with one of `codes`."""
         done = subprocess.run(self.r1node(name, *arguments, "--json"), capture_output=True, text=True, check=False)
-        if done.returncode:
+        if done.returncode not in codes:
             raise RuntimeError(f"r1node {' '.join(arguments)}: exit {done.returncode}: {done.stderr}")
         return json.loads(done.stdout)
 
-    def start_node(self, name: str) -> Process:
-        """`r1node init`, money, `r1node join`."""
+    def found_node(self, name: str) -> None:
+        """`r1node init`, and money for the stake."""
         keys = self.ask_node(name, "init")
         assert isinstance(keys, dict)
         self.anvil.fund(keys["owner"])
-        self.chain.token.transfer(keys["owner"], 100 * COIN)
+        self.chain.token.transfer(keys["owner"], self._parameters.min_stake)
+
+    def start_node(self, name: str) -> Process:
+        """`r1node init`, money, `r1node join`."""
+        self.found_node(name)
         command = self.r1node(name, "join", "--threads", "1", "--device", "cpu")
         return self.supervisor.add(Process(name, command, self.logs / f"{name}.log", {"PYTHONUNBUFFERED": "1"}))
 
