@@ -52,5 +52,8 @@ unit: setup ## Python unit, integration and adversarial tests
 e2e: setup ## real networks: the tiny demo, the faults
 	$(BIN)/pytest tests/e2e
 
+slow: setup ## what takes minutes: cheats on SmolLM2
+	$(BIN)/pytest -s -m slow tests
+
 clean: ## remove what was installed and built
 	rm -rf $(VENV) build contracts/node_modules contracts/out contracts/cache

@@ -7,12 +7,12 @@ held against the token's spread, so that one limit serves sure and unsure tokens
 Measured on CPU, bf16 sampler against the float32 reference (`pytest -s tests/adversarial/node` prints today's):
 
                             SmolLM2-135M     1.5M-parameter Llama
-    honest: noise               0.056             0.012
+    honest: noise               0.048             0.011
+            mean miss           0.0005            0.00001
             farthest delta      0.4               0.13            of 9,600 and 6,200 tokens
             farthest miss       0.09              0.01
-            drawn               99.99 %           100 %
-    weights with 1 % noise      0.135             0.014
-    weights in int8             0.107             0.012
+    weights with 1 % noise      0.121, 0.0025     0.012, 0.00001  noise and mean miss
+    weights in int8             0.093, 0.0015     0.010, 0.00001
 
 So on a model as small as the second one, weights that are a little off go unnoticed; they also matter little there.
 """
@@ -37,14 +37,14 @@ FAR_MISS = 0.2
 NEAR_MISS = 0.05
 """A token counts as drawn by its seed when its miss is no larger."""
 
-LEAST_DRAWN = 0.98
-"""Share of a worker's tokens that their seeds must draw."""
+MOST_MISS = 0.0012
+"""Mean miss of a worker's tokens. More than twice that of honest bf16 work."""
 
-MOST_NOISE = 0.09
+MOST_NOISE = 0.075
 """Sum of |Δ| over sum of spreads. Half as much again as honest bf16 work, below int8."""
 
-FEWEST_TOKENS = 100
-"""Tokens from which on the two shares are judged: 100 honest ones scatter by a tenth."""
+FEWEST_TOKENS = 200
+"""Tokens from which on the two means are judged: fewer scatter too much."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
     total = sum(map(abs, deltas))
     bad = sorted((verdict for verdict in verdicts if verdict.fault), key=lambda verdict: -verdict.severity)
     noise = total / (spread + LEAST_SPREAD * len(deltas))
-    drawn = sum(miss <= NEAR_MISS for replay in replays for miss in replay.misses) / len(deltas)
+    misses = [miss for replay in replays for miss in replay.misses]
+    mean_miss = sum(misses) / len(misses)
     finding = Finding(
         worker=replays[0].trace.worker,
         traces=len(replays),
@@ -110,19 +111,20 @@ def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
         mean_delta=sum(deltas) / len(deltas),
         max_abs_delta=max(map(abs, deltas)),
         noise=noise,
-        drawn=drawn,
-        faults=tuple(_faults(len(verdicts), bad, len(deltas), noise, drawn)),
+        drawn=sum(miss <= NEAR_MISS for miss in misses) / len(misses),
+        mean_miss=mean_miss,
+        faults=tuple(_faults(len(verdicts), bad, len(deltas), noise, mean_miss)),
     )
     worst = max(verdicts, key=lambda verdict: verdict.severity)
     return WorkVerdict(finding, tuple(verdict.trace_digest for verdict in bad), worst.trace_digest)
 
 
-def _faults(traces: int, bad: Sequence[TraceVerdict], tokens: int, noise: float, drawn: float) -> Iterator[str]:
+def _faults(traces: int, bad: Sequence[TraceVerdict], tokens: int, noise: float, miss: float) -> Iterator[str]:
     if bad:
         yield f"{len(bad)} of {traces} traces: {bad[0].fault}"
     if tokens < FEWEST_TOKENS:
         return
     if noise > MOST_NOISE:
         yield f"log-probabilities are off as by noise of {noise:.3f} on every logit"
-    if drawn < LEAST_DRAWN:
-        yield f"only {drawn:.1%} of the tokens are drawn by their seeds"
+    if miss > MOST_MISS:
+        yield f"tokens lie {miss:.4f} in the mean away from what their seeds draw"

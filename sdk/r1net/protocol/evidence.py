@@ -11,9 +11,12 @@ from r1net.protocol.trace import SignedTrace
 
 
 class Finding(Message):
-    """What a replay of one worker's traces came to. Differences are recomputed minus claimed log-probabilities, nats;
-    `noise` relates them to what noise of 1 on every logit would bring; `drawn` is the share of tokens that their seeds
-    draw. No faults: nothing speaks against the work."""
+    """What a replay of one worker's traces came to.
+
+    Deltas are recomputed minus claimed log-probabilities, nats; `noise` relates them to what noise of 1 on every logit
+    would bring. `drawn` is the share of tokens that their seeds draw (within 0.05), `mean_miss` how far in probability
+    the tokens lie from what the seeds draw. No faults: nothing speaks against the work.
+    """
 
     worker: Address
     traces: int = Field(ge=1)
@@ -23,6 +26,7 @@ class Finding(Message):
     max_abs_delta: float
     noise: float
     drawn: float
+    mean_miss: float
     faults: tuple[str, ...] = ()
 
 
