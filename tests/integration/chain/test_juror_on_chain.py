@@ -1,0 +1,136 @@
+"""The juror's part on a real chain: drawn, committed, restarted, revealed, and every step that is due."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+
+from r1net.chain import Chain
+from r1net.chain.disputes import DisputePhase, DisputeState, SignedSubmission, Verdict
+from r1net.protocol.merkle import StandardMerkleTree
+from r1net.protocol.signing import Domain, submission_values
+from r1node.verification.ballots import BallotBox
+from r1node.verification.juror import Judgement, Juror
+
+from .conftest import COIN, TEST_PARAMETERS, Anvil
+
+EVIDENCE = "0x" + "ee" * 32
+TRACE = "0x" + "07" * 32
+STAKE = 2_000 * COIN
+
+
+def new_node(anvil: Anvil, chain: Chain) -> Chain:
+    account = Account.create()
+    anvil.fund(account.address)
+    chain.token.transfer(account.address, STAKE)
+    node = Chain.connect(anvil.url, chain.deployment, account)
+    node.registry.register(STAKE)
+    return node
+
+
+def owner(chain: Chain) -> str:
+    assert chain.account is not None
+    return str(chain.account.address)
+
+
+def accuse(chain: Chain, accused: Chain, challenger: Chain) -> int:
+    worker = Account.create()
+    accused.registry.bind_worker(worker)
+    tree = StandardMerkleTree.of([(TRACE,)], ["bytes32"])
+    domain = Domain(chain.chain_id(), chain.registry.address)
+    signature = domain.sign(worker, "Submission", submission_values("lease", tree.root, 1))
+    submission = SignedSubmission("lease", tree.root, 1, signature)
+    return challenger.disputes.challenge_trace(submission, TRACE, tree.proof(0), EVIDENCE)
+
+
+@pytest.fixture
+def box_folder(tmp_path: Path) -> Path:
+    return tmp_path / "disputes"
+
+
+class Bench:
+    """Counts how often it is asked."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict, self.asked = verdict, 0
+
+    def judge(self, state: DisputeState) -> Judgement:
+        self.asked += 1
+        return Judgement(self.verdict, "as the test wants it")
+
+
+def steps(juror: Juror) -> list[str]:
+    return [step.step for step in juror.round()]
+
+
+def test_a_juror_sees_a_dispute_through(anvil: Anvil, chain: Chain, box_folder: Path) -> None:
+    accused, challenger, node = (new_node(anvil, chain) for _ in range(3))
+    node.pool.join()
+    number = accuse(chain, accused, challenger)
+    bench = Bench(Verdict.GUILTY)
+
+    def start() -> Juror:
+        box = BallotBox(box_folder, chain.chain_id(), chain.disputes.address)
+        return Juror(node, owner(node), box, bench.judge)
+
+    assert steps(start()) == [], "the accused may still answer"
+    accused.disputes.answer(number, EVIDENCE)
+    anvil.rpc("anvil_mine", "0x3")
+    assert steps(start()) == ["draw"]
+    assert steps(start()) == ["commit"]
+    assert steps(start()) == [], "nothing to do before the reveals"
+    anvil.pass_time(TEST_PARAMETERS.commit_period)
+    assert steps(start()) == ["reveal"], "a juror that was restarted still knows the salt"
+    assert bench.asked == 1
+    anvil.pass_time(TEST_PARAMETERS.reveal_period)
+    assert steps(start()) == ["tally"]
+    anvil.pass_time(TEST_PARAMETERS.appeal_period)
+    assert steps(start()) == ["resolve"]
+    assert steps(start()) == []
+    state = chain.disputes.dispute(number)
+    assert (state.phase, state.verdict) == (DisputePhase.RESOLVED, Verdict.GUILTY)
+    assert chain.registry.stake_of(owner(accused)) == STAKE - TEST_PARAMETERS.dispute_penalty
+
+
+def test_a_vote_that_did_not_arrive_is_sent_again(anvil: Anvil, chain: Chain, box_folder: Path) -> None:
+    """The vote is on disk before it is committed: a juror that died in between votes the same."""
+    accused, challenger, node = (new_node(anvil, chain) for _ in range(3))
+    node.pool.join()
+    number = accuse(chain, accused, challenger)
+    accused.disputes.answer(number, EVIDENCE)
+    box = BallotBox(box_folder, chain.chain_id(), chain.disputes.address)
+    kept = box.keep(number, 0, Verdict.INNOCENT, "decided before the crash")
+    bench = Bench(Verdict.GUILTY)
+    juror = Juror(node, owner(node), box, bench.judge)
+    anvil.rpc("anvil_mine", "0x3")
+    assert [steps(juror), steps(juror)] == [["draw"], ["commit"]]
+    anvil.pass_time(TEST_PARAMETERS.commit_period)
+    assert steps(juror) == ["reveal"]
+    assert bench.asked == 0
+    assert chain.disputes.ballot(number, 0, owner(node)).vote is kept.verdict
+
+
+def test_who_is_not_drawn_only_takes_the_open_steps(anvil: Anvil, chain: Chain, box_folder: Path) -> None:
+    accused, challenger, bystander = (new_node(anvil, chain) for _ in range(3))
+    number = accuse(chain, accused, challenger)
+    bench = Bench(Verdict.GUILTY)
+    box = BallotBox(box_folder, chain.chain_id(), chain.disputes.address)
+    juror = Juror(bystander, owner(bystander), box, bench.judge)
+    anvil.pass_time(TEST_PARAMETERS.answer_period)
+    assert steps(juror) == ["resolve"], "no answer came"
+    assert chain.disputes.dispute(number).verdict is Verdict.GUILTY
+    assert bench.asked == 0
+
+
+def test_ballots_are_private(box_folder: Path) -> None:
+    box = BallotBox(box_folder, 1, "0x" + "ab" * 20)
+    first, second = box.keep(1, 0, Verdict.GUILTY, "why"), box.keep(1, 1, Verdict.INNOCENT, "why not")
+    assert first.salt != second.salt
+    assert (box.get(1, 0), box.get(1, 1), box.get(2, 0)) == (first, second, None)
+    files = list(box_folder.iterdir())
+    assert len(files) == 1
+    assert files[0].stat().st_mode & 0o777 == 0o600
+    assert set(json.loads(files[0].read_text())) == {"1/0", "1/1"}
