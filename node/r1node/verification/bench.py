@@ -32,8 +32,8 @@ class Bench:
         """The verdict on one dispute. Raises Unreachable when the coordinator is away: ask again."""
         try:
             return self._epoch(state.epoch) if state.epoch else self._trace(state.dispute_id)
-        except (Refused, ProtocolError) as error:
-            return Judgement(Verdict.INNOCENT, f"cannot be shown: {error.message}")
+        except (Refused, ProtocolError, ValueError) as error:  # ValueError: the policy's file is none of this model
+            return Judgement(Verdict.INNOCENT, f"cannot be shown: {error}")
 
     def _trace(self, dispute_id: int) -> Judgement:
         subject, _ = self.chain.disputes.subject(dispute_id)

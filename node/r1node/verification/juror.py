@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from r1net.chain import Chain, Reverted
 from r1net.chain.disputes import DisputePhase, DisputeState, Verdict
 from r1net.chain.models import TxReceipt
+from r1net.errors import ChainUnavailable, R1Error, Unreachable
 from r1node.verification.ballots import BallotBox
 
 NOT_NOW = ("TooEarly", "TooLate", "WrongPhase", "AlreadyVoted")
@@ -27,11 +28,11 @@ Judge = Callable[[DisputeState], Judgement]
 
 @dataclass(frozen=True)
 class Step:
-    """Something done about a dispute."""
+    """Something done about a dispute, or "failed", which has no transaction."""
 
     dispute: int
     step: str
-    transaction: str
+    transaction: str | None
     detail: str
 
 
@@ -40,17 +41,25 @@ class Juror:
 
     def __init__(self, chain: Chain, owner: str, box: BallotBox, judge: Judge) -> None:
         self._chain, self._owner, self._box, self._judge = chain, owner, box, judge
+        self._over: set[int] = set()
 
     def round(self) -> Iterator[Step]:
-        """Everything that can be done now, one step to a dispute."""
+        """Everything that can be done now, one step to a dispute. What fails in one dispute stops no other: whoever
+        is drawn there would lose stake. Raises Unreachable and ChainUnavailable: try again."""
         for number in range(1, self._chain.disputes.count() + 1):
+            if number in self._over:
+                continue
             state = self._chain.disputes.dispute(number)
+            if state.phase is DisputePhase.RESOLVED:
+                self._over.add(number)
             try:
                 step = self._step(state)
-            except Reverted as refusal:
-                if refusal.name not in NOT_NOW:
-                    raise
-                continue
+            except (Unreachable, ChainUnavailable):
+                raise
+            except R1Error as error:
+                if isinstance(error, Reverted) and error.name in NOT_NOW:
+                    continue
+                step = Step(number, "failed", None, str(error))
             if step is not None:
                 yield step
 

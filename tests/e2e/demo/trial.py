@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from r1net.chain.disputes import DisputePhase, Verdict
+from r1net.chain.disputes import DisputePhase
 from r1net.chain.keystore import keystore_address
 from tests.e2e.harness.network import Network
 from tests.e2e.harness.processes import Process, wait_until
@@ -68,7 +68,7 @@ class Trial:
         return list(answer["workers"])
 
     def _dispute(self, job_id: str, trace: str, figure: DisputeFigure) -> DisputeFigure:
-        chain, accuser = self._network.chain, self._owner(self._accuser)
+        accuser = self._owner(self._accuser)
         stake, bounty, supply = self._money(accuser, figure.accused)
         self._network.ask_node(self._juror, "jury", "join")
         command = self._network.r1node(self._juror, "jury", "run", "--json")
@@ -80,13 +80,15 @@ class Trial:
         self._network.ask_node(self._cheat, "answer", str(number), "--words", "I sampled every one of them.")
         wait_until(lambda: self._resolved(number), "the dispute's end", LONGEST, jury)
         jury.stop()
-        verdict = chain.disputes.dispute(number).verdict
-        self._say(f"  {figure.accused[:10]}… answered and denied; {self._juror} judged: {verdict.name.lower()}")
+        listed = self._network.ask_node(self._accuser, "disputes")
+        assert isinstance(listed, list)
+        verdict = str(listed[number - 1]["verdict"])
+        self._say(f"  {figure.accused[:10]}… answered and denied; {self._juror} judged: {verdict}")
         after = self._money(accuser, figure.accused)
         return figure.model_copy(
             update={
                 "trace": trace,
-                "slashed_wei": stake - after[0] if verdict is Verdict.GUILTY else 0,
+                "slashed_wei": stake - after[0] if verdict == "guilty" else 0,
                 "bounty_wei": after[1] - bounty,
                 "burned_wei": supply - after[2],
                 "transactions": self._transactions(number),

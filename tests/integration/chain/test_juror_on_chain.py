@@ -10,6 +10,7 @@ from eth_account import Account
 
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputePhase, DisputeState, SignedSubmission, Verdict
+from r1net.errors import PreflightError
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.signing import Domain, submission_values
 from r1node.verification.ballots import BallotBox
@@ -123,6 +124,24 @@ def test_who_is_not_drawn_only_takes_the_open_steps(anvil: Anvil, chain: Chain, 
     assert steps(juror) == ["resolve"], "no answer came"
     assert chain.disputes.dispute(number).verdict is Verdict.GUILTY
     assert bench.asked == 0
+
+
+def test_what_fails_in_one_dispute_stops_no_other(anvil: Anvil, chain: Chain, box_folder: Path) -> None:
+    accused, challenger, node = (new_node(anvil, chain) for _ in range(3))
+    node.pool.join()
+    numbers = [accuse(chain, accused, challenger) for _ in range(2)]
+    for number in numbers:
+        accused.disputes.answer(number, EVIDENCE)
+
+    def judge(state: DisputeState) -> Judgement:
+        if state.dispute_id == numbers[0]:
+            raise PreflightError("no memory for this model")
+        return Judgement(Verdict.INNOCENT, "as the test wants it")
+
+    juror = Juror(node, owner(node), BallotBox(box_folder, chain.chain_id(), chain.disputes.address), judge)
+    anvil.rpc("anvil_mine", "0x3")
+    assert steps(juror) == ["draw", "draw"]
+    assert steps(juror) == ["failed", "commit"]
 
 
 def test_ballots_are_private(box_folder: Path) -> None:
