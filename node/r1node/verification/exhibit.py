@@ -50,7 +50,8 @@ def fetch_exhibit(source: Transport, domain: Domain, job_id: str, digest: str) -
     `fetch_signed` does."""
     signed = fetch_signed(source, domain, job_id, digest)
     bundle = TraceBundle.parse(source.get_blob(signed.bundle))
-    if bundle.tree().root != signed.traces_root or bundle.traces[signed.position].digest() != digest:
+    there = bundle.traces[signed.position : signed.position + 1]
+    if bundle.tree().root != signed.traces_root or [trace.digest() for trace in there] != [digest]:
         raise ProtocolError("the bundle is not what the worker signed")
     return Exhibit(signed, bundle)
 
