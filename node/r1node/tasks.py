@@ -85,7 +85,7 @@ def train(
     slot = next(slot for slot in task.slots if slot.worker == keeper.lease.worker)
     groups = [group for digest in slot.bundles for group in training_groups(job.bundle(digest).traces, job)]
     started = time.monotonic()
-    metrics = job.trainer.accumulate(groups, task.tokens, keeper.check) if groups else job.trainer.clear()
+    metrics = job.trainer.accumulate(groups, task.tokens, keeper.check)
     gradient = job.trainer.gradient()
     if not bool(torch.isfinite(gradient).all()):
         raise FloatingPointError("the own gradient is not finite")

@@ -60,6 +60,11 @@ class TrainablePolicy:
         """(M, E) -> logits (M, V)."""
         return self._base.lm_head(hidden)  # type: ignore[no-any-return]
 
+    @property
+    def output_embedding(self) -> Tensor:
+        """The last layer's weights (V, E)."""
+        return self._base.lm_head.weight  # type: ignore[no-any-return]
+
     def tensors(self) -> dict[str, Tensor]:
         """The trainable tensors, detached, on the CPU."""
         return {name: p.detach().to("cpu", torch.float32).contiguous() for name, p in self.parameters.items()}
@@ -107,6 +112,11 @@ class Reference:
         """(M, E) -> logits (M, V)."""
         with self._active():
             return self._base.lm_head(hidden)  # type: ignore[no-any-return]
+
+    @property
+    def output_embedding(self) -> Tensor:
+        """The last layer's weights (V, E)."""
+        return self._base.lm_head.weight  # type: ignore[no-any-return]
 
 
 def packed_hidden(base: Any, ids_BL: Tensor, positions_BL: Tensor, attention_B1LL: Tensor) -> Tensor:

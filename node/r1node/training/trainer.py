@@ -29,13 +29,26 @@ from r1node.training.policy import TrainablePolicy
 
 Tick = Callable[[], None]
 
+CPU_TOKENS, GPU_TOKENS = 1024, 32768
+"""Padded tokens of a micro-batch: on a CPU more costs memory and gains nothing, a GPU needs wide products."""
+
+NORM_CHUNK = 2**15
+"""Values summed at a time for the gradient's norm: too few for a threaded reduction, whose order would differ."""
+
 
 class Trainer:
-    """Gradient and AdamW for one job's policy."""
+    """Gradient and AdamW for one job's policy.
 
-    def __init__(self, spec: JobSpec, policy: TrainablePolicy, device: str = "cpu", token_budget: int = 2048) -> None:
+    All gradients lie in one flat float32 buffer, in name order; the parameters' `.grad` are views of it. So the vector
+    that is averaged with the peers is the one that backward filled, without a copy.
+    """
+
+    def __init__(
+        self, spec: JobSpec, policy: TrainablePolicy, device: str = "cpu", token_budget: int | None = None
+    ) -> None:
         self.policy = policy
-        self._spec, self._device, self._budget = spec, device, token_budget
+        self._spec, self._device = spec, device
+        self._budget = token_budget or (CPU_TOKENS if device == "cpu" else GPU_TOKENS)
         self._steps = 0
         self._autocast = torch.bfloat16 if has_fast_bf16(device) else None
         options = spec.optimizer
@@ -45,15 +58,22 @@ class Trainer:
             betas=options.betas,
             eps=options.eps,
             weight_decay=options.weight_decay,
+            fused=True,
         )
+        self._flat = torch.zeros(sum(p.numel() for p in policy.parameters.values()), device=device)
+        offset = 0
+        for parameter in policy.parameters.values():
+            parameter.grad = self._flat[offset : offset + parameter.numel()].view(parameter.shape)
+            offset += parameter.numel()
 
     def accumulate(self, groups: Sequence[Group], tokens: int, tick: Tick | None = None) -> dict[str, float]:
-        """Set the gradient to that of `groups`. `tokens`: completion tokens of the whole round, all trainers.
+        """Set the gradient to that of `groups`; to zeros where there are none.
 
-        `tick` is called after each micro-batch; raising from it abandons the work. Returns metrics with TRL's names.
+        `tokens`: completion tokens of the whole round, all trainers. `tick` is called after each micro-batch; raising
+        from it abandons the work. Returns metrics with TRL's names.
         """
         self.policy.model.train()
-        self._optimizer.zero_grad(set_to_none=False)
+        self._flat.zero_()
         meters = Meters()
         for batch in micro_batches(groups, self._budget):
             loss = self._loss(pack(batch, self._device), tokens, meters)
@@ -63,33 +83,21 @@ class Trainer:
                 tick()
         return meters.result()
 
-    def clear(self) -> dict[str, float]:
-        """A gradient of zeros: the share of a trainer whose groups teach nothing."""
-        self._optimizer.zero_grad(set_to_none=False)
-        return {}
-
     def gradient(self) -> Tensor:
-        """The accumulated gradient as one flat float32 vector on the CPU, parameters in name order."""
-        parts = [
-            (torch.zeros_like(p) if p.grad is None else p.grad).detach().to("cpu", torch.float32).reshape(-1)
-            for p in self.policy.parameters.values()
-        ]
-        return torch.cat(parts)
+        """The accumulated gradient as one flat float32 vector on the CPU. There it is the trainer's own buffer."""
+        return self._flat.cpu()
 
     def step(self, gradient: Tensor) -> dict[str, float]:
         """Clip a flat gradient by its norm and apply one AdamW step. Raises FloatingPointError when it isn't finite.
 
         Every replica is given the same bytes and does the same arithmetic, so replicas stay bit-identical.
         """
-        norm = math.sqrt(float(gradient.double().square().sum()))
+        norm = stable_norm(gradient)
         if not math.isfinite(norm):
             raise FloatingPointError("the averaged gradient is not finite")
-        scale = min(1.0, self._spec.optimizer.max_grad_norm / (norm + 1e-6))
-        offset = 0
-        for parameter in self.policy.parameters.values():
-            part = gradient[offset : offset + parameter.numel()].view(parameter.shape)
-            parameter.grad = (part * scale).to(parameter.device)
-            offset += parameter.numel()
+        if gradient is not self._flat:
+            self._flat.copy_(gradient)
+        self._flat *= min(1.0, self._spec.optimizer.max_grad_norm / (norm + 1e-6))
         rate = self._spec.optimizer.learning_rate * self._warmup()
         for options in self._optimizer.param_groups:
             options["lr"] = rate
@@ -147,14 +155,22 @@ class Trainer:
     def _logprobs(self, batch: Batch, reference: bool) -> tuple[Tensor, Tensor]:
         """Log-probabilities (N, T), zero on padding, and the entropy at each real token (M,)."""
         real = batch.mask_NT.bool()
+        model = self.policy.reference if reference else self.policy
         with torch.autocast(self._device.split(":")[0], dtype=self._autocast, enabled=self._autocast is not None):
-            model = self.policy.reference if reference else self.policy
             hidden = model.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
-            flat = hidden.flatten(0, 1)[batch.source_NT[real]]
-            chosen, entropy = selected_logprobs(
-                flat, batch.target_NT[real], model.head, self._spec.sampling.temperature
-            )
+        flat = hidden.flatten(0, 1)[batch.source_NT[real]]
+        if self._autocast is not None:
+            flat = flat.to(self._autocast)
+        chosen, entropy = selected_logprobs(
+            flat, batch.target_NT[real], model.output_embedding, self._spec.sampling.temperature
+        )
         return torch.zeros_like(batch.mask_NT).masked_scatter(real, chosen), entropy
+
+
+def stable_norm(vector: Tensor) -> float:
+    """L2 norm, the same for the same values whatever the number of threads, rounded to float32."""
+    total = math.fsum(float(chunk.double().square().sum()) for chunk in vector.split(NORM_CHUNK))
+    return float(torch.tensor(math.sqrt(total), dtype=torch.float32))
 
 
 def has_fast_bf16(device: str) -> bool:

@@ -129,7 +129,7 @@ def test_replicas_given_the_same_gradient_stay_bit_identical(model_dir: Path) ->
     for seed in range(3):
         groups = some_groups(4, seed)
         one.accumulate(groups, 50)
-        gradient = one.gradient()
+        gradient = one.gradient().clone()
         one.step(gradient)
         two.step(gradient)
     assert one.policy.save() == two.policy.save()
