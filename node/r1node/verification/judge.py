@@ -1,20 +1,16 @@
 """From replays to a verdict, with the figures and the limits that it rests on.
 
 One token that honest work never brings convicts its trace. Small differences convict only in their mean, over enough
-tokens of one worker: that is how weights that were rounded or disturbed show. Differences of log-probabilities are
-held against the token's spread, so that one limit serves sure and unsure tokens, early and late policies.
+tokens of one worker, and held against a control: plain bf16 arithmetic on the same tokens and seeds. That is how
+weights that were rounded or disturbed show. Differences of log-probabilities are divided by the token's spread, so
+that sure and unsure tokens count alike.
 
-Measured on CPU, bf16 sampler against the float32 reference (`pytest -s tests/adversarial/node` prints today's):
+Measured on CPU, bf16 sampler, float32 reference, noise over that of the control (`make slow` measures anew):
 
-                            SmolLM2-135M     1.5M-parameter Llama
-    honest: noise               0.048             0.011
-            mean miss           0.0005            0.00001
-            farthest delta      0.4               0.13            of 9,600 and 6,200 tokens
-            farthest miss       0.09              0.01
-    weights with 1 % noise      0.121, 0.0025     0.012, 0.00001  noise and mean miss
-    weights in int8             0.093, 0.0015     0.010, 0.00001
-
-So on a model as small as the second one, weights that are a little off go unnoticed; they also matter little there.
+    honest, SmolLM2-135M: 0.70 to 1.07 in seven versions of a run of 24 rounds, while the noise itself went from 0.05
+        to 0.10; the farthest of 9,600 tokens 0.4 by delta and 0.09 by miss
+    honest, a Llama of 1.5M parameters: 1.05
+    weights in int8, SmolLM2: 1.9; with 1 % noise: 2.4; on the small Llama 1.0 and 1.2, which nobody would notice
 """
 
 from __future__ import annotations
@@ -25,23 +21,28 @@ from dataclasses import dataclass
 from r1net.protocol.evidence import Finding
 from r1node.verification.replay import Replay
 
-FAR_DELTA = 1.0
-"""Largest |Δ| in nats over spread of one token. Honest work came to 0.4."""
+FAR_DELTA = 1.5
+"""Largest |Δ| in nats over spread of one token."""
 
 LEAST_SPREAD = 0.05
 """Added to the spread: a token that the policy is sure of has a spread near 0, and rounding all the same."""
 
-FAR_MISS = 0.2
-"""Probability by which one token may lie away from what its seed draws. Honest work came to 0.09."""
+FAR_MISS = 0.25
+"""Probability by which one token may lie away from what its seed draws."""
 
 NEAR_MISS = 0.05
 """A token counts as drawn by its seed when its miss is no larger."""
 
-MOST_MISS = 0.0012
-"""Mean miss of a worker's tokens. More than twice that of honest bf16 work."""
+NOISE_FACTOR = 1.5
+"""How many times the control's noise (sum of |Δ| over sum of spreads) a worker may show."""
 
-MOST_NOISE = 0.075
-"""Sum of |Δ| over sum of spreads. Half as much again as honest bf16 work, below int8."""
+LEAST_NOISE = 0.02
+"""Noise that is nobody's fault: very small models show less, and other kernels may show more than the control."""
+
+MISS_FACTOR = 2.0
+"""How many times the control's mean miss a worker may show, besides `LEAST_MISS`: misses are rare and scatter more."""
+
+LEAST_MISS = 0.0008
 
 FEWEST_TOKENS = 200
 """Tokens from which on the two means are judged: fewer scatter too much."""
@@ -97,12 +98,10 @@ def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
     """Traces of one worker, at least one: each by itself, and all together."""
     verdicts = [judge_trace(replay) for replay in replays]
     deltas = [value for replay in replays for value in replay.deltas]
-    spread = sum(value for replay in replays for value in replay.spreads)
+    misses = [value for replay in replays for value in replay.misses]
+    spread = sum(value + LEAST_SPREAD for replay in replays for value in replay.spreads)
     total = sum(map(abs, deltas))
     bad = sorted((verdict for verdict in verdicts if verdict.fault), key=lambda verdict: -verdict.severity)
-    noise = total / (spread + LEAST_SPREAD * len(deltas))
-    misses = [miss for replay in replays for miss in replay.misses]
-    mean_miss = sum(misses) / len(misses)
     finding = Finding(
         worker=replays[0].trace.worker,
         traces=len(replays),
@@ -110,21 +109,28 @@ def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
         mean_abs_delta=total / len(deltas),
         mean_delta=sum(deltas) / len(deltas),
         max_abs_delta=max(map(abs, deltas)),
-        noise=noise,
+        noise=total / spread,
         drawn=sum(miss <= NEAR_MISS for miss in misses) / len(misses),
-        mean_miss=mean_miss,
-        faults=tuple(_faults(len(verdicts), bad, len(deltas), noise, mean_miss)),
+        mean_miss=sum(misses) / len(misses),
+        usual_noise=sum(abs(value) for replay in replays for value in replay.usual_deltas) / spread,
+        usual_miss=sum(value for replay in replays for value in replay.usual_misses) / len(misses),
     )
+    faults = tuple(_faults(finding, bad))
     worst = max(verdicts, key=lambda verdict: verdict.severity)
-    return WorkVerdict(finding, tuple(verdict.trace_digest for verdict in bad), worst.trace_digest)
+    return WorkVerdict(
+        finding.model_copy(update={"faults": faults}),
+        tuple(verdict.trace_digest for verdict in bad),
+        worst.trace_digest,
+    )
 
 
-def _faults(traces: int, bad: Sequence[TraceVerdict], tokens: int, noise: float, miss: float) -> Iterator[str]:
+def _faults(finding: Finding, bad: Sequence[TraceVerdict]) -> Iterator[str]:
     if bad:
-        yield f"{len(bad)} of {traces} traces: {bad[0].fault}"
-    if tokens < FEWEST_TOKENS:
+        yield f"{len(bad)} of {finding.traces} traces: {bad[0].fault}"
+    if finding.tokens < FEWEST_TOKENS:
         return
-    if noise > MOST_NOISE:
-        yield f"log-probabilities are off as by noise of {noise:.3f} on every logit"
-    if miss > MOST_MISS:
-        yield f"tokens lie {miss:.4f} in the mean away from what their seeds draw"
+    if finding.noise > max(LEAST_NOISE, NOISE_FACTOR * finding.usual_noise):
+        times = finding.noise / max(finding.usual_noise, 1e-9)
+        yield f"log-probabilities are off {times:.1f} times as much as by honest rounding"
+    if finding.mean_miss > LEAST_MISS + MISS_FACTOR * finding.usual_miss:
+        yield f"tokens lie {finding.mean_miss:.4f} in the mean away from what their seeds draw"

@@ -4,11 +4,14 @@
     for replay in replayer.replay(traces): ...
 
 The reference computes in float32 with the weights rounded to what an engine holds, so that what differs is the
-sampler's own arithmetic and nothing of ours. A group's prompt is run once for all its completions.
+sampler's own arithmetic and nothing of ours. How much honest arithmetic may differ depends on the policy (on
+SmolLM2-135M it doubled within a dozen rounds), so a control in plain bf16 is run beside it, on the same tokens and
+seeds: claims are judged by it. A group's prompt is run once for all its completions.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +25,7 @@ from r1net.protocol.trace import Split, Trace
 from r1net.scoring import JobScorer
 from r1net.transport import Transport
 from r1node.jobs import version_cache
-from r1node.rollout.sampler import redraw, uniforms
+from r1node.rollout.sampler import redraw, sample, uniforms
 from r1node.store import BlobCache, assemble_model
 from r1node.training.packing import Batch, Group, Sample, micro_batches, pack
 from r1node.training.policy import TrainablePolicy
@@ -40,13 +43,15 @@ class Replay:
     """One trace beside its replay, a value for each completion token.
 
     `deltas`: recomputed minus claimed log-probability, nats. `misses` and `spreads`: see
-    `r1node.rollout.sampler.Redraw`.
+    `r1node.rollout.sampler.Redraw`. `usual_deltas` and `usual_misses`: what the control brings instead of the worker.
     """
 
     trace: Trace
     deltas: tuple[float, ...]
     misses: tuple[float, ...]
     spreads: tuple[float, ...]
+    usual_deltas: tuple[float, ...]
+    usual_misses: tuple[float, ...]
 
 
 class Replayer:
@@ -59,6 +64,9 @@ class Replayer:
         self._reference = TrainablePolicy(spec.model_copy(update={"lora": None}), model_dir, device)
         self._trained = TrainablePolicy(spec, model_dir, device) if spec.lora else self._reference
         self._initial = self._trained.save()
+        self._control = copy.deepcopy(self._reference)
+        for parameter in self._control.parameters.values():  # parameters only: positions stay in float32
+            parameter.data = parameter.data.to(torch.bfloat16)
         self._held = torch.bfloat16 if has_fast_bf16(device) else torch.float32
 
     def load(self, policy: bytes | None = None) -> None:
@@ -68,6 +76,7 @@ class Replayer:
         with torch.no_grad():
             for name, parameter in self._reference.parameters.items():
                 parameter.copy_(merged[name].to(self._held))
+                self._control.parameters[name].copy_(parameter)
 
     @torch.inference_mode()
     def replay(self, traces: Sequence[Trace]) -> list[Replay]:
@@ -98,20 +107,35 @@ class Replayer:
         real = batch.mask_NT.bool()
         seeds = [sampling_seed(self.spec, t.split, t.round, t.group, t.index) for t in traces]
         u = uniforms(seeds, real.shape[1]).to(self._device)[real]
-        hidden = self._reference.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
-        flat, tokens = hidden.flatten(0, 1)[batch.source_NT[real]], batch.target_NT[real]
+        tokens = batch.target_NT[real]
+        exact, rounded = (_hidden(policy, batch)[real] for policy in (self._reference, self._control))
         parts = [
-            redraw(self._reference.head(flat[chunk]).float(), u[chunk], tokens[chunk], sampling)
+            self._compare(exact[chunk], rounded[chunk], u[chunk], tokens[chunk], sampling)
             for chunk in torch.arange(len(tokens), device=self._device).split(HEAD_CHUNK)
         ]
-        deltas = torch.cat([part.logprobs for part in parts]) - batch.sampler_NT[real]
-        columns = (
-            deltas.clamp(-FARTHEST, FARTHEST),
-            torch.cat([part.misses for part in parts]),
-            torch.cat([part.spreads for part in parts]),
-        )
+        logprobs, *columns = (torch.cat(column) for column in zip(*parts, strict=True))
+        columns.insert(0, (logprobs - batch.sampler_NT[real]).clamp(-FARTHEST, FARTHEST))
         rows = zip(*(column.split(real.sum(1).tolist()) for column in columns), strict=True)
         return [Replay(trace, *map(_floats, row)) for trace, row in zip(traces, rows, strict=True)]
+
+    def _compare(
+        self, exact: Tensor, rounded: Tensor, u: Tensor, tokens: Tensor, sampling: Sampling
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Log-probabilities, misses and spreads of the tokens; deltas and misses of the control."""
+        logits, usual = self._reference.head(exact).float(), self._control.head(rounded).float()
+        found = redraw(logits, u, tokens, sampling)
+        own_draw, _ = sample(usual, u, sampling)
+        usual_deltas = found.logprobs - redraw(usual, u, tokens, sampling).logprobs
+        return (
+            *(found.logprobs, found.misses, found.spreads),
+            *(usual_deltas, redraw(logits, u, own_draw, sampling).misses),
+        )
+
+
+def _hidden(policy: TrainablePolicy, batch: Batch) -> Tensor:
+    """The hidden states that predict the completions' tokens, (N, T, E)."""
+    hidden = policy.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
+    return hidden.flatten(0, 1)[batch.source_NT]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ class Finding(Message):
 
     Deltas are recomputed minus claimed log-probabilities, nats; `noise` relates them to what noise of 1 on every logit
     would bring. `drawn` is the share of tokens that their seeds draw (within 0.05), `mean_miss` how far in probability
-    the tokens lie from what the seeds draw. No faults: nothing speaks against the work.
+    the tokens lie from what the seeds draw. `usual_noise` and `usual_miss` are those of honest bf16 arithmetic on the
+    same tokens and seeds. No faults: nothing speaks against the work.
     """
 
     worker: Address
@@ -27,6 +28,8 @@ class Finding(Message):
     noise: float
     drawn: float
     mean_miss: float
+    usual_noise: float
+    usual_miss: float
     faults: tuple[str, ...] = ()
 
 

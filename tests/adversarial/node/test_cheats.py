@@ -131,7 +131,7 @@ def _print_line(model: str, name: str, share: Share) -> None:
     tokens = sum(finding.tokens for finding in findings)
     means = {
         figure: sum(getattr(finding, figure) * finding.tokens for finding in findings) / tokens
-        for figure in ("mean_abs_delta", "noise", "drawn", "mean_miss")
+        for figure in ("mean_abs_delta", "noise", "usual_noise", "drawn", "mean_miss", "usual_miss")
     }
     shown = "  ".join(f"{figure} {value:.4f}" for figure, value in means.items())
     print(

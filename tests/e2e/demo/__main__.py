@@ -65,7 +65,7 @@ class Demo:
             audit = self.network.ask_node(self.nodes[0], "audit", "1")
             run.download(self.folder / "out")
         with self.phase("dispute", "replaying a sample of everybody's traces; whoever cheated is taken to court"):
-            dispute = Trial(self.network, self.nodes, CHEAT, say).run(run.job_id)
+            dispute = Trial(self.network, self.nodes, CHEAT, self.profile.sample, say).run(run.job_id)
         return self._summary(run, records, claims, verified, audit, dispute)
 
     def _start_cheat(self) -> None:

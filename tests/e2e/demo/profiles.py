@@ -21,6 +21,8 @@ class Profile:
     job: dict[str, Any] = field(default_factory=dict)
     budget: int = 1000 * R1
     nodes: int = 2
+    sample: int = 32
+    """Traces of each worker that the nodes replay; each may need another version of the model."""
     commit_period: int = 15
     """Seconds in which a juror loads the model and replays the disputed submission."""
 
@@ -28,6 +30,7 @@ class Profile:
 SMOLLM2 = Profile(
     name="smollm2",
     model=smollm2,
+    sample=12,
     commit_period=60,
     job={
         "name": "SmolLM2 learns sums",

@@ -32,10 +32,12 @@ class DisputeFigure(BaseModel):
 
 
 class Trial:
-    """`nodes`: an accuser, then a juror. `cheat` is who should be caught."""
+    """`nodes`: an accuser, then a juror. `cheat` is who should be caught, in `sample` traces of each worker."""
 
-    def __init__(self, network: Network, nodes: Sequence[str], cheat: str, say: Callable[[str], None]) -> None:
-        self._network, self._cheat, self._say = network, cheat, say
+    def __init__(
+        self, network: Network, nodes: Sequence[str], cheat: str, sample: int, say: Callable[[str], None]
+    ) -> None:
+        self._network, self._cheat, self._sample, self._say = network, cheat, sample, say
         self._accuser, self._juror = nodes[:2]
 
     def run(self, job_id: str) -> DisputeFigure:
@@ -58,11 +60,11 @@ class Trial:
         return self._dispute(job_id, found[0]["trace"], figure) if found else figure
 
     def _verify(self, name: str, job_id: str) -> list[dict[str, Any]]:
-        answer = self._network.ask_node(name, "verify", job_id, codes=(0, 1))
+        answer = self._network.ask_node(name, "verify", job_id, "--sample", str(self._sample), codes=(0, 1))
         assert isinstance(answer, dict)
         for row in answer["workers"]:
             self._say(
-                f"  {name} replayed {row['traces']} traces of {row['worker'][:10]}…: noise {row['noise']}, "
+                f"  {name} replayed {row['traces']} traces of {row['worker'][:10]}…: noise {row['noise']:.3f}, "
                 f"{row['drawn']:.1%} drawn by their seeds: {row['verdict']}"
             )
         return list(answer["workers"])

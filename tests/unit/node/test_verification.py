@@ -16,7 +16,15 @@ from r1net.protocol.trace import Trace
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Prompt
 from r1node.rollout.sampler import redraw, sample
-from r1node.verification.judge import FAR_DELTA, FAR_MISS, FEWEST_TOKENS, MOST_NOISE, judge_trace, judge_work
+from r1node.verification.judge import (
+    FAR_DELTA,
+    FAR_MISS,
+    FEWEST_TOKENS,
+    LEAST_MISS,
+    NOISE_FACTOR,
+    judge_trace,
+    judge_work,
+)
 from r1node.verification.replay import Replay, Replayer
 from r1node.verification.sample import Drawn
 from tests.adversarial.node.workshop import Workshop
@@ -125,17 +133,20 @@ def test_greedy_answers_are_replayed_too(shop: Workshop) -> None:
 
 
 def replay_of(honest: list[Trace], delta: float, miss: float, count: int = FEWEST_TOKENS) -> Replay:
-    return Replay(honest[0], (delta,) * count, (miss,) * count, (0.95,) * count)
+    """Every token off by the same, beside a control of noise 0.1."""
+    return Replay(honest[0], *((value,) * count for value in (delta, miss, 0.95, 0.1, 0.0)))
 
 
 def test_limits(honest: list[Trace]) -> None:
     assert judge_trace(replay_of(honest, 0.0, 0.0)).fault is None
     assert "nats off" in (judge_trace(replay_of(honest, -1.01 * FAR_DELTA, 0.0)).fault or "")
     assert "seed draws" in (judge_trace(replay_of(honest, 0.0, 1.01 * FAR_MISS)).fault or "")
-    slightly = replay_of(honest, 1.01 * MOST_NOISE, 0.0)
+    assert judge_work([replay_of(honest, 0.099 * NOISE_FACTOR, 0.99 * LEAST_MISS)]).holds
+    assert not judge_work([replay_of(honest, 0.0, 1.01 * LEAST_MISS)]).holds
+    slightly = replay_of(honest, 0.101 * NOISE_FACTOR, 0.0)
     assert judge_trace(slightly).fault is None
     assert not judge_work([slightly]).holds
-    too_few = replay_of(honest, 1.01 * MOST_NOISE, 0.0, FEWEST_TOKENS - 1)
+    too_few = replay_of(honest, 0.101 * NOISE_FACTOR, 0.0, FEWEST_TOKENS - 1)
     assert judge_work([too_few]).holds
 
 
