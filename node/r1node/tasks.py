@@ -148,6 +148,7 @@ def _average(
         return gradient
     key = f"{keeper.lease.job_id}/{task.round}/{task.attempt}".encode()
     slots = [(slot.peer_id, slot.maddrs) for slot in task.slots]
+    wait_for_daemon(swarm, keeper)
     running = swarm.submit(average(swarm, averaging, hashlib.sha256(key).digest(), gradient, slots))
     keeper.on_lost(lambda: _cancel(running))
     try:
@@ -156,6 +157,13 @@ def _average(
     except (CancelledError, asyncio.CancelledError):
         keeper.check()
         raise SwarmError("averaging was cancelled") from None
+
+
+def wait_for_daemon(swarm: Swarm, keeper: LeaseKeeper) -> None:
+    """Until p2pd is up again, for as long as the lease is ours."""
+    while not swarm.ready:
+        keeper.check()
+        time.sleep(0.2)
 
 
 def _cancel(running: Future[Tensor]) -> None:

@@ -80,8 +80,10 @@ def round_bundles(s: Session, job_id: str, round_: int) -> list[BundleState]:
 
 
 def _open(s: Session, ctx: Context, job: JobRow, last: AttemptRow | None, now: float) -> bool:
-    previous = attempt_leases(s, job.job_id, job.round, job.attempt) if job.attempt else []
     ended_at = last.ended_at if last is not None else None
+    if last is not None and ended_at is not None and now < ended_at + training.pause_before_retry(last.attempt):
+        return False
+    previous = attempt_leases(s, job.job_id, job.round, job.attempt) if job.attempt else []
     left_out = frozenset(row.worker for row in previous if row.state == "failed" and training.own_fault(row.code))
     standing = progress(s, ctx, job)
     workers = live_workers(s, ctx.settings, now)

@@ -22,6 +22,17 @@ SHARED_FAILURES = frozenset({"averaging_broken", "averaging_timeout", "attempt_a
 """Failures that the other slots cause. Any other failure is the worker's own."""
 
 
+LONGEST_PAUSE = 15.0
+
+
+def pause_before_retry(attempts: int) -> float:
+    """Seconds between the end of a round's `attempts`-th failed attempt and the next one.
+
+    The first retry comes at once; later ones give a daemon that restarts, or a network that hiccups, time to recover.
+    """
+    return 0.0 if attempts <= 1 else min(2.0 ** (attempts - 2), LONGEST_PAUSE)
+
+
 def own_fault(code: str | None) -> bool:
     """Whether a failure is a reason to leave the worker out of the next attempt."""
     return code is not None and code not in SHARED_FAILURES

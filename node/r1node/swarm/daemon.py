@@ -28,7 +28,7 @@ STARTUP_TIMEOUT = 60.0
 BACKOFF = (1.0, 2.0, 5.0, 15.0)
 """Seconds between tries to start p2pd; after the last the error is raised."""
 
-WATCH_EVERY = 2.0
+WATCH_EVERY = 0.5
 
 T = TypeVar("T")
 Attach = Callable[[P2P], Coroutine[Any, Any, None]]
@@ -74,9 +74,15 @@ class Swarm:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     @property
+    def ready(self) -> bool:
+        """Whether p2pd is up."""
+        child = self._p2p._child if self._p2p is not None else None
+        return child is not None and child.returncode is None
+
+    @property
     def p2p(self) -> P2P:
         """The live P2P. Raises DaemonError while p2pd is down."""
-        if self._p2p is None:
+        if self._p2p is None or not self.ready:
             raise DaemonError("the libp2p daemon is down", hint="it is being restarted; see `r1node doctor`")
         return self._p2p
 
@@ -130,11 +136,9 @@ class Swarm:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_EVERY)
-            p2p = self._p2p
-            child = p2p._child if p2p is not None else None
-            if child is None or child.returncode is None:
+            if self._p2p is not None and self.ready:
                 continue
-            log.warning("p2pd ended with exit code %s; restarting it", child.returncode)
+            log.warning("p2pd is down; restarting it")
             self._p2p = None
             try:
                 await self._start()

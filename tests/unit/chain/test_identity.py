@@ -1,4 +1,4 @@
-"""Peer ids agree with libp2p's own."""
+"""Peer ids of worker keys; that they are p2pd's own is tested in tests/integration/node/test_swarm.py."""
 
 from __future__ import annotations
 
@@ -12,18 +12,6 @@ from r1net.errors import ChainError
 
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 private_keys = st.integers(1, CURVE_ORDER - 1).map(lambda number: number.to_bytes(32, "big"))
-
-
-@settings(max_examples=50, deadline=None)
-@given(private_keys)
-def test_the_peer_id_is_libp2ps(private_key: bytes) -> None:
-    secp256k1 = pytest.importorskip("libp2p.crypto.secp256k1")
-    peer_id = pytest.importorskip("libp2p.peer.id")
-    key = secp256k1.Secp256k1PrivateKey.from_bytes(private_key)
-    expected = peer_id.ID.from_pubkey(key.get_public_key())
-    account = Account.from_key(private_key)
-    assert peer_id_of(account) == str(expected)
-    assert peer_id_bytes(public_key_of(account)) == expected.to_bytes()
 
 
 @settings(max_examples=50, deadline=None)

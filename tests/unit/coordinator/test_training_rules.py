@@ -14,7 +14,7 @@ from r1coordinator.scheduling.model import (
     SlotState,
     WorkerState,
 )
-from r1coordinator.scheduling.training import build_slots, own_fault, slot_tokens, trainers, verdict
+from r1coordinator.scheduling.training import build_slots, own_fault, pause_before_retry, slot_tokens, trainers, verdict
 from r1net.protocol.job import PolicyVersion
 
 JOB = "0x" + "01" * 32
@@ -132,3 +132,11 @@ def test_a_verdict_is_agreed_exactly_with_a_majority(reports: list[tuple[str, No
     result = verdict(slots, 0.0, 60.0, 1.0)
     assert isinstance(result, Agreed) == (2 * most > len(slots))
     assert type(result) is type(verdict(slots[::-1], 0.0, 60.0, 1.0))
+
+
+def test_retries_come_at_once_then_ever_slower() -> None:
+    """Ten attempts are spread over more than a minute: longer than a daemon needs to restart."""
+    pauses = [pause_before_retry(attempts) for attempts in range(1, 10)]
+    assert pauses[0] == 0
+    assert pauses == sorted(pauses)
+    assert 60 < sum(pauses) < 120
