@@ -3,21 +3,26 @@ pragma solidity 0.8.37;
 
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import { IRewards } from "./interfaces/IRewards.sol";
+import { MerklePath } from "./libraries/MerklePath.sol";
 
 /// @title Rewards
 /// @notice See {IRewards}.
 contract Rewards is IRewards {
     using SafeERC20 for IERC20;
 
+    /// @dev A struct, so that a claim works out its slot once.
+    /// @param plusOne Paid so far plus one; zero means that the slot was never opened.
+    struct Paid {
+        uint256 plusOne;
+    }
+
     /// @notice The settlement contract, which made this one.
     address public immutable settlement;
     /// @inheritdoc IRewards
     bytes32 public root;
 
-    /// @dev Paid so far plus one; zero means that the slot was never opened.
-    mapping(address token => mapping(address account => uint256)) private _claimedPlusOne;
+    mapping(address token => mapping(address account => Paid)) private _paid;
 
     constructor() {
         settlement = msg.sender;
@@ -43,7 +48,8 @@ contract Rewards is IRewards {
 
     /// @inheritdoc IRewards
     function open(address token, address account) external {
-        if (_claimedPlusOne[token][account] == 0) _claimedPlusOne[token][account] = 1;
+        Paid storage paid = _paid[token][account];
+        if (paid.plusOne == 0) paid.plusOne = 1;
     }
 
     /// @inheritdoc IRewards
@@ -54,9 +60,9 @@ contract Rewards is IRewards {
     }
 
     /// @inheritdoc IRewards
-    function claimed(address token, address account) public view returns (uint256) {
-        uint256 stored = _claimedPlusOne[token][account];
-        return stored == 0 ? 0 : stored - 1;
+    function claimed(address token, address account) external view returns (uint256) {
+        uint256 plusOne = _paid[token][account].plusOne;
+        return plusOne == 0 ? 0 : plusOne - 1;
     }
 
     /// @dev The new total is stored before the transfer, so that a token which calls back finds nothing left to claim.
@@ -64,13 +70,17 @@ contract Rewards is IRewards {
         private
         returns (uint256 amount)
     {
-        // Hashed twice, as OpenZeppelin's trees do: an inner node can never pass for a leaf.
-        bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(token, account, cumulative))));
-        if (!MerkleProof.verifyCalldata(proof, root_, leaf)) revert InvalidRewardProof(token, account, cumulative);
-        uint256 paid = claimed(token, account);
-        if (cumulative <= paid) return 0;
-        amount = cumulative - paid;
-        _claimedPlusOne[token][account] = cumulative + 1;
+        bytes32 leaf = MerklePath.rewardLeaf(token, account, cumulative);
+        if (MerklePath.rootOf(proof, leaf) != root_) revert InvalidRewardProof(token, account, cumulative);
+        Paid storage paid = _paid[token][account];
+        uint256 before = paid.plusOne;
+        if (before == 0) before = 1;
+        uint256 plusOne = cumulative + 1;
+        if (plusOne <= before) return 0;
+        paid.plusOne = plusOne;
+        unchecked {
+            amount = plusOne - before;
+        }
         emit RewardPaid(token, account, amount, cumulative);
         IERC20(token).safeTransfer(account, amount);
     }
