@@ -103,11 +103,15 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
     /// @inheritdoc IJobEscrow
     function reserve(bytes32 jobId, uint256 amount) external onlySettlement {
         Account storage job = _jobs[jobId];
-        if (job.token == address(0)) revert UnknownJob(jobId);
-        if (amount > job.epochCap) revert EpochCapExceeded(jobId, amount, job.epochCap);
-        if (amount > job.available) revert InsufficientFunds(jobId, amount, job.available);
-        job.available -= uint128(amount);
-        job.reserved += uint128(amount);
+        (address token, uint256 cap) = (job.token, job.epochCap);
+        if (token == address(0)) revert UnknownJob(jobId);
+        if (amount > cap) revert EpochCapExceeded(jobId, amount, cap);
+        (uint128 available, uint128 reserved) = (job.available, job.reserved);
+        if (amount > available) revert InsufficientFunds(jobId, amount, available);
+        // Checked just above; and both together never exceed what was funded, which fits in 128 bits.
+        unchecked {
+            (job.available, job.reserved) = (available - uint128(amount), reserved + uint128(amount));
+        }
         emit JobReserved(jobId, amount);
     }
 
@@ -174,8 +178,11 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
 
     function _takeReserved(bytes32 jobId, uint256 amount) private returns (Account storage job) {
         job = _jobs[jobId];
-        if (amount > job.reserved) revert NotReserved(jobId, amount, job.reserved);
-        job.reserved -= uint128(amount);
+        uint128 reserved = job.reserved;
+        if (amount > reserved) revert NotReserved(jobId, amount, reserved);
+        unchecked {
+            job.reserved = reserved - uint128(amount);
+        }
     }
 
     function _known(bytes32 jobId) private view returns (Account storage job) {

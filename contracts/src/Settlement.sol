@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import { AccessControl } from "@openzeppelin/contracts/access/AccessControl.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
+import { EpochHash } from "./libraries/EpochHash.sol";
 import { JobEscrow } from "./JobEscrow.sol";
 import { Rewards } from "./Rewards.sol";
 
@@ -40,6 +41,7 @@ contract Settlement is ISettlement, AccessControl {
     }
 
     Queue private _queue;
+    /// @dev Status Finalised is never stored, see _statusOf.
     mapping(uint256 epoch => Epoch) private _epochs;
 
     /// @param admin Holds the admin role: the timelock, or the deployer until it hands over.
@@ -66,8 +68,7 @@ contract Settlement is ISettlement, AccessControl {
         uint40 finalisableAt = uint40(block.timestamp + queue.challengeWindow);
         _queue.next = queue.next + 1;
         _epochs[content.epoch] = Epoch({
-            rewardsRoot: content.rewardsRoot,
-            commitment: commitmentOf(content),
+            commitment: EpochHash.hashOf(content),
             proposer: msg.sender,
             finalisableAt: finalisableAt,
             proposedBlock: uint32(block.number),
@@ -84,27 +85,29 @@ contract Settlement is ISettlement, AccessControl {
     function finaliseEpoch(EpochContent calldata content) external {
         Queue memory queue = _queue;
         _requireRunning(queue);
-        Epoch storage epoch = _proposed(content);
-        if (epoch.status != Status.Pending) revert WrongStatus(content.epoch, epoch.status);
+        Epoch memory epoch = _proposed(content);
+        Status status = _statusOf(content.epoch, epoch.status, queue.head);
+        if (status != Status.Pending) revert WrongStatus(content.epoch, status);
         if (block.timestamp < epoch.finalisableAt) revert WindowOpen(epoch.finalisableAt);
         if (epoch.disputes != 0) revert EpochIsFrozen(content.epoch, epoch.disputes);
         uint256 next = _skipRejected(queue.head + 1);
         if (content.epoch != next) revert NotNext(content.epoch, next);
 
-        epoch.status = Status.Finalised;
         _queue.head = uint48(content.epoch);
         emit EpochFinalised(content.epoch, content.rewardsRoot);
         rewards.publish(content.epoch, content.rewardsRoot);
-        for (uint256 i = 0; i < content.jobs.length; ++i) {
-            escrow.pay(content.jobs[i].jobId, content.jobs[i].amount);
+        JobSettlement[] calldata jobs = content.jobs;
+        for (uint256 i = 0; i < jobs.length; ++i) {
+            JobSettlement calldata job = jobs[i];
+            escrow.pay(job.jobId, job.amount);
         }
     }
 
     /// @inheritdoc ISettlement
     function unwindEpoch(EpochContent calldata content) external {
-        Epoch storage epoch = _proposed(content);
-        if (epoch.status != Status.Rejected) revert WrongStatus(content.epoch, epoch.status);
-        epoch.status = Status.Unwound;
+        Status status = _statusOf(content.epoch, _proposed(content).status, _queue.head);
+        if (status != Status.Rejected) revert WrongStatus(content.epoch, status);
+        _epochs[content.epoch].status = Status.Unwound;
         emit EpochUnwound(content.epoch);
         for (uint256 i = 0; i < content.jobs.length; ++i) {
             escrow.unreserve(content.jobs[i].jobId, content.jobs[i].amount);
@@ -113,8 +116,13 @@ contract Settlement is ISettlement, AccessControl {
 
     /// @inheritdoc ISettlement
     function freeze(uint256 number) external onlyRole(DISPUTES_ROLE) returns (address proposer, bytes32 commitment) {
-        Epoch storage epoch = _pending(number);
-        if (block.timestamp >= epoch.finalisableAt) revert WindowOver(epoch.finalisableAt);
+        Epoch storage epoch = _epochs[number];
+        // The window of a final epoch is over, so within the window the queue's head need not be read.
+        bool open = epoch.status == Status.Pending && block.timestamp < epoch.finalisableAt;
+        if (!open) {
+            _requirePending(number);
+            revert WindowOver(epoch.finalisableAt);
+        }
         emit EpochFrozen(number, ++epoch.disputes);
         return (epoch.proposer, epoch.commitment);
     }
@@ -127,7 +135,7 @@ contract Settlement is ISettlement, AccessControl {
 
     /// @inheritdoc ISettlement
     function reject(uint256 number) external onlyRole(DISPUTES_ROLE) {
-        _pending(number);
+        _requirePending(number);
         _reject(number);
     }
 
@@ -153,8 +161,9 @@ contract Settlement is ISettlement, AccessControl {
     }
 
     /// @inheritdoc ISettlement
-    function epochOf(uint256 epoch) external view returns (Epoch memory) {
-        return _epochs[epoch];
+    function epochOf(uint256 number) external view returns (Epoch memory epoch) {
+        epoch = _epochs[number];
+        epoch.status = _statusOf(number, epoch.status, _queue.head);
     }
 
     /// @inheritdoc ISettlement
@@ -174,16 +183,18 @@ contract Settlement is ISettlement, AccessControl {
 
     /// @inheritdoc ISettlement
     function commitmentOf(EpochContent calldata content) public pure returns (bytes32) {
-        return keccak256(abi.encode(content));
+        return EpochHash.hashOf(content);
     }
 
     /// @dev Strict order makes each job appear once, so that the cap of an epoch can be checked amount by amount.
     function _reserve(JobSettlement[] calldata jobs) private {
         bytes32 last = 0;
         for (uint256 i = 0; i < jobs.length; ++i) {
-            if (jobs[i].jobId <= last) revert JobsNotSorted(jobs[i].jobId);
-            last = jobs[i].jobId;
-            escrow.reserve(last, jobs[i].amount);
+            JobSettlement calldata job = jobs[i];
+            bytes32 jobId = job.jobId;
+            if (jobId <= last) revert JobsNotSorted(jobId);
+            last = jobId;
+            escrow.reserve(jobId, job.amount);
         }
     }
 
@@ -204,14 +215,20 @@ contract Settlement is ISettlement, AccessControl {
         emit ChallengeWindowChanged(challengeWindow_);
     }
 
-    function _proposed(EpochContent calldata content) private view returns (Epoch storage epoch) {
+    function _proposed(EpochContent calldata content) private view returns (Epoch memory epoch) {
         epoch = _epochs[content.epoch];
-        if (epoch.commitment != commitmentOf(content)) revert WrongContent(content.epoch);
+        if (epoch.commitment != EpochHash.hashOf(content)) revert WrongContent(content.epoch);
     }
 
-    function _pending(uint256 number) private view returns (Epoch storage epoch) {
-        epoch = _epochs[number];
-        if (epoch.status != Status.Pending) revert WrongStatus(number, epoch.status);
+    function _requirePending(uint256 number) private view {
+        Status status = _statusOf(number, _epochs[number].status, _queue.head);
+        if (status != Status.Pending) revert WrongStatus(number, status);
+    }
+
+    /// @dev The head passes only epochs that became final or were rejected: what is still stored as pending behind it
+    /// is final. That spares finalisation a write.
+    function _statusOf(uint256 number, Status stored, uint256 head) private pure returns (Status) {
+        return stored == Status.Pending && number <= head ? Status.Finalised : stored;
     }
 
     function _skipRejected(uint256 from) private view returns (uint256 next) {

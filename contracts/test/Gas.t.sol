@@ -96,7 +96,7 @@ contract GasTest is DisputeFixture {
     }
 
     function test_finalise() public {
-        ISettlement.EpochContent memory content = propose(jobId, 1000, keccak256("root"));
+        ISettlement.EpochContent memory content = propose(jobId, 1000, keccak256("another root"));
         skip(WINDOW);
         settlement.finaliseEpoch(content);
         snapshot("finalise an epoch of one job");

@@ -128,7 +128,7 @@ contract HostileTokensTest is Fixture {
         ISettlement.EpochContent memory content = propose(jobId, 100, keccak256("root"));
         skip(WINDOW);
         vm.expectRevert(IJobEscrow.GasTooLow.selector);
-        settlement.finaliseEpoch{ gas: 250_000 }(content);
+        settlement.finaliseEpoch{ gas: 225_000 }(content);
     }
 
     function test_reenteredTopUpIsNotCountedTwice() public {

@@ -24,7 +24,6 @@ contract SettlementTest is Fixture {
         vm.assume(root != 0);
         ISettlement.EpochContent memory content = propose(jobId, amount, root);
         ISettlement.Epoch memory epoch = settlement.epochOf(1);
-        eq(epoch.rewardsRoot, root, "root");
         eq(epoch.commitment, keccak256(abi.encode(content)), "commitment");
         eq(epoch.proposer, address(this), "proposer");
         eq(epoch.finalisableAt, block.timestamp + WINDOW, "window");

@@ -45,15 +45,13 @@ interface ISettlement {
     }
 
     /// @notice What the chain keeps of an epoch.
-    /// @param rewardsRoot See EpochContent.
-    /// @param commitment keccak256(abi.encode(EpochContent)).
+    /// @param commitment keccak256(abi.encode(EpochContent)): pins all of it, the rewards root included.
     /// @param proposer Who proposed it and answers for it with his stake.
     /// @param finalisableAt Second from which it may become final.
     /// @param proposedBlock Block of the proposal, where its event is.
     /// @param disputes Number of open disputes; while there is one, the epoch is frozen.
     /// @param status See Status.
     struct Epoch {
-        bytes32 rewardsRoot;
         bytes32 commitment;
         address proposer;
         uint40 finalisableAt;

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import { IJobEscrow } from "../../src/interfaces/IJobEscrow.sol";
+import { ISettlement } from "../../src/interfaces/ISettlement.sol";
 import { Fixture } from "../helpers/Fixture.sol";
 import { MoneyHandler } from "./MoneyHandler.sol";
 
@@ -86,8 +87,10 @@ contract MoneyInvariants is Fixture {
     function invariant_finalRootsNeverChange() external view {
         uint256 next = settlement.nextEpoch();
         for (uint256 i = 1; i < next; ++i) {
-            bytes32 root = handler.finalRoot(i);
-            if (root != 0) eq(settlement.epochOf(i).rewardsRoot, root, "root");
+            bytes32 content = handler.finalContent(i);
+            if (content == 0) continue;
+            eq(settlement.epochOf(i).commitment, content, "the content, its root included");
+            isStatus(i, ISettlement.Status.Finalised);
         }
         if (handler.lastFinal() != 0) eq(rewards.root(), handler.finalRoot(handler.lastFinal()), "newest root");
     }

@@ -29,6 +29,7 @@ contract MoneyHandler is TestBase {
     mapping(uint256 epoch => ISettlement.EpochContent) private _contents;
     mapping(uint256 epoch => uint256[4]) private _leaves;
     mapping(uint256 epoch => bytes32) public finalRoot;
+    mapping(uint256 epoch => bytes32) public finalContent;
     uint256 public lastFinal;
     uint256 public finalisedIn;
     uint256[4] public claimed;
@@ -114,6 +115,7 @@ contract MoneyHandler is TestBase {
         _removeFrom(0, 1);
         lastFinal = epoch;
         finalRoot[epoch] = content.rewardsRoot;
+        finalContent[epoch] = keccak256(abi.encode(content));
         finalisedIn += content.jobs[0].amount;
         paid[content.jobs[0].jobId] += content.jobs[0].amount;
     }

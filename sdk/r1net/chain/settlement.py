@@ -54,12 +54,15 @@ class Settlement:
         return int(self._contract.call("challengeWindow"))
 
     def epoch(self, epoch: int) -> EpochState:
-        """What the chain keeps of an epoch; status NONE if it was never proposed."""
-        root, commitment, proposer, finalisable_at, block, disputes, status = self._contract.call("epochOf", epoch)
+        """What the chain keeps of an epoch, and its rewards root from the event that announced it.
+
+        Status NONE if it was never proposed.
+        """
+        commitment, proposer, finalisable_at, block, disputes, status = self._contract.call("epochOf", epoch)
         return EpochState(
             epoch=epoch,
             status=EpochStatus(status),
-            rewards_root=enhex(root),
+            rewards_root=self._announced(epoch, block).rewards_root if block else enhex(bytes(32)),
             commitment=enhex(commitment),
             proposer=proposer,
             finalisable_at=finalisable_at,
@@ -69,7 +72,9 @@ class Settlement:
 
     def content(self, epoch: int) -> EpochContent:
         """All that an epoch says, from the event that announced it."""
-        block = self.epoch(epoch).proposed_block
+        return self._announced(epoch, self._contract.call("epochOf", epoch)[3])
+
+    def _announced(self, epoch: int, block: int) -> EpochContent:
         events = self._contract.logs("EpochProposed", from_block=block, to_block=block, epoch=epoch) if block else []
         if not events:
             raise ChainError(f"epoch {epoch} was never proposed", hint="see next_epoch() for the number that is next")
