@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 preflight, 4 keys, 5 chain. Data goes to
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,12 +59,28 @@ def options(
     ctx.obj = Context(flags, json)
 
 
+SHARED = ("--coordinator", "--data-dir", "--worker", "--password-file", "--rpc-url", "--deployment")
+
+
+def shared_first(arguments: list[str]) -> list[str]:
+    """The options that every command takes, moved to where the parser looks for them: they may stand anywhere."""
+    front, rest = [], []
+    words = iter(arguments)
+    for word in words:
+        if word == "--json" or word.startswith(tuple(f"{name}=" for name in SHARED)):
+            front.append(word)
+        elif word in SHARED:
+            front += [word, *islice(words, 1)]
+        else:
+            rest.append(word)
+    return front + rest
+
+
 def main() -> None:
     """Run a command; the one place where an r1net error becomes words and an exit code."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
-    as_json = len(arguments) < len(sys.argv) - 1
+    arguments = shared_first(sys.argv[1:])
     try:
-        app(["--json", *arguments] if as_json else arguments)
+        app(arguments)
     except R1Error as error:
-        render_error(error, as_json)
+        render_error(error, "--json" in arguments)
         sys.exit(error.exit_code)

@@ -89,8 +89,9 @@ class Network:
     def r1node(self, name: str, *arguments: str) -> list[str]:
         """The command line that a host would type."""
         return [
-            *(str(BIN / "r1node"), "--coordinator", self.url, "--data-dir", str(self.folder / name)),
-            *("--password-file", str(self.password_file), *arguments),
+            *(str(BIN / "r1node"), *arguments),
+            *("--coordinator", self.url, "--data-dir", str(self.folder / name)),
+            *("--password-file", str(self.password_file)),
         ]
 
     def ask_node(self, name: str, *arguments: str, codes: Collection[int] = (0,)) -> object:
