@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from r1net.errors import Refused, SwarmError, Unreachable
+import torch
+
+from r1net.errors import R1Error, Refused, SwarmError, Unreachable
 from r1net.protocol.job import JobView, PolicyVersion
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
 from r1node.events import Events
@@ -95,6 +97,11 @@ class Agent:
                 self._give_back(lease, "nan_gradient", str(error))
             except Refused as refusal:
                 self.events.note("refused", f"{refusal.code}: {refusal.message}")
+            except R1Error as error:
+                self._give_back(lease, error.code, str(error))
+            except (MemoryError, torch.OutOfMemoryError) as error:
+                self.jobs.clear()
+                self._give_back(lease, "out_of_memory", f"{error}; smaller models need less")
 
     def _dispatch(self, lease: Lease, keeper: LeaseKeeper) -> None:
         job = self._job(lease.job_id)
