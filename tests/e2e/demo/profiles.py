@@ -23,7 +23,7 @@ class Profile:
     nodes: int = 2
     sample: int = 32
     """Traces of each worker that the nodes replay; each may need another version of the model."""
-    commit_period: int = 15
+    commit_period: int = 20
     """Seconds in which a juror loads the model and replays the disputed submission."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pydantic import BaseModel
@@ -42,7 +43,9 @@ class Trial:
 
     def run(self, job_id: str) -> DisputeFigure:
         """Check, and dispute what was found. Nothing is disputed when nothing is found."""
-        rows = [row for name in (self._accuser, self._juror) for row in self._verify(name, job_id)]
+        with ThreadPoolExecutor() as pool:
+            found_by = pool.map(lambda name: self._verify(name, job_id), (self._accuser, self._juror))
+            rows = [row for found in found_by for row in found]
         worker = keystore_address(self._network.folder / self._cheat / "workers" / "0" / "key.json")
         bad = [row for row in rows if row["verdict"] == "bad"]
         found = [row for row in bad if row["worker"] == worker]
