@@ -108,27 +108,29 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
     /// @inheritdoc INodeRegistry
     function lock(address owner, uint256 amount) external onlyRole(SLASHER_ROLE) returns (uint256 locked) {
         Node storage node = _nodes[owner];
-        uint256 free = node.stake - node.locked;
+        (uint96 stake, uint96 before) = (node.stake, node.locked);
+        uint256 free = stake - before;
         locked = amount < free ? amount : free;
-        node.locked += uint96(locked);
+        node.locked = before + uint96(locked);
         emit StakeLocked(owner, locked);
     }
 
     /// @inheritdoc INodeRegistry
     function unlock(address owner, uint256 amount) external onlyRole(SLASHER_ROLE) {
         Node storage node = _nodes[owner];
-        if (amount > node.locked) revert NotLocked(owner, amount, node.locked);
-        node.locked -= uint96(amount);
+        uint96 locked = node.locked;
+        if (amount > locked) revert NotLocked(owner, amount, locked);
+        node.locked = locked - uint96(amount);
         emit StakeUnlocked(owner, amount);
     }
 
     /// @inheritdoc INodeRegistry
     function slash(address owner, uint256 amount, address beneficiary, uint256 bounty) external onlyRole(SLASHER_ROLE) {
         Node storage node = _nodes[owner];
-        if (amount > node.locked) revert NotLocked(owner, amount, node.locked);
+        (uint96 stake, uint96 locked) = (node.stake, node.locked);
+        if (amount > locked) revert NotLocked(owner, amount, locked);
         if (bounty > amount / 2) revert BountyTooLarge(bounty, amount);
-        node.locked -= uint96(amount);
-        node.stake -= uint96(amount);
+        (node.stake, node.locked) = (stake - uint96(amount), locked - uint96(amount));
         emit StakeSlashed(owner, beneficiary, bounty, amount - bounty);
         if (bounty != 0) token.safeTransfer(beneficiary, bounty);
         token.burn(amount - bounty);
