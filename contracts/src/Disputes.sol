@@ -3,11 +3,11 @@ pragma solidity 0.8.37;
 
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import { DisputeBook } from "./DisputeBook.sol";
 import { IDisputes } from "./interfaces/IDisputes.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
 import { IVerifierPool } from "./interfaces/IVerifierPool.sol";
+import { MerklePath } from "./libraries/MerklePath.sol";
 import { SubmissionHash } from "./libraries/SubmissionHash.sol";
 import { NodeRegistry } from "./NodeRegistry.sol";
 import { R1Token } from "./R1Token.sol";
@@ -46,7 +46,7 @@ contract Disputes is DisputeBook {
     /// @inheritdoc IDisputes
     function challengeEpoch(uint256 epoch, bytes32 evidence) external returns (uint256 disputeId) {
         (address proposer, bytes32 commitment) = settlement.freeze(epoch);
-        return _open(proposer, uint48(epoch), commitment, evidence);
+        return _open(proposer, uint32(epoch), commitment, evidence);
     }
 
     /// @inheritdoc IDisputes
@@ -61,14 +61,14 @@ contract Disputes is DisputeBook {
         address accused = registry.accountableFor(worker);
         if (accused == address(0)) revert UnknownWorker(worker);
         bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(traceDigest))));
-        if (!MerkleProof.verifyCalldata(proof, submission.tracesRoot, leaf)) revert TraceNotInSubmission(traceDigest);
+        if (MerklePath.rootOf(proof, leaf) != submission.tracesRoot) revert TraceNotInSubmission(traceDigest);
         _tryOnce(keccak256(abi.encode(digest, worker)));
         return _open(accused, 0, traceDigest, evidence);
     }
 
     /// @inheritdoc IDisputes
     function answer(uint256 disputeId, bytes32 reply) external {
-        Dispute storage dispute = _in(disputeId, Phase.Open);
+        Record storage dispute = _in(disputeId, Phase.Open);
         if (msg.sender != dispute.accused) revert NotParty(disputeId, msg.sender);
         if (block.timestamp >= dispute.deadline) revert TooLate(dispute.deadline);
         _callForCommittee(dispute);
@@ -77,7 +77,7 @@ contract Disputes is DisputeBook {
 
     /// @inheritdoc IDisputes
     function draw(uint256 disputeId) external {
-        Dispute storage dispute = _in(disputeId, Phase.Drawing);
+        Record storage dispute = _in(disputeId, Phase.Drawing);
         if (block.number <= dispute.drawBlock) revert TooEarly(dispute.drawBlock + 1);
         bytes32 hash = blockhash(dispute.drawBlock);
         if (hash == 0) {
@@ -93,7 +93,7 @@ contract Disputes is DisputeBook {
 
     /// @inheritdoc IDisputes
     function tally(uint256 disputeId) external {
-        Dispute storage dispute = _in(disputeId, Phase.Voting);
+        Record storage dispute = _in(disputeId, Phase.Voting);
         if (block.timestamp < dispute.revealUntil) revert TooEarly(dispute.revealUntil);
         (uint256 guilty, uint256 innocent) = _dismiss(disputeId, dispute.round);
         // Nobody judged: what the round before found stands, and in the first round nothing was found.
@@ -102,19 +102,20 @@ contract Disputes is DisputeBook {
         dispute.verdict = verdict;
         if (dispute.round == 1) return _end(disputeId, dispute, verdict);
         dispute.phase = Phase.Decided;
-        dispute.deadline = uint40(block.timestamp + _parameters.appealPeriod);
+        dispute.deadline = uint40(block.timestamp + _steps.appealPeriod);
         emit DisputeDecided(disputeId, verdict, dispute.deadline);
     }
 
     /// @inheritdoc IDisputes
     function appeal(uint256 disputeId) external {
-        Dispute storage dispute = _in(disputeId, Phase.Decided);
+        Record storage dispute = _in(disputeId, Phase.Decided);
         if (block.timestamp >= dispute.deadline) revert TooLate(dispute.deadline);
         bool byAccused = dispute.verdict == Verdict.Guilty;
         if (msg.sender != (byAccused ? dispute.accused : dispute.challenger)) revert NotParty(disputeId, msg.sender);
-        uint96 more = _lockBond(msg.sender);
+        uint96 more = _opening.bond;
+        _lockBond(msg.sender, more);
         if (byAccused) dispute.atRisk += more;
-        else dispute.bond += more;
+        else dispute.appealBond = more;
         dispute.round = 1;
         _callForCommittee(dispute);
         emit DisputeAppealed(disputeId, msg.sender, dispute.drawBlock);
@@ -122,57 +123,54 @@ contract Disputes is DisputeBook {
 
     /// @inheritdoc IDisputes
     function resolve(uint256 disputeId) external {
-        Dispute storage dispute = _disputes[disputeId];
+        Record storage dispute = _disputes[disputeId];
         if (dispute.phase != Phase.Open && dispute.phase != Phase.Decided) revert WrongPhase(disputeId, dispute.phase);
         if (block.timestamp < dispute.deadline) revert TooEarly(dispute.deadline);
         _end(disputeId, dispute, dispute.phase == Phase.Open ? Verdict.Guilty : dispute.verdict);
     }
 
-    function _open(address accused, uint48 epoch, bytes32 subject, bytes32 evidence)
+    function _open(address accused, uint32 epoch, bytes32 subject, bytes32 evidence)
         private
         returns (uint256 disputeId)
     {
         if (accused == msg.sender) revert SelfAccusation(msg.sender);
         if (!registry.isActive(msg.sender)) revert ChallengerNotActive(msg.sender);
-        disputeId = ++disputeCount;
-        _disputes[disputeId] = Dispute({
-            challenger: msg.sender,
-            deadline: uint40(block.timestamp + _parameters.answerPeriod),
-            phase: Phase.Open,
-            verdict: Verdict.None,
-            round: 0,
-            accused: accused,
-            bond: _lockBond(msg.sender),
-            atRisk: uint96(registry.lock(accused, _parameters.penalty)),
-            epoch: epoch,
-            drawBlock: 0,
-            revealUntil: 0
-        });
+        Opening memory opening = _opening;
+        _lockBond(msg.sender, opening.bond);
+        disputeId = ++opening.count;
+        _opening.count = uint32(disputeId);
+        Record storage dispute = _disputes[disputeId];
+        // Field by field: writing zeros to the third slot would read it for nothing.
+        dispute.challenger = msg.sender;
+        dispute.deadline = uint40(block.timestamp + opening.answerPeriod);
+        dispute.phase = Phase.Open;
+        dispute.epoch = epoch;
+        dispute.accused = accused;
+        dispute.atRisk = uint96(registry.lock(accused, opening.penalty));
         emit DisputeOpened(disputeId, msg.sender, accused, epoch, subject, evidence);
     }
 
-    function _lockBond(address owner) private returns (uint96 bond) {
-        bond = _parameters.bond;
+    function _lockBond(address owner, uint96 bond) private {
         uint256 locked = registry.lock(owner, bond);
         if (locked < bond) revert BondNotCovered(owner, bond, locked);
     }
 
-    function _callForCommittee(Dispute storage dispute) private {
+    function _callForCommittee(Record storage dispute) private {
         dispute.phase = Phase.Drawing;
         dispute.drawBlock = uint48(block.number + DRAW_DELAY);
     }
 
-    function _seat(uint256 disputeId, Dispute storage dispute, address[] memory committee) private {
+    function _seat(uint256 disputeId, Record storage dispute, address[] memory committee) private {
         uint256 round = dispute.round;
         for (uint256 i = 0; i < committee.length; ++i) {
             Ballot storage ballot = _ballots[disputeId][round][committee[i]];
             ballot.drawn = true;
-            ballot.locked = uint96(registry.lock(committee[i], _parameters.jurorStake));
+            ballot.locked = uint96(registry.lock(committee[i], _steps.jurorStake));
         }
         _committees[disputeId][round] = committee;
         dispute.phase = Phase.Voting;
-        dispute.deadline = uint40(block.timestamp + _parameters.commitPeriod);
-        dispute.revealUntil = dispute.deadline + _parameters.revealPeriod;
+        dispute.deadline = uint40(block.timestamp + _steps.commitPeriod);
+        dispute.revealUntil = dispute.deadline + _steps.revealPeriod;
         emit CommitteeDrawn(disputeId, round, committee, dispute.deadline, dispute.revealUntil);
     }
 
@@ -192,15 +190,16 @@ contract Disputes is DisputeBook {
     }
 
     /// @dev Every way out of a dispute leads here, once: both locks are undone and the epoch is let go.
-    function _end(uint256 disputeId, Dispute storage dispute, Verdict verdict) private {
+    function _end(uint256 disputeId, Record storage dispute, Verdict verdict) private {
         dispute.phase = Phase.Resolved;
         dispute.verdict = verdict;
         bool guilty = verdict == Verdict.Guilty;
-        uint256 slashed = verdict == Verdict.None ? 0 : guilty ? dispute.atRisk : dispute.bond;
+        uint256 bond = _bondOf(disputeId, dispute);
+        uint256 slashed = verdict == Verdict.None ? 0 : guilty ? dispute.atRisk : bond;
         emit DisputeResolved(disputeId, verdict, slashed);
         if (dispute.epoch != 0) settlement.unfreeze(dispute.epoch, guilty);
         if (!guilty) registry.unlock(dispute.accused, dispute.atRisk);
-        if (verdict != Verdict.Innocent) registry.unlock(dispute.challenger, dispute.bond);
+        if (verdict != Verdict.Innocent) registry.unlock(dispute.challenger, bond);
         if (slashed == 0) return;
         (address loser, address winner) =
             guilty ? (dispute.accused, dispute.challenger) : (dispute.challenger, dispute.accused);

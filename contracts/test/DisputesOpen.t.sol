@@ -210,4 +210,38 @@ contract DisputesOpenTest is DisputeFixture {
         disputes.setParameters(given);
         eq(disputes.parameters().bond, 1, "bond");
     }
+
+    /// @dev Each dispute gives back the bond of its own time, however often the parameter changes.
+    function testFuzz_aBondIsThatOfItsTime(uint256[4] memory bonds) public {
+        IDisputes.Parameters memory given = defaults();
+        uint256[4] memory ids;
+        uint256 sum = 0;
+        for (uint256 i = 0; i < 4; ++i) {
+            // Changed twice with no dispute in between: the second counts.
+            given.bond = uint96(i + 1);
+            disputes.setParameters(given);
+            bonds[i] = bound(bonds[i], 1, 1000 ether);
+            given.bond = uint96(bonds[i]);
+            disputes.setParameters(given);
+            ids[i] = openTraceDispute(10 * i + 1);
+            sum += bonds[i];
+        }
+        eq(disputes.disputeCount(), ids[3], "count");
+        eq(registry.nodeOf(alice).locked, sum, "locked");
+        for (uint256 i = 0; i < 4; ++i) {
+            eq(disputes.disputeOf(ids[i]).bond, bonds[i], "bond");
+            answerAs(carol, ids[i]);
+            vm.roll(disputes.disputeOf(ids[i]).drawBlock + 1);
+            disputes.draw(ids[i]);
+            sum -= bonds[i];
+            eq(registry.nodeOf(alice).locked, sum, "given back");
+        }
+        nothingLocked(carol);
+    }
+
+    function testFuzz_noDisputeNoBond(uint256 disputeId) public view {
+        vm.assume(disputeId != 0);
+        IDisputes.Dispute memory dispute = disputes.disputeOf(disputeId);
+        eq(uint256(dispute.bond) + dispute.atRisk, 0, "nothing locked");
+    }
 }
