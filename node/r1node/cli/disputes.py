@@ -66,17 +66,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class DisputeRow:
-    """Where a dispute stands. Amounts in wei of R1, `deadline` in Unix seconds of the chain."""
+    """Where a dispute stands. `deadline` ends the present step, in Unix seconds of the chain."""
 
     dispute: int
     phase: str
     verdict: str
-    round: int
     subject: str
     challenger: str
     accused: str
-    bond: int
-    at_risk: int
     deadline: int
     next_step: str
 
@@ -148,12 +145,9 @@ def _row(chain: Chain, state: DisputeState) -> DisputeRow:
         dispute=state.dispute_id,
         phase=state.phase.name.lower(),
         verdict="–" if state.verdict is Verdict.NONE else state.verdict.name.lower(),
-        round=state.round,
         subject=f"epoch {state.epoch}" if state.epoch else chain.disputes.subject(state.dispute_id)[0],
         challenger=state.challenger,
         accused=state.accused,
-        bond=state.bond,
-        at_risk=state.at_risk,
         deadline=state.reveal_until if state.phase is DisputePhase.VOTING else state.deadline,
         next_step=NEXT_STEPS[state.phase].format(state.dispute_id),
     )

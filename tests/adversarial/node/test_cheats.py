@@ -191,5 +191,5 @@ def test_a_real_model(smollm2: Workshop) -> None:
     certain = (forged, forged_with_right_logprobs, noise, low_temperature, greedy, best_of_n, edited, hinted)
     for cheat in certain:
         assert judge(smollm2, cheat).submissions == 1
-    assert judge(smollm2, rounded_weights).submissions >= 0.75
-    assert judge(smollm2, other_version).submissions >= 0.75
+    for close in (rounded_weights, other_version):
+        assert judge(smollm2, close).submissions >= 0.75
