@@ -75,10 +75,11 @@ contract Rewards is IRewards {
         Paid storage paid = _paid[token][account];
         uint256 before = paid.plusOne;
         if (before == 0) before = 1;
-        uint256 plusOne = cumulative + 1;
-        if (plusOne <= before) return 0;
-        paid.plusOne = plusOne;
         unchecked {
+            // The largest number of all wraps to zero, and pays nothing.
+            uint256 plusOne = cumulative + 1;
+            if (plusOne <= before) return 0;
+            paid.plusOne = plusOne;
             amount = plusOne - before;
         }
         emit RewardPaid(token, account, amount, cumulative);

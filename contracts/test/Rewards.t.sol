@@ -195,4 +195,13 @@ contract RewardsTest is Fixture {
         settlement.pause();
         eq(rewards.claim(address(money), bob, 100, Merkle.proof(leaves, 0)), 100, "paid");
     }
+
+    /// @dev The one amount that the books cannot hold pays nothing and spoils nothing.
+    function test_theLargestNumberPaysNothing() public {
+        bytes32[] memory leaves = leavesOf(bob, type(uint256).max, 3);
+        settle(jobId, 100, Merkle.root(leaves));
+        eq(rewards.claim(address(money), bob, type(uint256).max, Merkle.proof(leaves, 0)), 0, "paid");
+        eq(rewards.claimed(address(money), bob), 0, "claimed");
+        eq(money.balanceOf(address(rewards)), 100, "balance");
+    }
 }

@@ -24,18 +24,31 @@ library MerklePath {
         node = leaf;
         // The ABI decoder has checked that the whole proof lies within the call data; only scratch space is written.
         assembly ("memory-safe") {
-            if proof.length {
-                let at := proof.offset
-                let end := add(at, shl(5, proof.length))
-                // Tested at the end of each round, which spares a jump for each level.
+            let at := proof.offset
+            let end := add(at, shl(5, proof.length))
+            // Pairs are hashed in ascending order: the larger one goes to 0x20. An odd level first, then two in each
+            // round with the test at its end, which spares jumps.
+            if and(proof.length, 1) {
+                let sibling := calldataload(at)
+                let place := shl(5, gt(node, sibling))
+                mstore(place, node)
+                mstore(xor(place, 0x20), sibling)
+                node := keccak256(0x00, 0x40)
+                at := add(at, 0x20)
+            }
+            if lt(at, end) {
                 for { } 1 { } {
                     let sibling := calldataload(at)
-                    // Pairs are hashed in ascending order: the larger one goes to 0x20.
                     let place := shl(5, gt(node, sibling))
                     mstore(place, node)
                     mstore(xor(place, 0x20), sibling)
                     node := keccak256(0x00, 0x40)
-                    at := add(at, 0x20)
+                    sibling := calldataload(add(at, 0x20))
+                    place := shl(5, gt(node, sibling))
+                    mstore(place, node)
+                    mstore(xor(place, 0x20), sibling)
+                    node := keccak256(0x00, 0x40)
+                    at := add(at, 0x40)
                     if iszero(lt(at, end)) { break }
                 }
             }
