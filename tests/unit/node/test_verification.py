@@ -22,6 +22,7 @@ from r1node.verification.judge import (
     FEWEST_TOKENS,
     LEAST_MISS,
     NOISE_FACTOR,
+    NOISE_SCATTER,
     judge_trace,
     judge_work,
 )
@@ -30,6 +31,7 @@ from r1node.verification.sample import Drawn
 from tests.adversarial.node.workshop import Workshop
 from tests.e2e.demo.profiles import TINY
 
+ALLOWED = NOISE_FACTOR + NOISE_SCATTER / FEWEST_TOKENS**0.5
 BUILD = Path(__file__).resolve().parents[3] / "build" / "models"
 samplings = st.builds(
     Sampling,
@@ -141,12 +143,12 @@ def test_limits(honest: list[Trace]) -> None:
     assert judge_trace(replay_of(honest, 0.0, 0.0)).fault is None
     assert "nats off" in (judge_trace(replay_of(honest, -1.01 * FAR_DELTA, 0.0)).fault or "")
     assert "seed draws" in (judge_trace(replay_of(honest, 0.0, 1.01 * FAR_MISS)).fault or "")
-    assert judge_work([replay_of(honest, 0.099 * NOISE_FACTOR, 0.99 * LEAST_MISS)]).holds
+    assert judge_work([replay_of(honest, 0.099 * ALLOWED, 0.99 * LEAST_MISS)]).holds
     assert not judge_work([replay_of(honest, 0.0, 1.01 * LEAST_MISS)]).holds
-    slightly = replay_of(honest, 0.101 * NOISE_FACTOR, 0.0)
+    slightly = replay_of(honest, 0.101 * ALLOWED, 0.0)
     assert judge_trace(slightly).fault is None
     assert not judge_work([slightly]).holds
-    too_few = replay_of(honest, 0.101 * NOISE_FACTOR, 0.0, FEWEST_TOKENS - 1)
+    too_few = replay_of(honest, 0.101 * ALLOWED, 0.0, FEWEST_TOKENS - 1)
     assert judge_work([too_few]).holds
 
 
