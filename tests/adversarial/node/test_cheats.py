@@ -185,11 +185,12 @@ def test_what_gets_through_on_a_tiny_model(tiny: Workshop, work: Cheat) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_real_model(smollm2: Workshop) -> None:
-    """SmolLM2-135M on the demo's job: everything is caught, down to int8 weights, and honest work holds."""
+    """SmolLM2-135M on the demo's job, about 430 tokens to a submission. Weights with 1 % noise are found in most of
+    them; int8 weights differ less from honest work than honest work of other versions does, and get through."""
     for work in (honest, honest_in_float32):
         assert judge(smollm2, work).submissions == 0
-    certain = (forged, forged_with_right_logprobs, noise, low_temperature, greedy, best_of_n, edited, hinted)
+    certain = (forged, forged_with_right_logprobs, other_version, low_temperature, greedy, best_of_n, edited, hinted)
     for cheat in certain:
         assert judge(smollm2, cheat).submissions == 1
-    for close in (rounded_weights, other_version):
-        assert judge(smollm2, close).submissions >= 0.75
+    assert judge(smollm2, noise).submissions >= 0.5
+    assert judge(smollm2, rounded_weights).submissions <= 0.5
