@@ -7,7 +7,7 @@ RFC 8785 numbers are IEEE 754 doubles, so integers beyond 2^53 travel as decimal
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import rfc8785
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, ValidationError
@@ -43,7 +43,6 @@ class Message(BaseModel):
     """Base of all that crosses a wire: frozen, versioned, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    VERSION: ClassVar[int] = 1
     v: Literal[1] = 1
 
     def canonical(self) -> bytes:
