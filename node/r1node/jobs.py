@@ -46,8 +46,7 @@ class JobRuntime:
     def open(cls, view: JobView, source: Transport, folder: Path, device: str) -> JobRuntime:
         """Fetch the model and build everything at version 0. Files are kept below `folder`."""
         spec = view.spec
-        model_dir = folder / "models" / spec.model.digest()[2:18]
-        assemble_model(spec.model, BlobCache(folder / "blobs"), source, model_dir)
+        model_dir = assemble_model(spec.model, source, folder)
         policy = TrainablePolicy(spec, model_dir, device)
         trainer = Trainer(spec, policy, device)
         dtype = torch.bfloat16 if has_fast_bf16(device) else torch.float32

@@ -56,13 +56,15 @@ class BlobCache:
             self.path(digest).unlink(missing_ok=True)
 
 
-def assemble_model(model: ModelRef, cache: BlobCache, source: Transport, folder: Path) -> Path:
-    """A model folder in Hugging Face layout whose files are links into the cache."""
-    folder.mkdir(parents=True, exist_ok=True)
+def assemble_model(model: ModelRef, source: Transport, folder: Path) -> Path:
+    """A model in Hugging Face layout below `folder`; its files are links into the blob cache there."""
+    cache = BlobCache(folder / "blobs")
+    target = folder / "models" / model.digest()[2:18]
+    target.mkdir(parents=True, exist_ok=True)
     for name, file in model.files.items():
         blob = cache.fetch(file.sha256, source)
-        link = folder / name
+        link = target / name
         if not link.exists():
             link.unlink(missing_ok=True)
             link.symlink_to(blob.resolve())
-    return folder
+    return target

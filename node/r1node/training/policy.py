@@ -108,11 +108,6 @@ class Reference:
         with self._active():
             return packed_hidden(self._base, ids_BL, positions_BL, attention_B1LL)
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """(M, E) -> logits (M, V)."""
-        with self._active():
-            return self._base.lm_head(hidden)  # type: ignore[no-any-return]
-
     @property
     def output_embedding(self) -> Tensor:
         """The last layer's weights (V, E)."""

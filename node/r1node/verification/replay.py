@@ -158,8 +158,7 @@ class Archive:
 def open_job(view: JobView, source: Transport, folder: Path, device: str) -> tuple[Replayer, Archive]:
     """A job's replayer and archive, with the worker's files below `folder`. Fetches the model when it isn't there."""
     spec = view.spec
-    model_dir = folder / "models" / spec.model.digest()[2:18]
-    assemble_model(spec.model, BlobCache(folder / "blobs"), source, model_dir)
+    model_dir = assemble_model(spec.model, source, folder)
     return Replayer(spec, model_dir, device), Archive(spec.model.digest(), version_cache(folder), source)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
 import socket
 import subprocess
 import time
@@ -19,6 +17,8 @@ from eth_account.signers.local import LocalAccount
 from r1net.chain import Chain, Deployment
 from r1net.chain.client import open_sender
 from r1net.chain.deploy import Parameters, deploy
+from tests.e2e.harness.chain import native_binary
+from tests.e2e.harness.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 ARTIFACTS = ROOT / "contracts" / "out"
@@ -61,21 +61,9 @@ class Anvil:
         self.rpc("evm_mine")
 
 
-def native_binary(tool: str) -> Path:
-    """The pinned native binary on Linux x86-64; elsewhere the one on the PATH."""
-    path = ROOT / "contracts" / "node_modules" / "@foundry-rs" / f"{tool}-linux-amd64" / "bin" / tool
-    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        path = Path(shutil.which(tool) or path)
-    if not path.exists():
-        pytest.skip(f"{tool} is missing: run npm ci --ignore-scripts in contracts/, or install Foundry 1.7.1")
-    return path
-
-
 def start_anvil() -> Anvil:
     """Start a chain on a free port and wait until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [native_binary("anvil"), "--hardfork", "cancun", "--port", str(port), "--silent"],
         stdout=subprocess.DEVNULL,

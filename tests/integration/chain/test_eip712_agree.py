@@ -15,8 +15,7 @@ from eth_hash.auto import keccak
 from r1net.chain import Chain
 from r1net.chain.contract import BoundContract
 from r1net.chain.registry import binding_domain
-
-from .conftest import native_binary
+from tests.e2e.harness.chain import native_binary
 
 KEY = "0x" + "42" * 32
 SEEDS = range(8)

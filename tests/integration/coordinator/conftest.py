@@ -13,8 +13,10 @@ from eth_account import Account
 
 from r1net.chain import Chain
 from r1net.chain.deploy import Parameters, deploy
-from tests.integration.chain.conftest import ARTIFACTS, COIN, DEPLOYER_KEY, Anvil, native_binary
-from tests.integration.coordinator.live import LiveWorld, free_port
+from tests.e2e.harness.chain import native_binary
+from tests.e2e.harness.processes import free_port
+from tests.integration.chain.conftest import ARTIFACTS, COIN, DEPLOYER_KEY, Anvil
+from tests.integration.coordinator.live import LiveWorld
 
 PARAMETERS = Parameters(min_stake=100 * COIN, challenge_window=1, close_grace=200)
 

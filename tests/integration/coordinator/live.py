@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from r1net.protocol.job import JobSpec, SubmitJob
 from r1net.protocol.signing import Domain
 from r1net.protocol.work import TrainTask
 from r1net.scoring import JobScorer
+from tests.e2e.harness.processes import free_port
 from tests.integration.chain.conftest import COIN, Anvil
 from tests.unit.coordinator.jobs import MODEL_FILES, tokenizer_json
 from tests.unit.coordinator.network import Node
@@ -34,13 +34,6 @@ QUICK = {
     "SETTLEMENT_POLL_SECONDS": "0.3",
     "SETTLEMENT_BACKOFF_MAX_SECONDS": "1",
 }
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(found: Callable[[], Any], seconds: float = 60.0) -> Any:
