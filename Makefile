@@ -55,14 +55,8 @@ e2e: setup ## real networks: the tiny demo, the faults
 slow: setup ## what takes minutes: cheats on SmolLM2
 	$(BIN)/pytest -s -m slow tests
 
-bench: setup build/bench-venv/.ready ## our decoding and GRPO step against transformers and TRL, with ratios
+bench: setup ## our decoding and GRPO step against transformers and TRL, with ratios
 	$(BIN)/python -m tests.benchmarks
-
-build/bench-venv/.ready:
-	$(PYTHON) -m venv build/bench-venv
-	build/bench-venv/bin/python -m pip install --quiet --upgrade pip==25.3
-	build/bench-venv/bin/python -m pip install --quiet torch==2.13.0 transformers==5.23.0 reasoning-gym==0.1.25 trl==1.16.0
-	touch $@
 
 clean: ## remove what was installed and built
 	rm -rf $(VENV) build contracts/node_modules contracts/out contracts/cache

@@ -13,28 +13,24 @@ import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from r1node.cli.join import KEEP_MEMORY
 from tests.benchmarks.workload import MODEL, ROOT
 from tests.e2e.demo.smollm2 import smollm2
 
-TRL_PYTHON = ROOT / "build" / "bench-venv" / "bin" / "python"
-
 
 @dataclass(frozen=True)
 class Contender:
-    """A module of this folder with its arguments, and the interpreter it needs."""
+    """A module of this folder with its arguments."""
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
-    python: Path = Path(sys.executable)
 
     def run(self) -> dict[str, float]:
         """One process; its RESULT line."""
-        command = [str(self.python), "-m", f"tests.benchmarks.{self.module}", *self.arguments]
+        command = [sys.executable, "-m", f"tests.benchmarks.{self.module}", *self.arguments]
         env = {**os.environ, **KEEP_MEMORY, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         for line in done.stdout.splitlines():
@@ -55,7 +51,7 @@ BENCHES: dict[str, tuple[Contender, ...]] = {
     ),
     "grpo-step": (
         Contender("r1net", "step_ours"),
-        Contender("TRL GRPOTrainer", "step_trl", python=TRL_PYTHON),
+        Contender("TRL GRPOTrainer", "step_trl"),
     ),
 }
 
