@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
@@ -16,12 +17,13 @@ from r1net.errors import SwarmError
 from r1net.protocol.job import JobSpec, PolicyVersion
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import PublishTask, RolloutTask, TrainReport, TrainTask
+from r1net.shaping import shaped_reward
 from r1node.jobs import JobRuntime
 from r1node.lease import LeaseKeeper
 from r1node.rollout.engine import Completion, Prompt
 from r1node.swarm.allreduce import AveragingService, average
 from r1node.swarm.daemon import Swarm
-from r1node.training.advantages import advantages, overlong_penalty
+from r1node.training.advantages import advantages
 from r1node.training.packing import Group, Sample
 
 
@@ -123,9 +125,8 @@ def training_groups(traces: Sequence[Trace], job: JobRuntime) -> list[Group]:
 
 def group_values(members: Sequence[Trace], spec: JobSpec) -> Tensor:
     """Advantages (G,) of one group's traces, in their order."""
-    rewards = torch.tensor([trace.reward for trace in members], dtype=torch.float64)
-    lengths = torch.tensor([len(trace.completion_ids) for trace in members], dtype=torch.float64)
-    rewards = rewards + overlong_penalty(lengths, spec.sampling.max_tokens, spec.stage.overlong_buffer)
+    shaped = [shaped_reward(spec, trace.reward, len(trace.completion_ids)) for trace in members]
+    rewards = torch.tensor([math.nan if reward is None else reward for reward in shaped], dtype=torch.float64)
     return advantages(rewards[None], spec.stage.baseline, spec.stage.scale_rewards)[0]
 
 

@@ -20,10 +20,10 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True)
 class Scored:
-    """What a completion came to. `reward` is the weighted sum of `parts`."""
+    """What a completion came to. `reward` is the weighted sum of the `parts` that apply; None where none does."""
 
     text: str
-    reward: float
+    reward: float | None
     parts: dict[str, float | None]
 
 

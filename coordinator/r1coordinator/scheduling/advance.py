@@ -76,7 +76,7 @@ def _admitted(s: Session, job: JobRow, split: str, round_: int) -> int:
 
 
 def _record_evaluation(s: Session, job: JobRow, round_: int) -> None:
-    record = metrics.evaluation(version_of(job), figures(s, job.job_id, "heldout", round_))
+    record = metrics.evaluation(version_of(job), figures(s, parse_spec(job.spec), job.job_id, "heldout", round_))
     s.add(EvaluationRow(job_id=job.job_id, version=round_, record=record.model_dump_json()))
 
 

@@ -110,7 +110,7 @@ def _expect_files(s: Session, ctx: Context, job: JobRow, spec: JobSpec) -> None:
 
 
 def _record(s: Session, job: JobRow, attempt: int, reports: Sequence[ReportRow], now: float) -> RoundRecord:
-    traces = figures(s, job.job_id, "train", job.round)
+    traces = figures(s, parse_spec(job.spec), job.job_id, "train", job.round)
     return RoundRecord(
         round=job.round,
         version=version_of(job),
@@ -132,7 +132,7 @@ def _metrics(
         select(func.sum(BundleRow.tokens)).where(BundleRow.job_id == job.job_id, BundleRow.split == "train")
     )
     return {
-        **metrics.weighted_means(agreeing),
+        **metrics.merged(agreeing),
         **metrics.sampling_metrics(traces),
         "num_tokens": float(total or 0),
         "step_time": now - job.round_started_at,

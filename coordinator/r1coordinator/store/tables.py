@@ -159,7 +159,7 @@ class TraceRow(Base):
     round: Mapped[int]
     group: Mapped[int]
     index: Mapped[int]
-    reward: Mapped[float]
+    reward: Mapped[float | None]
     parts: Mapped[dict[str, float | None]] = mapped_column(JSON)
     tokens: Mapped[int]
     finish_reason: Mapped[str] = mapped_column(String(10))

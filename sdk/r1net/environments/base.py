@@ -8,10 +8,13 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem. `entry` is whatever the environment's verifier needs to score an answer."""
+    """One problem. `entry` is whatever the environment's verifier needs to score an answer.
+
+    `answer` is the reference answer; None where the environment has none and its verifier takes any solution.
+    """
 
     question: str
-    answer: str
+    answer: str | None
     entry: dict[str, Any] = field(repr=False, compare=False)
 
 

@@ -33,7 +33,8 @@ class ReasoningGym:
     def problem(self, seed: int) -> Problem:
         """Item 0 of the generator's data set with this seed (the generators take 31 bits)."""
         entry = self._create(self._name, seed=seed % 2**31, size=1, **self._config)[0]
-        return Problem(question=str(entry["question"]), answer=str(entry["answer"]), entry=entry)
+        answer = entry["answer"]
+        return Problem(str(entry["question"]), None if answer is None else str(answer), entry)
 
     def verify(self, problem: Problem, answer: str) -> float:
         """The generator's own `score_answer`, clamped to [0, 1]; an answer that it can't read scores 0."""

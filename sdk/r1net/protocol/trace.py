@@ -18,7 +18,8 @@ class Trace(Message):
 
     `logprobs[t]` is the sampler's log-probability (nats, at the sampling temperature, after top-k/top-p) of
     `completion_ids[t]`; the stop token is part of the completion when `finish_reason` is "stop".
-    `reward` is the weighted sum of `reward_parts`; a part is None where the reward does not apply.
+    A part of `reward_parts` is None where it does not apply. `reward` is the weighted sum of the others; None where
+    no part applies.
     """
 
     job_id: Hash
@@ -32,7 +33,7 @@ class Trace(Message):
     completion_ids: tuple[int, ...] = Field(min_length=1)
     logprobs: tuple[float, ...]
     reward_parts: dict[str, float | None]
-    reward: float
+    reward: float | None
     finish_reason: FinishReason
     seed: int = Field(ge=0, lt=2**53, description="of the sampler, derived from job, round, group and index")
 

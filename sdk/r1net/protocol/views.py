@@ -56,7 +56,10 @@ class RoundPage(Message):
 
 
 class EvaluationRecord(Message):
-    """Held-out result of one version. The interval is Wilson's, 95 %."""
+    """Held-out result of one version. The interval is Wilson's, 95 %.
+
+    `problems` counts those that could be judged; without any, the accuracy is 0 and the interval says nothing.
+    """
 
     version: PolicyVersion
     problems: int
@@ -64,7 +67,7 @@ class EvaluationRecord(Message):
     accuracy: float
     low: float
     high: float
-    mean_reward: float
+    mean_reward: float | None = Field(description="None where no completion has a reward")
 
 
 class NodeView(Message):

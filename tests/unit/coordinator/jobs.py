@@ -102,7 +102,7 @@ def honest_trace(scorer: JobScorer, lease: Lease, group: int, index: int) -> Tra
     spec = scorer.spec
     limit = (spec.sampling if task.split == "train" else spec.evaluation.sampling).max_tokens
     seed = sampling_seed(spec, task.split, task.round, group, index)
-    answer = scorer.problem(task.split, task.round, group).answer
+    answer = scorer.problem(task.split, task.round, group).answer or "any"
     encode = Tokenizer.from_str(tokenizer_json().decode()).encode
     ids = [*encode(answer).ids, STOP] if seed % 2 == 0 else encode("y" * limit).ids
     scored = scorer.score(task.split, task.round, group, ids)

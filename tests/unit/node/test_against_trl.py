@@ -22,6 +22,7 @@ Where names or meanings differ:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -36,6 +37,7 @@ from transformers import PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
 from r1net.protocol.job import Grpo, LossName, RewardScale
+from r1net.shaping import deviation
 from r1node.training.advantages import advantages
 from r1node.training.importance import importance_weights
 from r1node.training.losses import kl_estimate, policy_loss, token_weights
@@ -149,7 +151,8 @@ def cases(draw: Any, loss: LossName) -> dict[str, Any]:
         return torch.tensor([[draw(values) for _ in range(width)] for _ in range(count)], dtype=torch.float64)
 
     new = rows(st.floats(-6, -0.01))
-    parts = [[draw(st.floats(-2, 2, width=32)) for _ in range(2)] for _ in range(count)]
+    part = st.floats(-2, 2, width=32) | st.sampled_from([0.0, 1.0, math.nan])
+    parts = [[draw(part) for _ in range(2)] for _ in range(count)]
     return {
         "stage": stage,
         "trl_loss": TRL_LOSS.get(loss, draw(st.sampled_from(["dapo", "bnpo"])) if loss == "dapo" else loss),
@@ -164,10 +167,13 @@ def cases(draw: Any, loss: LossName) -> dict[str, Any]:
 
 
 def our_advantages(case: dict[str, Any]) -> Tensor:
-    """(N,) advantages."""
+    """(N,) advantages. A part that is None here is NaN in TRL's tensors."""
     stage: Grpo = case["stage"]
-    rewards = case["parts"] @ torch.tensor([1.0, 0.5], dtype=torch.float64)
-    return advantages(rewards.view(-1, stage.group_size), stage.baseline, stage.scale_rewards).flatten()
+    rewards = (case["parts"] * torch.tensor([1.0, 0.5])).nansum(1)
+    rewards[case["parts"].isnan().all(1)] = math.nan
+    round_std = deviation(None if math.isnan(reward) else reward for reward in rewards.tolist())
+    groups = rewards.view(-1, stage.group_size)
+    return advantages(groups, stage.baseline, stage.scale_rewards, round_std).flatten()
 
 
 def our_loss(case: dict[str, Any], advantages_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:

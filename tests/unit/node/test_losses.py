@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from r1net.protocol.job import Baseline, Grpo, ImportanceLevel, ImportanceMode, KlEstimator, LossName, RewardScale
-from r1node.training.advantages import STD_EPSILON, advantages, overlong_penalty
+from r1node.training.advantages import STD_EPSILON, advantages
 from r1node.training.importance import importance_weights
 from r1node.training.losses import kl_estimate, policy_loss, token_weights
 
@@ -138,25 +138,20 @@ def test_on_policy_every_loss_is_plain_policy_gradient() -> None:
         assert torch.allclose(gradient, -values[:, None] / 4 * mask)
 
 
-@pytest.mark.parametrize(("baseline", "scale"), [(b, s) for b in ("group", "leave_one_out") for s in ("group", "none")])
+@pytest.mark.parametrize("scale", ["group", "batch", "none"])
+@pytest.mark.parametrize("baseline", ["group", "leave_one_out"])
 @quick
 @given(rewards=st.lists(st.floats(-10, 10, width=32), min_size=2, max_size=8))
 def test_advantages(baseline: Baseline, scale: RewardScale, rewards: list[float]) -> None:
-    values = advantages(torch.tensor([rewards], dtype=torch.float64), baseline, scale)[0].tolist()
+    values = advantages(torch.tensor([rewards], dtype=torch.float64), baseline, scale, round_std=0.7)[0].tolist()
     for number, (reward, value) in enumerate(zip(rewards, values, strict=True)):
         others = rewards[:number] + rewards[number + 1 :]
         expected = reward - statistics.fmean(others if baseline == "leave_one_out" else rewards)
-        if scale == "group":
-            expected /= statistics.stdev(rewards) + STD_EPSILON
+        if scale != "none":
+            expected /= (0.7 if scale == "batch" else statistics.stdev(rewards)) + STD_EPSILON
         assert value == pytest.approx(expected, rel=1e-9, abs=1e-9)
     if len(set(rewards)) == 1:
         assert all(abs(value) < 1e-9 for value in values)
-
-
-def test_overlong_penalty() -> None:
-    lengths = torch.tensor([1.0, 80.0, 90.0, 100.0])
-    assert overlong_penalty(lengths, 100, 20).tolist() == [0.0, 0.0, -0.5, -1.0]
-    assert overlong_penalty(lengths, 100, 0).tolist() == [0.0] * 4
 
 
 @pytest.mark.parametrize("level", ["token", "sequence"])
