@@ -1,7 +1,8 @@
-"""The built-in engine: group-wise generation with `Decoder`, on CPU or GPU, without a second environment."""
+"""The built-in engine: continuous batches of `Decoder` steps, on CPU or GPU, without a second environment."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,19 +10,20 @@ import torch
 from torch import Tensor
 
 from r1net.protocol.job import Sampling
+from r1node.kernels.rows import Rows
 from r1node.rollout.decoder import Cache, Decoder
 from r1node.rollout.engine import Completion, Progress, Prompt
 from r1node.rollout.sampler import sample, uniforms
 
-HEAD_CHUNK = 128
-"""Rows whose logits exist at one time: (128, V) float32 is 25 MB for a vocabulary of 49,152."""
+HEAD_CHUNK = 512
+"""Rows whose logits exist at one time: (512, V) bfloat16 is 50 MB for a vocabulary of 49,152."""
 
-COMPACT_BELOW = 0.75
-"""Rows leave the batch once this share of it would remain: moving the cache costs about one step."""
+REFILL = 4
+"""New groups come when 1/REFILL of the rows are free: a prefill costs about as much as a step."""
 
 
 class BuiltinEngine:
-    """Implements `RolloutEngine`. `token_budget` bounds rows × (prompt + completion) decoded at a time."""
+    """Implements `RolloutEngine`. `token_budget` bounds the key-value cache, in tokens of prompts and completions."""
 
     def __init__(
         self, config: Any, dtype: torch.dtype = torch.bfloat16, device: str = "cpu", token_budget: int = 65536
@@ -34,6 +36,10 @@ class BuiltinEngine:
         self._decoder = None  # the old copy goes before the new one comes
         self._decoder = Decoder(self._config, weights, self._dtype, self._device)
 
+    def unload(self) -> None:
+        """See `RolloutEngine.unload`."""
+        self._decoder = None
+
     @torch.inference_mode()
     def generate(
         self,
@@ -42,132 +48,131 @@ class BuiltinEngine:
         stop_ids: Sequence[int],
         progress: Progress | None = None,
     ) -> list[list[Completion]]:
-        """See `RolloutEngine.generate`. All prompts must ask for the same number of completions."""
+        """See `RolloutEngine.generate`."""
         if self._decoder is None:
             raise RuntimeError("generate() before load()")
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
-        total = sum(len(prompt.seeds) for prompt in prompts)
-        answers: list[list[Completion]] = [[] for _ in prompts]
-        done = 0
-        for batch in self._batches(order, prompts, sampling.max_tokens):
-            chosen = [prompts[i] for i in batch]
-            run = _Run(self._decoder, chosen, sampling, stop_ids)
-            while run.advance():
-                if progress is not None:
-                    progress(done + run.finished, total)
-            for index, completions in zip(batch, run.completions(), strict=True):
-                answers[index] = completions
-            done += sum(len(prompt.seeds) for prompt in chosen)
-        return answers
-
-    def _batches(self, order: list[int], prompts: Sequence[Prompt], max_tokens: int) -> list[list[int]]:
-        """Prompts of similar length together, each batch within the token budget."""
-        batches: list[list[int]] = []
-        for index in order:
-            cost = len(prompts[index].ids) + len(prompts[index].seeds) * max_tokens
-            if batches and (len(batches[-1]) + 1) * cost <= self._budget:
-                batches[-1].append(index)
-            else:
-                batches.append([index])
-        return batches
+        run = _Run(self._decoder, prompts, sampling, stop_ids, self._budget)
+        while run.advance():
+            if progress is not None:
+                progress(run.finished, run.total)
+        return run.completions()
 
 
 class _Run:
-    """One batch of groups from prefill to the last token. Tables are (B, G); `alive` ones shrink as rows finish."""
+    """All groups from prefill to the last token. Sequences are numbered through; `_active` are those in step."""
 
     def __init__(
-        self, decoder: Decoder, prompts: Sequence[Prompt], sampling: Sampling, stop_ids: Sequence[int]
+        self, decoder: Decoder, prompts: Sequence[Prompt], sampling: Sampling, stop_ids: Sequence[int], budget: int
     ) -> None:
-        self._decoder, self._sampling = decoder, sampling
-        self._stop = torch.tensor(list(stop_ids))
-        groups, rows = len(prompts), len(prompts[0].seeds)
-        if any(len(prompt.seeds) != rows for prompt in prompts):
-            raise ValueError("groups of different size in one batch")
-        steps = sampling.max_tokens
-        self._u = uniforms([seed for prompt in prompts for seed in prompt.seeds], steps)
-        self._tokens = torch.zeros(groups * rows, steps, dtype=torch.long)
-        self._logprobs = torch.zeros(groups * rows, steps)
-        self._lengths = torch.zeros(groups * rows, dtype=torch.long)
-        self._stopped = torch.zeros(groups * rows, dtype=torch.bool)
-        self._shape = (groups, rows)
-        self._t = 0
-        self._cache = Cache()
-        self._alive = torch.arange(groups * rows).view(groups, rows)
+        self._decoder, self._prompts, self._sampling = decoder, prompts, sampling
+        self._stop = torch.tensor(list(stop_ids), dtype=torch.long)
+        seeds = [seed for prompt in prompts for seed in prompt.seeds]
+        self.total, self.finished, steps = len(seeds), 0, sampling.max_tokens
+        self._u = uniforms(seeds, steps)
+        self._tokens = torch.zeros(self.total, steps, dtype=torch.long)
+        self._logprobs = torch.zeros(self.total, steps)
+        self._lengths = torch.zeros(self.total, dtype=torch.long)
+        self._stopped = torch.zeros(self.total, dtype=torch.bool)
 
-        lengths = torch.tensor([len(prompt.ids) for prompt in prompts])
-        ids = torch.zeros(groups, int(lengths.max()), dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt.ids)] = torch.tensor(list(prompt.ids))
-        device = decoder.device
-        hidden = decoder.prefill(ids.to(device), lengths.to(device), self._cache)
-        decoder.allocate(groups, rows, steps, self._cache)
-        padding = torch.arange(ids.shape[1])[None] >= lengths[:, None]
-        mask = torch.zeros(padding.shape, dtype=decoder.dtype).masked_fill(padding, float("-inf"))
-        self._mask = mask[:, None, None].to(device)
-        self._prompt_lengths = lengths
-        self._hidden = hidden.repeat_interleave(rows, 0)
-
-    @property
-    def finished(self) -> int:
-        """Sequences that are complete."""
-        return int(self._stopped.sum())
+        self._waiting = deque(range(len(prompts)))
+        width, group = max(len(prompt.ids) for prompt in prompts), max(len(prompt.seeds) for prompt in prompts)
+        decoder.require_room(width + steps)
+        at_once = max(1, min(len(prompts), budget // (width + group * steps)))
+        self._room = at_once * group
+        self._cache = Cache(decoder, at_once, width, self._room, steps)
+        self._free, self._free_prompts = deque(range(self._room)), deque(range(at_once))
+        self._left = [0] * at_once  # unfinished sequences of the prompt in each slot
+        self._active = torch.zeros(0, dtype=torch.long)
+        self._rows = Rows(*(torch.zeros(0, dtype=torch.long) for _ in range(3)))
+        self._hidden = torch.empty(0, decoder.embedding.shape[1], dtype=decoder.dtype, device=decoder.device)
 
     def advance(self) -> bool:
-        """Sample one token for every unfinished row. False when all are done."""
-        rows = self._alive.reshape(-1)
-        tokens, logprobs = self._sample(rows)
-        active = ~self._stopped[rows]
-        written = rows[active]
-        self._tokens[written, self._t] = tokens[active]
-        self._logprobs[written, self._t] = logprobs[active]
-        self._lengths[written] = self._t + 1
-        self._stopped[rows] |= torch.isin(tokens, self._stop)
-        self._t += 1
-        if self._t == self._sampling.max_tokens or bool(self._stopped[rows].all()):
+        """Sample one token for every sequence in step. False when all are done."""
+        self._admit()
+        if len(self._active) == 0:
             return False
-        tokens = tokens.view(self._alive.shape)
-        kept = self._compact()
-        if kept is not None:
-            groups, order = kept
-            tokens = tokens[groups[:, None], order]
-        positions = self._prompt_lengths[:, None].expand_as(tokens) + self._t - 1
-        device = self._decoder.device
-        self._hidden = self._decoder.step(tokens.to(device), positions.to(device), self._mask, self._t - 1, self._cache)
+        tokens, logprobs = self._sample()
+        t = self._rows.t
+        self._tokens[self._active, t] = tokens
+        self._logprobs[self._active, t] = logprobs
+        self._lengths[self._active] = t + 1
+        stopped = torch.isin(tokens, self._stop)
+        self._stopped[self._active] = stopped
+        kept = self._release(stopped | (t + 1 == self._sampling.max_tokens))
+        if len(kept):
+            device = self._decoder.device
+            rows = Rows(*(part.to(device) for part in vars(self._rows).values()))
+            self._hidden = self._decoder.step(tokens[kept].to(device), rows, self._cache)
+            self._rows = Rows(self._rows.slots, self._rows.prompts, self._rows.t + 1)
+        else:
+            self._hidden = self._hidden[:0]
         return True
 
-    def _sample(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        parts = []
-        for chunk in torch.arange(len(rows)).split(HEAD_CHUNK):
-            logits = self._decoder.logits(self._hidden[chunk.to(self._hidden.device)])
-            parts.append(sample(logits, self._u[rows[chunk], self._t], self._sampling))
-        return torch.cat([p[0] for p in parts]).cpu(), torch.cat([p[1] for p in parts]).cpu()
+    def _admit(self) -> None:
+        """Prefill waiting prompts into free slots, when enough are free for it to be worth a pass."""
+        if not self._waiting or (len(self._free) * REFILL < self._room and len(self._active)):
+            return
+        chosen, places = [], []
+        room = len(self._free)
+        while self._waiting and self._free_prompts and len(self._prompts[self._waiting[0]].seeds) <= room:
+            chosen.append(self._waiting.popleft())
+            places.append(self._free_prompts.popleft())
+            room -= len(self._prompts[chosen[-1]].seeds)
+        if chosen:
+            self._start(chosen, places)
 
-    def _compact(self) -> tuple[Tensor, Tensor] | None:
-        """Drop finished rows when enough of them are finished: whole groups, and spare rows of the others."""
-        stopped = self._stopped[self._alive]
-        groups = (~stopped).any(1).nonzero()[:, 0]
-        width = int((~stopped).sum(1).max())
-        if len(groups) * width > COMPACT_BELOW * self._alive.numel():
-            return None
-        order = stopped[groups].to(torch.int8).argsort(dim=1, stable=True)[:, :width]
-        device = self._decoder.device
-        self._cache.select(groups.to(device), order.to(device))
-        self._alive = self._alive[groups[:, None], order]
-        self._mask = self._mask[groups.to(device)]
-        self._prompt_lengths = self._prompt_lengths[groups]
-        return groups, order
+    def _start(self, chosen: Sequence[int], places: Sequence[int]) -> None:
+        prompts, device = [self._prompts[number] for number in chosen], self._decoder.device
+        lengths = torch.tensor([len(prompt.ids) for prompt in prompts])
+        ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            ids[row, : len(prompt.ids)] = torch.tensor(list(prompt.ids))
+        hidden = self._decoder.prefill(ids.to(device), lengths.to(device), self._cache, torch.tensor(places).to(device))
+        sizes = [len(prompt.seeds) for prompt in prompts]
+        for place, size in zip(places, sizes, strict=True):
+            self._left[place] = size
+        first = [sum(len(prompt.seeds) for prompt in self._prompts[:number]) for number in chosen]
+        fresh = torch.cat([torch.arange(start, start + size) for start, size in zip(first, sizes, strict=True)])
+        repeats = torch.tensor(sizes)
+        slots = torch.tensor([self._free.popleft() for _ in range(len(fresh))])
+        self._active = torch.cat((self._active, fresh))
+        self._rows = Rows(
+            slots=torch.cat((self._rows.slots, slots)),
+            prompts=torch.cat((self._rows.prompts, torch.tensor(places).repeat_interleave(repeats))),
+            t=torch.cat((self._rows.t, torch.zeros(len(fresh), dtype=torch.long))),
+        )
+        self._hidden = torch.cat((self._hidden, hidden.repeat_interleave(repeats.to(device), 0)))
+
+    def _sample(self) -> tuple[Tensor, Tensor]:
+        parts = []
+        for chunk in torch.arange(len(self._active)).split(HEAD_CHUNK):
+            logits = self._decoder.logits(self._hidden[chunk.to(self._hidden.device)])
+            u = self._u[self._active[chunk], self._rows.t[chunk]]
+            parts.append(sample(logits, u, self._sampling, self._decoder.ops))
+        return torch.cat([part[0] for part in parts]).cpu(), torch.cat([part[1] for part in parts]).cpu()
+
+    def _release(self, ended: Tensor) -> Tensor:
+        """Take `ended` (N) sequences out of the batch; their slots are free. Returns the places of the others."""
+        for row in ended.nonzero()[:, 0].tolist():
+            prompt = int(self._rows.prompts[row])
+            self._free.append(int(self._rows.slots[row]))
+            self._left[prompt] -= 1
+            if self._left[prompt] == 0:
+                self._free_prompts.append(prompt)
+        kept = (~ended).nonzero()[:, 0]
+        self.finished += len(ended) - len(kept)
+        self._active = self._active[kept]
+        self._rows = Rows(*(part[kept] for part in vars(self._rows).values()))
+        return kept
 
     def completions(self) -> list[list[Completion]]:
-        """The finished groups."""
-        made = []
-        for row in range(self._tokens.shape[0]):
-            length = int(self._lengths[row])
-            made.append(
-                Completion(
-                    token_ids=self._tokens[row, :length].tolist(),
-                    logprobs=self._logprobs[row, :length].tolist(),
-                    finish_reason="stop" if bool(self._stopped[row]) else "length",
-                )
+        """Every group, in the prompts' order."""
+        made = iter(
+            Completion(
+                token_ids=self._tokens[row, :length].tolist(),
+                logprobs=self._logprobs[row, :length].tolist(),
+                finish_reason="stop" if bool(self._stopped[row]) else "length",
             )
-        groups, rows = self._shape
-        return [made[g * rows : (g + 1) * rows] for g in range(groups)]
+            for row, length in enumerate(self._lengths.tolist())
+        )
+        return [[next(made) for _ in prompt.seeds] for prompt in self._prompts]

@@ -3,11 +3,11 @@
 Where the time goes on a CPU is in the matrix products and in memory traffic, so:
   - weights are copied out of the checkpoint once, fused (qkv, gate-up) and packed for oneDNN;
   - a prompt's keys and values are computed once for its group and never copied;
-  - keys and values of the completions lie in one preallocated block;
-  - finished rows leave the batch.
+  - keys and values lie in preallocated slots, which a finished sequence leaves to the next;
+  - what stands between the products is done by a few fused kernels (r1node.kernels), on a CPU in C.
 
-Shape letters: B groups, G rows of a group, P prompt length, T completion length, H heads, K key-value heads,
-R = H / K, D head size, E hidden size, V vocabulary.
+Shape letters: B prompts, N rows (sequences in step), P prompt length, T completion length, H heads, K key-value heads,
+D head size, E hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from torch.nn import functional as F
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from r1net.errors import PreflightError
+from r1node.kernels.ops import step_ops
+from r1node.kernels.rows import Rows
 
-SUPPORTED = ("llama", "mistral", "qwen2")
+SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
 
 Linear = Callable[[Tensor], Tensor]
 
@@ -43,6 +45,8 @@ class Layer:
 
     input_norm: Tensor
     qkv: Linear
+    q_norm: Tensor | None
+    k_norm: Tensor | None
     out: Linear
     post_norm: Tensor
     gate_up: Linear
@@ -50,16 +54,17 @@ class Layer:
 
 
 class Cache:
-    """Keys and values: `prompt` (B, K, P, D) for each layer, `suffix` (B, G, K, T, D) for each layer."""
+    """Room for keys and values, for each layer two of each: `prompt` (prompt slots, K, P, D), of whose tokens `lengths`
+    (prompt slots) are real, and `suffix` (slots, K, T, D) for completions. A finished sequence's slot is used again."""
 
-    def __init__(self) -> None:
-        self.prompt: list[tuple[Tensor, Tensor]] = []
-        self.suffix: list[tuple[Tensor, Tensor]] = []
+    def __init__(self, decoder: Decoder, prompts: int, width: int, rows: int, steps: int) -> None:
+        def room(slots: int, tokens: int) -> list[tuple[Tensor, Tensor]]:
+            shape = (len(decoder.layers), slots, decoder.kv_heads, tokens, decoder.head_dim)
+            keys, values = (torch.zeros(shape, dtype=decoder.dtype, device=decoder.device) for _ in range(2))
+            return list(zip(keys, values, strict=True))
 
-    def select(self, groups: Tensor, rows: Tensor) -> None:
-        """Keep `groups` (B',), and of each the rows `rows` (B', G')."""
-        self.prompt = [(k[groups], v[groups]) for k, v in self.prompt]
-        self.suffix = [(k[groups[:, None], rows], v[groups[:, None], rows]) for k, v in self.suffix]
+        self.prompt, self.suffix = room(prompts, width), room(rows, steps)
+        self.lengths = torch.zeros(prompts, dtype=torch.long, device=decoder.device)
 
 
 class Decoder:
@@ -74,11 +79,17 @@ class Decoder:
         self.dtype, self.device = dtype, device
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = getattr(config, "head_dim", None) or config.hidden_size // self.heads
+        self.ops = step_ops(device, dtype, self.head_dim)
         self.eps, self.vocabulary = config.rms_norm_eps, config.vocab_size
+        sliding = getattr(config, "use_sliding_window", True)
+        self._window: int | None = getattr(config, "sliding_window", None) if sliding else None
         self._inverse_frequencies, self._rope_scale = _rope(config, device)
 
         def take(name: str) -> Tensor:
             return weights[name].detach().to(device=device, dtype=dtype)
+
+        def optional(name: str) -> Tensor | None:
+            return take(name).clone() if name in weights else None
 
         def linear(*names: str) -> Linear:
             biases = [f"{name}.bias" for name in names]
@@ -93,6 +104,8 @@ class Decoder:
                 Layer(
                     input_norm=take(f"{block}.input_layernorm.weight").clone(),
                     qkv=linear(f"{attention}.q_proj", f"{attention}.k_proj", f"{attention}.v_proj"),
+                    q_norm=optional(f"{attention}.q_norm.weight"),
+                    k_norm=optional(f"{attention}.k_norm.weight"),
                     out=linear(f"{attention}.o_proj"),
                     post_norm=take(f"{block}.post_attention_layernorm.weight").clone(),
                     gate_up=linear(f"{mlp}.gate_proj", f"{mlp}.up_proj"),
@@ -103,87 +116,65 @@ class Decoder:
         self.norm = take("model.norm.weight").clone()
         self._head = pack_linear(self.embedding if config.tie_word_embeddings else take("lm_head.weight"))
 
+    def require_room(self, tokens: int) -> None:
+        """Raise PreflightError when sequences of `tokens` would need attention that slides over a window."""
+        window = self._window
+        if window is not None and tokens > window:
+            raise PreflightError(
+                f"sequences of {tokens} tokens exceed the model's attention window of {window}",
+                hint="lower sampling.max_tokens, or use --engine vllm",
+            )
+
     def logits(self, hidden: Tensor) -> Tensor:
-        """(N, E) -> (N, V) float32."""
-        return self._head(F.rms_norm(hidden, (hidden.shape[-1],), self.norm, self.eps)).float()
+        """(N, E) -> (N, V), in the weights' precision."""
+        return self._head(hidden)
 
-    def prefill(self, ids: Tensor, lengths: Tensor, cache: Cache) -> Tensor:
-        """Run prompts (B, P), padded on the right, into the cache. Returns the last real hidden state (B, E)."""
+    def prefill(self, ids: Tensor, lengths: Tensor, cache: Cache, slots: Tensor) -> Tensor:
+        """Run prompts (B, P), padded on the right, into `slots` (B) of the cache. Returns their last states, normed
+        (B, E)."""
         batch, width = ids.shape
-        cos, sin = self._angles(torch.arange(width, device=self.device).expand(batch, width))
-        x = F.embedding(ids, self.embedding)
-        for layer in self.layers:
-            q, k, v = self._qkv(layer, x, cos, sin)
-            cache.prompt.append((k, v))
+        positions = torch.arange(width, device=self.device).expand(batch, width)
+        cos, sin = (angle.view(batch, 1, width, -1) for angle in self._angles(positions.reshape(-1)))
+        x = F.embedding(ids, self.embedding).float().flatten(0, 1)
+        delta: Tensor | None = None
+        for layer, (keys, values) in zip(self.layers, cache.prompt, strict=True):
+            mixed = layer.qkv(self.ops.add_norm(x, delta, layer.input_norm, self.eps))
+            mixed = mixed.view(batch, width, -1, self.head_dim).transpose(1, 2)
+            q, k, v = mixed.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
+            q, k = self._turn(q, layer.q_norm, cos, sin), self._turn(k, layer.k_norm, cos, sin)
+            keys[slots, :, :width], values[slots, :, :width] = k, v
             attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-            x = self._finish(layer, x, attended.transpose(1, 2).reshape(batch, width, -1))
-        return x[torch.arange(batch), lengths - 1]
+            delta = self._finish(layer, x, attended.transpose(1, 2).reshape(batch * width, -1))
+        cache.lengths[slots] = lengths
+        last = torch.arange(batch, device=self.device) * width + lengths - 1
+        return self.ops.add_norm(x, delta, self.norm, self.eps)[last]
 
-    def step(self, ids: Tensor, positions: Tensor, prompt_mask: Tensor, t: int, cache: Cache) -> Tensor:
-        """One token for each row: `ids` (B, G) at `positions` (B, G), the t-th of the completion.
-
-        `prompt_mask` (B, 1, 1, P) is 0 on real prompt tokens and -inf on padding. Returns hidden states (B·G, E).
-        """
-        groups, rows = ids.shape
-        cos, sin = self._angles(positions.reshape(-1, 1))
-        x = F.embedding(ids.reshape(-1, 1), self.embedding)
-        for number, layer in enumerate(self.layers):
-            q, k, v = self._qkv(layer, x, cos, sin)
-            keys, values = cache.suffix[number]
-            keys[:, :, :, t] = k.view(groups, rows, self.kv_heads, self.head_dim)
-            values[:, :, :, t] = v.view(groups, rows, self.kv_heads, self.head_dim)
-            q = q.view(groups, rows, self.kv_heads, -1, self.head_dim)
-            attended = self._attend(q, cache.prompt[number], (keys, values), prompt_mask, t + 1)
-            x = self._finish(layer, x, attended.reshape(groups * rows, 1, -1))
-        return x[:, 0]
-
-    def allocate(self, groups: int, rows: int, steps: int, cache: Cache) -> None:
-        """Room for `steps` completion tokens of every row."""
-        shape = (groups, rows, self.kv_heads, steps, self.head_dim)
-        room = torch.empty((2, len(self.layers), *shape), dtype=self.dtype, device=self.device)
-        cache.suffix = list(zip(*room, strict=True))
-
-    def _attend(
-        self, q: Tensor, prompt: tuple[Tensor, Tensor], suffix: tuple[Tensor, Tensor], mask: Tensor, length: int
-    ) -> Tensor:
-        """q (B, G, K, R, D) over the shared prompt and the own suffix -> (B, G, K·R·D)."""
-        groups, rows, kv, repeat, size = q.shape
-        shared = q.permute(0, 2, 1, 3, 4).reshape(groups, kv, rows * repeat, size)
-        on_prompt = (shared @ prompt[0].transpose(-1, -2) * size**-0.5 + mask).view(groups, kv, rows, repeat, -1)
-        on_prompt = on_prompt.permute(0, 2, 1, 3, 4)
-        on_suffix = q @ suffix[0][:, :, :, :length].transpose(-1, -2) * size**-0.5
-        weights = torch.cat((on_prompt, on_suffix), -1).float().softmax(-1).to(q.dtype)
-        prompt_weights, suffix_weights = weights.split((on_prompt.shape[-1], length), -1)
-        folded = prompt_weights.permute(0, 2, 1, 3, 4).reshape(groups, kv, rows * repeat, -1)
-        from_prompt = (folded @ prompt[1]).view(groups, kv, rows, repeat, size).permute(0, 2, 1, 3, 4)
-        attended = from_prompt + suffix_weights @ suffix[1][:, :, :, :length]
-        out: Tensor = attended.reshape(groups, rows, -1)
-        return out
-
-    def _qkv(self, layer: Layer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x (N, S, E) -> q (N, H, S, D), k and v (N, K, S, D), rotated."""
-        rows, length, _ = x.shape
-        mixed = layer.qkv(F.rms_norm(x, (x.shape[-1],), layer.input_norm, self.eps))
-        mixed = mixed.view(rows, length, -1, self.head_dim).transpose(1, 2)
-        q, k, v = mixed.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
-        return _rotate(q, cos, sin), _rotate(k, cos, sin), v
+    def step(self, ids: Tensor, rows: Rows, cache: Cache) -> Tensor:
+        """One token `ids` (N) for each row, at its place. Returns normed states (N, E)."""
+        angles = self._angles(cache.lengths[rows.prompts] + rows.t)
+        x = F.embedding(ids, self.embedding).float()
+        delta: Tensor | None = None
+        for layer, prompt, suffix in zip(self.layers, cache.prompt, cache.suffix, strict=True):
+            mixed = layer.qkv(self.ops.add_norm(x, delta, layer.input_norm, self.eps))
+            self.ops.rotate_store(mixed, angles, (layer.q_norm, layer.k_norm), suffix, rows, self.eps)
+            delta = self._finish(layer, x, self.ops.attend(mixed, prompt, cache.lengths, suffix, rows))
+        return self.ops.add_norm(x, delta, self.norm, self.eps)
 
     def _finish(self, layer: Layer, x: Tensor, attended: Tensor) -> Tensor:
-        x = x + layer.out(attended)
-        gate, up = layer.gate_up(F.rms_norm(x, (x.shape[-1],), layer.post_norm, self.eps)).chunk(2, -1)
-        return x + layer.down(F.silu(gate) * up)
+        """The second half of a layer. Its last addition to x is left to the next norm."""
+        hidden = self.ops.add_norm(x, layer.out(attended), layer.post_norm, self.eps)
+        return layer.down(self.ops.gate(layer.gate_up(hidden)))
+
+    def _turn(self, x: Tensor, norm: Tensor | None, cos: Tensor, sin: Tensor) -> Tensor:
+        """Normalise (Qwen3) and rotate the heads of prompts, x (B, heads, P, D)."""
+        whole = x.float() if norm is None else F.rms_norm(x.float(), (self.head_dim,), norm.float(), self.eps)
+        first, second = whole.chunk(2, -1)
+        return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(self.dtype)
 
     def _angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """positions (N, S) -> cos, sin (N, 1, S, D)."""
-        angles = positions[..., None].float() * self._inverse_frequencies
-        angles = torch.cat((angles, angles), -1)[:, None]
-        return (angles.cos() * self._rope_scale).to(self.dtype), (angles.sin() * self._rope_scale).to(self.dtype)
-
-
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding (arXiv:2104.09864), halves convention."""
-    first, second = x.chunk(2, -1)
-    return x * cos + torch.cat((-second, first), -1) * sin
+        """positions (N,) -> cos, sin (N, D/2) float32."""
+        angles = positions[:, None].float() * self._inverse_frequencies
+        return angles.cos() * self._rope_scale, angles.sin() * self._rope_scale
 
 
 def _rope(config: Any, device: str) -> tuple[Tensor, float]:

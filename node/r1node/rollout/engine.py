@@ -40,6 +40,10 @@ class RolloutEngine(Protocol):
         """Take these weights (Hugging Face names, adapters already merged) for all further generations."""
         ...
 
+    def unload(self) -> None:
+        """Free the memory of the weights, until the next `load`."""
+        ...
+
     def generate(
         self,
         prompts: Sequence[Prompt],

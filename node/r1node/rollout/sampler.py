@@ -10,6 +10,11 @@ import torch
 from torch import Tensor
 
 from r1net.protocol.job import Sampling
+from r1node.kernels.ops import StepOps, TorchOps
+
+TORCH = TorchOps()
+BLOCK = 128
+"""Logits in a run. V / BLOCK and BLOCK values for each row are summed in float64."""
 
 
 def uniforms(seeds: Sequence[int], steps: int) -> Tensor:
@@ -18,20 +23,62 @@ def uniforms(seeds: Sequence[int], steps: int) -> Tensor:
     return torch.from_numpy(np.stack(rows))
 
 
-def sample(logits: Tensor, u: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+def sample(logits: Tensor, u: Tensor, sampling: Sampling, ops: StepOps = TORCH) -> tuple[Tensor, Tensor]:
     """Draw one token for each row by inverting the cumulative distribution.
 
-    `logits`: (N, V) float32. `u`: (N,) float64 in [0, 1). Returns token ids (N,) and their log-probabilities (N,)
-    under the distribution they were drawn from. Temperature 0 takes the arg max and reports its log-probability
+    `logits`: (N, V), any precision. `u`: (N,) float64 in [0, 1). Returns token ids (N,) and their log-probabilities
+    (N,) under the distribution they were drawn from. Temperature 0 takes the arg max and reports its log-probability
     at temperature 1.
     """
     if sampling.temperature == 0:
         tokens = logits.argmax(-1)
-        return tokens, logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
-    logprobs, cumulative = _distribution(logits, sampling)
+        return tokens, Blocks.of(logits, 1.0, ops).logprobs(tokens)
+    if sampling.top_p == 1 and not 0 < sampling.top_k < logits.shape[-1]:
+        blocks = Blocks.of(logits, 1 / sampling.temperature, ops)
+        tokens = blocks.draw(u.to(logits.device))
+        return tokens, blocks.logprobs(tokens)
+    logprobs, cumulative = _distribution(logits.float(), sampling)
     threshold = u.to(cumulative.device)[:, None] * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp_(max=logits.shape[-1] - 1)
     return tokens, logprobs.gather(-1, tokens[:, None])[:, 0]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A softmax in two levels: the mass of each run of BLOCK logits, and inside a run only where a token is drawn.
+
+    The cumulative sums of a whole vocabulary in float64 would cost more than the layer that makes the logits.
+    """
+
+    logits: Tensor
+    scale: float
+    largest: Tensor
+    mass: Tensor
+
+    @classmethod
+    def of(cls, logits: Tensor, scale: float, ops: StepOps) -> Blocks:
+        """One pass over `logits` (N, V), which are multiplied by `scale`."""
+        maxima, sums = ops.block_sums(logits, BLOCK, scale)
+        largest = maxima.amax(-1, keepdim=True)
+        return cls(logits, scale, largest, sums.double() * ((maxima - largest).double() * scale).exp())
+
+    def draw(self, u: Tensor) -> Tensor:
+        """The token in whose interval of the cumulative distribution u (N,) falls."""
+        cumulative = self.mass.cumsum(-1)
+        threshold = u[:, None] * cumulative[:, -1:]
+        block = torch.searchsorted(cumulative, threshold, right=True).clamp_(max=cumulative.shape[-1] - 1)
+        vocabulary = self.logits.shape[-1]
+        places = block * BLOCK + torch.arange(BLOCK, device=block.device)
+        inside = (self.logits.gather(-1, places.clamp(max=vocabulary - 1)).float() - self.largest).double()
+        before = (cumulative - self.mass).gather(-1, block)
+        steps = before + (inside * self.scale).exp().cumsum(-1)
+        offset = torch.searchsorted(steps, threshold, right=True).clamp_(max=BLOCK - 1)
+        return (block * BLOCK + offset)[:, 0].clamp_(max=vocabulary - 1)
+
+    def logprobs(self, tokens: Tensor) -> Tensor:
+        """Log-probabilities (N,) float32 of one token for each row."""
+        chosen = self.logits.gather(-1, tokens[:, None]).float() - self.largest
+        return (chosen.double() * self.scale - self.mass.sum(-1, keepdim=True).log())[:, 0].float()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from r1net.protocol.job import Sampling
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
-from tests.unit.node.models import STOP, VOCABULARY, llama, qwen2
+from tests.unit.node.models import STOP, VOCABULARY, llama, qwen2, qwen3
 
 PROMPTS = [Prompt([5, 9, 3], [1, 2, 3, 4]), Prompt([7] * 11, [5, 6, 7, 8]), Prompt([2, 40, 41, 42, 3], [9, 10, 11, 12])]
 
@@ -32,7 +32,16 @@ def reference(model: Any, prompt: Prompt, completion: Completion) -> list[float]
     return [float(logprobs[start + t, token]) for t, token in enumerate(completion.token_ids)]
 
 
-@pytest.mark.parametrize("model", [llama(), llama(tied=False), qwen2()], ids=["tied", "untied", "qwen2"])
+MODELS = {
+    "tied": llama(),
+    "untied": llama(tied=False),
+    "qwen2": qwen2(),
+    "qwen3": qwen3(),
+    "without C kernels": llama(head_dim=8),
+}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 def test_logprobs_are_those_of_the_model(model: Any) -> None:
     for prompt, group in zip(PROMPTS, engine(model).generate(PROMPTS, Sampling(max_tokens=12), [STOP]), strict=True):
         assert len(group) == len(prompt.seeds)

@@ -1,0 +1,20 @@
+"""Where the rows of a decoding step lie in the key-value cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N sequences in step; three int64 tensors (N).
+
+    `slots`: each one's place among the completions' keys and values. `prompts`: its prompt's place among the prompts'.
+    `t`: how many tokens its completion has before this one.
+    """
+
+    slots: Tensor
+    prompts: Tensor
+    t: Tensor
