@@ -85,7 +85,7 @@ def train(
     """
     job.ensure(task.version)
     slot = next(slot for slot in task.slots if slot.worker == keeper.lease.worker)
-    groups = [group for digest in slot.bundles for group in training_groups(job.bundle(digest).traces, job)]
+    groups = [group for digest in slot.bundles for group in training_groups(job.bundle(digest).traces, job.spec, task)]
     started = time.monotonic()
     metrics = job.trainer.accumulate(groups, task.tokens, keeper.check)
     gradient = job.trainer.gradient()
@@ -105,15 +105,19 @@ def train(
     )
 
 
-def training_groups(traces: Sequence[Trace], job: JobRuntime) -> list[Group]:
-    """Traces of one bundle as groups with their advantages. Groups without spread teach nothing and are left out."""
+def training_groups(traces: Sequence[Trace], spec: JobSpec, task: TrainTask) -> list[Group]:
+    """Those traces of one bundle that count, as groups with their advantages.
+
+    Groups without spread teach nothing and are left out, unless there is a divergence to keep small.
+    """
     by_group: dict[int, list[Trace]] = {}
     for trace in traces:
-        by_group.setdefault(trace.group, []).append(trace)
+        if task.groups is None or trace.group in task.groups:
+            by_group.setdefault(trace.group, []).append(trace)
     groups = []
     for members in by_group.values():
-        values = group_values(members, job.spec)
-        if not bool(values.any()) and not job.spec.stage.kl_coef:
+        values = group_values(members, spec, task.reward_std)
+        if not bool(values.any()) and not spec.stage.kl_coef:
             continue
         samples = [
             Sample(trace.completion_ids, trace.logprobs, float(advantage))
@@ -123,11 +127,11 @@ def training_groups(traces: Sequence[Trace], job: JobRuntime) -> list[Group]:
     return groups
 
 
-def group_values(members: Sequence[Trace], spec: JobSpec) -> Tensor:
+def group_values(members: Sequence[Trace], spec: JobSpec, round_std: float) -> Tensor:
     """Advantages (G,) of one group's traces, in their order."""
     shaped = [shaped_reward(spec, trace.reward, len(trace.completion_ids)) for trace in members]
     rewards = torch.tensor([math.nan if reward is None else reward for reward in shaped], dtype=torch.float64)
-    return advantages(rewards[None], spec.stage.baseline, spec.stage.scale_rewards)[0]
+    return advantages(rewards[None], spec.stage.baseline, spec.stage.scale_rewards, round_std)[0]
 
 
 def publish(job: JobRuntime, task: PublishTask) -> None:

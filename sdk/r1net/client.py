@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from pydantic import ValidationError
+
 from r1net.errors import KeyFileError, ProtocolError, UsageError
 from r1net.models import describe_model, render_prompt, stop_tokens
 from r1net.protocol.job import (
@@ -104,6 +106,7 @@ class Client:
         prompt: str | None = None,
         group_size: int = 8,
         groups_per_round: int = 16,
+        grpo: Mapping[str, Any] | None = None,
         sampling: Sampling | None = None,
         optimizer: Optimizer | None = None,
         lora: Lora | None = None,
@@ -117,12 +120,13 @@ class Client:
         """Fund and submit a GRPO job; returns at once with its Run.
 
         `model` is a local folder in Hugging Face layout, `budget` is in wei of `token` (default: R1) and goes into the
-        job's escrow. Without `prices` the budget is spread over the most tokens that the job can come to.
+        job's escrow. Without `prices` the budget is spread over the most tokens that the job can come to. `grpo` takes
+        further settings of the stage (`r1net.protocol.job.Grpo`), such as `{"loss": "gspo", "dynamic_sampling": 3}`.
         Raises UsageError on a bad specification (before anything is paid), ChainError, Refused.
         """
         folder = Path(model).expanduser()
         account = self._require_signer()
-        stage = Grpo(rounds=rounds, group_size=group_size, groups_per_round=groups_per_round)
+        stage = _stage(rounds=rounds, group_size=group_size, groups_per_round=groups_per_round, **(grpo or {}))
         sampling, evaluation = sampling or Sampling(), evaluation or Evaluation()
         rewards = [(reward, 1.0)] if isinstance(reward, str) else list(reward)
         spec = JobSpec(
@@ -189,12 +193,22 @@ class Client:
         return account
 
 
+def _stage(**settings: Any) -> Grpo:
+    try:
+        return Grpo.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "stage"
+        raise UsageError(f"{where}: {first['msg']}", hint=f"use one of {', '.join(Grpo.model_fields)}") from error
+
+
 def spread(budget: int, stage: Grpo, sampling: Sampling, evaluation: Evaluation) -> Prices:
     """Prices at which the job's largest possible number of tokens costs no more than `budget`.
 
-    A trained token and a sampled one are paid alike; held-out completions are sampled twice.
+    A trained token and a sampled one are paid alike. Dynamic sampling may draw several times what is trained on;
+    held-out completions are sampled twice.
     """
-    sampled = stage.rounds * stage.groups_per_round * stage.group_size * sampling.max_tokens
+    trained = stage.rounds * stage.groups_per_round * stage.group_size * sampling.max_tokens
     heldout = 2 * evaluation.problems * evaluation.sampling.max_tokens
-    price = budget // max(2 * sampled + heldout, 1)
+    price = budget // max(trained * (1 + stage.dynamic_sampling) + heldout, 1)
     return Prices(rollout_token=price, trained_token=price)

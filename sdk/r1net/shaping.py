@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 
 from r1net.protocol.job import JobSpec
+from r1net.protocol.trace import Trace
 
 
 def shaped_reward(spec: JobSpec, reward: float | None, length: int) -> float | None:
@@ -28,6 +30,14 @@ def overlong_penalty(length: int, max_tokens: int, buffer: int) -> float:
 def has_spread(rewards: Iterable[float | None]) -> bool:
     """Whether a group's rewards differ. Where they don't, every advantage is 0 and nothing is learnt."""
     return len({reward for reward in rewards if reward is not None}) > 1
+
+
+def groups_with_spread(spec: JobSpec, traces: Iterable[Trace]) -> list[int]:
+    """The groups among training traces that something can be learnt from, by their index. Whole groups only."""
+    groups: dict[int, list[float | None]] = defaultdict(list)
+    for trace in traces:
+        groups[trace.group].append(shaped_reward(spec, trace.reward, len(trace.completion_ids)))
+    return sorted(group for group, rewards in groups.items() if has_spread(rewards))
 
 
 def deviation(rewards: Iterable[float | None]) -> float:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling import metrics, rollout
 from r1coordinator.scheduling.attempts import train_step
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.figures import figures
+from r1coordinator.scheduling.groups import pool
 from r1coordinator.scheduling.leases import revoke_job
 from r1coordinator.settlement.close import close_epoch
 from r1coordinator.store.rows import parse_spec, version_of
-from r1coordinator.store.tables import EvaluationRow, JobRow, LeaseRow
+from r1coordinator.store.tables import EvaluationRow, JobRow
 
 _ALL_KINDS = ("rollout", "train", "publish")
 
@@ -42,15 +42,15 @@ def _step(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
     if job.phase == "train":
         return _train(s, ctx, job, now)
     spec = parse_spec(job.spec)
-    split, round_, total, _ = rollout.assignment(spec, job.phase, job.round)
-    if _admitted(s, job, split, round_) < total:
+    demand = rollout.assignment(spec, job.phase, job.round)
+    if not pool(s, job.job_id, demand).complete:
         return False
     if job.phase == "rollout":
         job.phase, job.attempt = "train", 0
         return True
-    evaluated = total == 0 or s.get(EvaluationRow, (job.job_id, round_)) is not None
+    evaluated = demand.wanted == 0 or s.get(EvaluationRow, (job.job_id, demand.round)) is not None
     if not evaluated:
-        _record_evaluation(s, job, round_)
+        _record_evaluation(s, job, demand.round)
     if job.phase == "evaluate_first":
         job.phase, job.round_started_at = "rollout", now
         return True
@@ -60,19 +60,6 @@ def _step(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
     revoke_job(s, job.job_id, now, "the job is completed", _ALL_KINDS)
     close_epoch(s, ctx.chain_id, job, now)
     return True
-
-
-def _admitted(s: Session, job: JobRow, split: str, round_: int) -> int:
-    rows = s.scalars(
-        select(LeaseRow.groups).where(
-            LeaseRow.job_id == job.job_id,
-            LeaseRow.kind == "rollout",
-            LeaseRow.split == split,
-            LeaseRow.round == round_,
-            LeaseRow.state == "done",
-        )
-    )
-    return sum(len(groups) for groups in rows)
 
 
 def _record_evaluation(s: Session, job: JobRow, round_: int) -> None:

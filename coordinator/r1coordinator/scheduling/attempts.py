@@ -10,10 +10,12 @@ from sqlalchemy.orm import Session
 from r1coordinator.scheduling import training
 from r1coordinator.scheduling.conclude import conclude
 from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.groups import round_work
 from r1coordinator.scheduling.leases import end, give, live_workers
-from r1coordinator.scheduling.model import Abandoned, Agreed, BundleState, SlotState
+from r1coordinator.scheduling.model import Abandoned, Agreed, SlotState
 from r1coordinator.scheduling.standing import progress
-from r1coordinator.store.tables import AttemptRow, BundleRow, JobRow, LeaseRow, ReportRow
+from r1coordinator.store.rows import parse_spec
+from r1coordinator.store.tables import AttemptRow, JobRow, LeaseRow, ReportRow
 from r1net.protocol.work import TrainTask
 
 _MISSED_BEATS = 1.5
@@ -69,16 +71,6 @@ def slot_states(s: Session, leases: Sequence[LeaseRow]) -> list[SlotState]:
     ]
 
 
-def round_bundles(s: Session, job_id: str, round_: int) -> list[BundleState]:
-    """The admitted bundles of a training round."""
-    rows = s.scalars(
-        select(BundleRow)
-        .where(BundleRow.job_id == job_id, BundleRow.split == "train", BundleRow.round == round_)
-        .order_by(BundleRow.sha256)
-    )
-    return [BundleState(sha256=row.sha256, worker=row.worker, tokens=row.tokens) for row in rows]
-
-
 def _open(s: Session, ctx: Context, job: JobRow, last: AttemptRow | None, now: float) -> bool:
     ended_at = last.ended_at if last is not None else None
     if last is not None and ended_at is not None and now < ended_at + training.pause_before_retry(last.attempt):
@@ -91,14 +83,17 @@ def _open(s: Session, ctx: Context, job: JobRow, last: AttemptRow | None, now: f
     chosen = training.trainers(workers, standing, left_out, now, patience, ended_at)
     if not chosen:
         return False
-    bundles = round_bundles(s, job.job_id, job.round)
+    work = round_work(s, parse_spec(job.spec), job.job_id, job.round)
     job.attempt += 1
     task = TrainTask(
         round=job.round,
         attempt=job.attempt,
         version=standing.version,
-        slots=training.build_slots(chosen, bundles),
-        tokens=sum(bundle.tokens for bundle in bundles),
+        slots=training.build_slots(chosen, work.bundles),
+        groups=work.groups,
+        tokens=work.tokens,
+        sequences=work.sequences,
+        reward_std=work.reward_std,
     )
     s.add(
         AttemptRow(

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from r1coordinator.scheduling import metrics
 from r1coordinator.scheduling.context import Context
-from r1coordinator.scheduling.figures import figures
 from r1coordinator.scheduling.leases import end, revoke_job
 from r1coordinator.scheduling.model import Agreed
+from r1coordinator.scheduling.record import round_record
 from r1coordinator.settlement.close import close_epoch
-from r1coordinator.store.rows import parse_spec, token_of, version_of
+from r1coordinator.store.rows import parse_spec, token_of
 from r1coordinator.store.tables import (
     AttemptRow,
     BlobRow,
-    BundleRow,
     ContributionRow,
     JobRow,
     LeaseRow,
@@ -26,7 +24,6 @@ from r1coordinator.store.tables import (
     WorkerRow,
 )
 from r1net.protocol.job import JobSpec
-from r1net.protocol.views import RoundRecord
 
 _SLACK = 1 << 20
 _POLICY_GROWTH = 4
@@ -58,7 +55,7 @@ def conclude(
         _mark_holder(s, job, worker)
     _expect_files(s, ctx, job, spec)
     revoke_job(s, job.job_id, now, "a newer version was agreed", ("publish",))
-    record = _record(s, job, attempt.attempt, list(reports.values()), now)
+    record = round_record(s, job, attempt, list(reports.values()), now)
     s.add(RoundRow(job_id=job.job_id, round=job.round, record=record.model_dump_json()))
     _next_phase(s, ctx, job, spec, now)
 
@@ -107,36 +104,6 @@ def _expect_files(s: Session, ctx: Context, job: JobRow, spec: JobSpec) -> None:
                 present=False,
             )
         )
-
-
-def _record(s: Session, job: JobRow, attempt: int, reports: Sequence[ReportRow], now: float) -> RoundRecord:
-    traces = figures(s, parse_spec(job.spec), job.job_id, "train", job.round)
-    return RoundRecord(
-        round=job.round,
-        version=version_of(job),
-        attempt=attempt,
-        digests={row.worker: row.policy for row in reports},
-        metrics=_metrics(s, job, traces, reports, now),
-        traces=len(traces),
-        tokens=sum(trace.tokens for trace in traces),
-        started_at=job.round_started_at,
-        finished_at=now,
-    )
-
-
-def _metrics(
-    s: Session, job: JobRow, traces: Sequence[metrics.TraceFigures], reports: Sequence[ReportRow], now: float
-) -> dict[str, float]:
-    agreeing = [(row.tokens, row.metrics) for row in reports if row.policy == job.version_policy]
-    total = s.scalar(
-        select(func.sum(BundleRow.tokens)).where(BundleRow.job_id == job.job_id, BundleRow.split == "train")
-    )
-    return {
-        **metrics.merged(agreeing),
-        **metrics.sampling_metrics(traces),
-        "num_tokens": float(total or 0),
-        "step_time": now - job.round_started_at,
-    }
 
 
 def _next_phase(s: Session, ctx: Context, job: JobRow, spec: JobSpec, now: float) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from r1coordinator.scheduling import rollout
 from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.groups import pool
 from r1coordinator.scheduling.leases import end, give, live_workers
 from r1coordinator.scheduling.model import Progress, WorkerState
 from r1coordinator.scheduling.standing import progress
@@ -128,24 +129,31 @@ def _rollout(
     s: Session, ctx: Context, job: JobRow, standing: Progress, me: WorkerState, workers: list[WorkerState], now: float
 ) -> LeaseRow | str:
     spec = parse_spec(job.spec)
-    split, round_, total, size = rollout.assignment(spec, job.phase, job.round)
-    leases = s.scalars(
-        select(LeaseRow).where(
-            LeaseRow.job_id == job.job_id,
-            LeaseRow.kind == "rollout",
-            LeaseRow.split == split,
-            LeaseRow.round == round_,
-        )
-    ).all()
-    free = rollout.free_groups(total, (g for row in leases if row.state in ("active", "done") for g in row.groups))
+    demand = rollout.assignment(spec, job.phase, job.round)
+    free = pool(s, job.job_id, demand).free
     if not free:
-        return f"every group of {job.phase} {round_} is leased"
-    failed = [row.ended_at or now for row in leases if row.worker == me.worker and row.state == "failed"]
+        return f"every group of {job.phase} {demand.round} that is needed is leased"
+    failed = _failures(s, job, demand, me.worker)
     if failed and now < max(failed) + rollout.pause_after(len(failed)):
         return "pausing after a failed task"
-    limits = spec.sampling if split == "train" else spec.evaluation.sampling
-    most = rollout.most_groups(size, limits.max_tokens, ctx.settings.max_body_bytes)
+    limits = spec.sampling if demand.split == "train" else spec.evaluation.sampling
+    most = rollout.most_groups(demand.size, limits.max_tokens, ctx.settings.max_body_bytes)
     among = rollout.takers(workers, standing, me.worker, now, ctx.settings.lost_after_seconds)
     groups = free[: rollout.share(len(free), among, most)]
-    task = RolloutTask(split=split, round=round_, version=standing.version, groups=groups)
+    task = RolloutTask(split=demand.split, round=demand.round, version=standing.version, groups=groups)
     return give(s, ctx, job, me.worker, task, now)
+
+
+def _failures(s: Session, job: JobRow, demand: rollout.Demand, worker: str) -> list[float]:
+    """When the worker's tasks of this phase failed."""
+    rows = s.scalars(
+        select(LeaseRow.ended_at).where(
+            LeaseRow.job_id == job.job_id,
+            LeaseRow.kind == "rollout",
+            LeaseRow.split == demand.split,
+            LeaseRow.round == demand.round,
+            LeaseRow.worker == worker,
+            LeaseRow.state == "failed",
+        )
+    )
+    return [ended_at for ended_at in rows if ended_at is not None]

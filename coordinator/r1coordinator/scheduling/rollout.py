@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from r1coordinator.scheduling.model import Progress, WorkerState
 from r1net.protocol.job import JobSpec
@@ -13,16 +14,62 @@ _BYTES_PER_TOKEN = 40
 _TRACE_OVERHEAD = 4096
 
 
-def assignment(spec: JobSpec, phase: str, round_: int) -> tuple[Split, int, int, int]:
-    """What a rollout phase asks for: (split, round, number of groups, completions per group).
+@dataclass(frozen=True)
+class Demand:
+    """What a rollout phase asks for: `wanted` groups of `size` completions that count, among the first `limit`.
 
     Held-out traces carry the number of the version that is evaluated as their round.
     """
-    if phase == "evaluate_first":
-        return "heldout", 0, spec.evaluation.problems, 1
-    if phase == "evaluate_last":
-        return "heldout", spec.stage.rounds, spec.evaluation.problems, 1
-    return "train", round_, spec.stage.groups_per_round, spec.stage.group_size
+
+    split: Split
+    round: int
+    wanted: int
+    limit: int
+    size: int
+
+    @property
+    def selective(self) -> bool:
+        """Whether only groups whose rewards differ count: dynamic sampling (DAPO, arXiv:2503.14476, eq. 11)."""
+        return self.limit > self.wanted
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The groups of a rollout phase: the leased ones, the admitted ones, and those of them that count.
+
+    Never more are leased than are still missing, so `counting` and `active` together never exceed what is wanted.
+    """
+
+    demand: Demand
+    active: frozenset[int]
+    done: frozenset[int]
+    counting: frozenset[int]
+
+    @property
+    def free(self) -> tuple[int, ...]:
+        """The groups that may be leased now, in order. Those of lost leases come again before new ones are drawn."""
+        missing = self.demand.wanted - len(self.counting) - len(self.active)
+        return free_groups(self.demand.limit, self.active | self.done)[: max(missing, 0)]
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are enough groups that count, or no more to draw."""
+        return len(self.counting) >= self.demand.wanted or len(self.done) >= self.demand.limit
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The groups to train on: the first that count, by their index."""
+        return tuple(sorted(self.counting)[: self.demand.wanted])
+
+
+def assignment(spec: JobSpec, phase: str, round_: int) -> Demand:
+    """What a phase asks for."""
+    if phase in ("evaluate_first", "evaluate_last"):
+        version, problems = (0 if phase == "evaluate_first" else spec.stage.rounds), spec.evaluation.problems
+        return Demand("heldout", version, problems, problems, 1)
+    stage = spec.stage
+    limit = stage.groups_per_round * stage.dynamic_sampling
+    return Demand("train", round_, stage.groups_per_round, limit, stage.group_size)
 
 
 def free_groups(total: int, taken: Iterable[int]) -> tuple[int, ...]:

@@ -128,7 +128,8 @@ class LeaseRow(Base):
 
 class BundleRow(Base):
     """An admitted bundle; the blob `sha256` is its canonical bytes. `signature` is its worker's; bundles older than
-    the column have none."""
+    the column have none. `tokens` are those of the completions, `prompt_tokens` those of a prompt for each of them;
+    `spread` names the groups whose shaped rewards differ."""
 
     __tablename__ = "bundles"
     lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -139,6 +140,8 @@ class BundleRow(Base):
     sha256: Mapped[str] = mapped_column(String(66), index=True)
     traces: Mapped[int]
     tokens: Mapped[int]
+    prompt_tokens: Mapped[int]
+    spread: Mapped[list[int]] = mapped_column(JSON)
     receipt: Mapped[str] = mapped_column(Text)
     signature: Mapped[str | None] = mapped_column(String(132))
     metrics: Mapped[dict[str, float]] = mapped_column(JSON)

@@ -19,9 +19,11 @@ from r1coordinator.verification.admission import Terms, check_bundle, refusal
 from r1coordinator.verification.codes import CONTENT
 from r1coordinator.verification.scorers import Scorers
 from r1net.errors import ProtocolError, Refused
+from r1net.protocol.job import JobSpec
 from r1net.protocol.signing import Domain, receipt_values, submission_values
 from r1net.protocol.trace import RolloutSubmission, TraceBundle, trace_tree
 from r1net.protocol.work import Receipt, RolloutTask
+from r1net.shaping import groups_with_spread
 
 
 class Admission:
@@ -118,7 +120,7 @@ class Admission:
         require_active(lease)
         end(lease, "done", now)
         job = get_job(s, lease.job_id)
-        s.add(_bundle_row(submission, lease, receipt, evidence, now))
+        s.add(_bundle_row(parse_spec(job.spec), submission, lease, receipt, evidence, now))
         s.add_all(_trace_rows(submission.bundle, digests, lease))
         s.add(
             ContributionRow(
@@ -149,7 +151,7 @@ def _known_receipt(s: Session, lease: LeaseRow, root: str) -> Receipt | None:
 
 
 def _bundle_row(
-    submission: RolloutSubmission, lease: LeaseRow, receipt: Receipt, evidence: str, now: float
+    spec: JobSpec, submission: RolloutSubmission, lease: LeaseRow, receipt: Receipt, evidence: str, now: float
 ) -> BundleRow:
     return BundleRow(
         lease_id=lease.lease_id,
@@ -160,6 +162,8 @@ def _bundle_row(
         sha256=evidence,
         traces=receipt.accepted,
         tokens=receipt.tokens,
+        prompt_tokens=sum(len(trace.prompt_ids) for trace in submission.bundle.traces),
+        spread=groups_with_spread(spec, submission.bundle.traces),
         receipt=receipt.model_dump_json(),
         signature=submission.signature,
         metrics=submission.metrics,

@@ -76,7 +76,7 @@ class Optimizer(Message):
 
 LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
 Baseline = Literal["group", "leave_one_out"]
-RewardScale = Literal["group", "none"]
+RewardScale = Literal["group", "batch", "none"]
 ImportanceLevel = Literal["token", "sequence"]
 ImportanceMode = Literal["truncate", "mask"]
 KlEstimator = Literal["k1", "k2", "k3"]
@@ -85,6 +85,9 @@ KlEstimator = Literal["k1", "k2", "k3"]
 class Grpo(Message):
     """One stage of group-relative policy optimisation: one update from each round's groups.
 
+    `dynamic_sampling` (DAPO, arXiv:2503.14476, eq. 11): groups whose completions all earn the same teach nothing. Up
+    to `dynamic_sampling` times `groups_per_round` groups are drawn until that many differ, and only these are trained
+    on; 1 trains on what comes. All groups are paid.
     Advantages: `baseline` and `scale_rewards` (see r1node.training.advantages); completions near `max_tokens` can be
     punished by DAPO's `overlong_buffer` tokens. Loss: `loss`, `clip_low`, `clip_high`, `dual_clip`. Mismatch between
     sampler and trainer: `importance`, `importance_mode`, `importance_cap` (0 switches the correction off).
@@ -95,6 +98,7 @@ class Grpo(Message):
     rounds: int = Field(ge=1, le=100_000)
     groups_per_round: int = Field(default=16, ge=1, le=65536)
     group_size: int = Field(default=8, ge=2, le=4096)
+    dynamic_sampling: int = Field(default=1, ge=1, le=100)
     baseline: Baseline = "group"
     scale_rewards: RewardScale = "group"
     overlong_buffer: int = Field(default=0, ge=0)

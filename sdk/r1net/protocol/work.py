@@ -46,7 +46,10 @@ class TrainTask(Message):
 
     `attempt` numbers the tries of a round: an attempt that loses a trainer is given up, never mixed into the next.
     The averaging group's key is derived from (job, round, attempt).
-    `tokens` is the number of completion tokens of all slots together: the loss is normalised by it.
+    `groups` are the groups that count, None meaning all of the round's. `tokens` is the number of their completion
+    tokens and `sequences` that of their completions, all slots together: the losses are normalised by them.
+    `reward_std` is the unbiased standard deviation of their shaped rewards (r1net.shaping); `scale_rewards` "batch"
+    divides by it.
     """
 
     kind: Literal["train"] = "train"
@@ -54,7 +57,10 @@ class TrainTask(Message):
     attempt: int
     version: PolicyVersion
     slots: tuple[TrainerSlot, ...] = Field(min_length=1)
+    groups: tuple[int, ...] | None = None
     tokens: int = Field(ge=0)
+    sequences: int = Field(ge=0)
+    reward_std: float = Field(ge=0)
 
 
 class PublishTask(Message):

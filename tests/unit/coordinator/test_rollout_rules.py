@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1coordinator.scheduling.metrics import TraceFigures, evaluation, merged, sampling_metrics, wilson
-from r1coordinator.scheduling.rollout import assignment, free_groups, most_groups, pause_after, share
+from r1coordinator.scheduling.rollout import Demand, assignment, free_groups, most_groups, pause_after, share
 from r1net.protocol.job import PolicyVersion
 from tests.unit.coordinator.jobs import job_spec
 
@@ -37,9 +37,12 @@ def test_a_lease_never_asks_for_more_than_a_request_can_carry() -> None:
 
 def test_phases_ask_for_their_problems() -> None:
     spec = job_spec()
-    assert assignment(spec, "evaluate_first", 0) == ("heldout", 0, 3, 1)
-    assert assignment(spec, "rollout", 1) == ("train", 1, 4, 2)
-    assert assignment(spec, "evaluate_last", 2) == ("heldout", 2, 3, 1)
+    assert assignment(spec, "evaluate_first", 0) == Demand("heldout", 0, wanted=3, limit=3, size=1)
+    assert assignment(spec, "rollout", 1) == Demand("train", 1, wanted=4, limit=4, size=2)
+    assert assignment(spec, "evaluate_last", 2) == Demand("heldout", 2, wanted=3, limit=3, size=1)
+    choosy = job_spec(stage=spec.stage.model_copy(update={"dynamic_sampling": 3}))
+    assert assignment(choosy, "rollout", 1) == Demand("train", 1, wanted=4, limit=12, size=2)
+    assert assignment(choosy, "evaluate_last", 2) == Demand("heldout", 2, wanted=3, limit=3, size=1)
 
 
 def test_failures_earn_longer_and_longer_pauses() -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,10 +123,28 @@ def test_any_text_has_a_reward(text: str) -> None:
     assert {"correct", "exact", "format"} <= set(names())
 
 
-@given(st.integers(0, 10**24), st.integers(1, 50), st.integers(1, 64), st.integers(2, 16), st.integers(1, 500))
-def test_spread_prices_never_exceed_the_budget(budget: int, rounds: int, groups: int, size: int, tokens: int) -> None:
-    stage = Grpo(rounds=rounds, groups_per_round=groups, group_size=size)
+@given(
+    budget=st.integers(0, 10**24),
+    rounds=st.integers(1, 50),
+    groups=st.integers(1, 64),
+    size=st.integers(2, 16),
+    tokens=st.integers(1, 500),
+    drawn=st.integers(1, 5),
+)
+def test_spread_prices_never_exceed_the_budget(
+    budget: int, rounds: int, groups: int, size: int, tokens: int, drawn: int
+) -> None:
+    stage = Grpo(rounds=rounds, groups_per_round=groups, group_size=size, dynamic_sampling=drawn)
     evaluation = Evaluation(problems=20, sampling=Sampling(max_tokens=tokens))
     prices = spread(budget, stage, Sampling(max_tokens=tokens), evaluation)
     sampled = rounds * groups * size * tokens
-    assert (sampled + 40 * tokens) * prices.rollout_token + sampled * prices.trained_token <= budget
+    assert (drawn * sampled + 40 * tokens) * prices.rollout_token + sampled * prices.trained_token <= budget
+
+
+@pytest.mark.parametrize("wrong", [{"los": "gspo"}, {"loss": "ppo"}, {"dynamic_sampling": 0}])
+def test_a_wrong_setting_of_the_stage_is_named(wrong: dict[str, object]) -> None:
+    with (
+        Client("http://nowhere.invalid", account=Account.create()) as client,
+        pytest.raises(UsageError, match=next(iter(wrong))),
+    ):
+        client.train(model="m", environment="reasoning_gym:chain_sum", rounds=1, budget=1, grpo=wrong)
