@@ -18,6 +18,7 @@ from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask, Work
 from r1node.events import Events
 from r1node.jobs import KEPT_FILES, JobRuntime, version_cache
 from r1node.lease import LeaseKeeper, LeaseLost
+from r1node.rollout.choice import EngineChoice
 from r1node.session import Session
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
@@ -46,6 +47,7 @@ class Agent:
     averaging: AveragingService
     folder: Path
     device: str
+    engine: EngineChoice
     events: Events
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
@@ -150,7 +152,7 @@ class Agent:
             view = self.session.transport.get(f"/v1/jobs/{job_id}", JobView)
             self.events.note("job", f"{view.spec.name}: loading {view.spec.model.name}")
             self.jobs.clear()  # one job's model in memory at a time
-            self.jobs[job_id] = JobRuntime.open(view, self.session.transport, self.folder, self.device)
+            self.jobs[job_id] = JobRuntime.open(view, self.session.transport, self.folder, self.device, self.engine)
         return self.jobs[job_id]
 
     def _persist(self, keeper: LeaseKeeper, call: Callable[[], T]) -> T:

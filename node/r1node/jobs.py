@@ -12,7 +12,7 @@ from r1net.protocol.job import JobSpec, JobView, PolicyVersion
 from r1net.protocol.trace import TraceBundle
 from r1net.scoring import JobScorer
 from r1net.transport import Transport
-from r1node.rollout.builtin import BuiltinEngine
+from r1node.rollout.choice import EngineChoice
 from r1node.rollout.engine import RolloutEngine
 from r1node.store import BlobCache, assemble_model
 from r1node.training.policy import TrainablePolicy
@@ -43,7 +43,7 @@ class JobRuntime:
     _initial: tuple[bytes, bytes] = (b"", b"")
 
     @classmethod
-    def open(cls, view: JobView, source: Transport, folder: Path, device: str) -> JobRuntime:
+    def open(cls, view: JobView, source: Transport, folder: Path, device: str, choice: EngineChoice) -> JobRuntime:
         """Fetch the model and build everything at version 0. Files are kept below `folder`."""
         spec = view.spec
         model_dir = assemble_model(spec.model, source, folder)
@@ -57,7 +57,7 @@ class JobRuntime:
             scorer=JobScorer(spec, model_dir / "tokenizer.json"),
             policy=policy,
             trainer=trainer,
-            engine=BuiltinEngine(policy.config, dtype, device),
+            engine=choice.make(policy.config, dtype, device, folder / "engine"),
             versions=version_cache(folder),
             source=source,
             at=base,

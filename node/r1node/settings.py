@@ -35,6 +35,10 @@ class Settings(BaseModel):
     )
     stake: int | None = Field(default=None, ge=0, description="R1 wei to stake at the first join; default: the minimum")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    engine: str = Field(
+        default="auto", pattern=r"^(auto|builtin|vllm)$", description="what generates; auto: see `r1node engine list`"
+    )
+    vllm_dir: Path | None = Field(default=None, description="vLLM's environment; default: engines/vllm in data_dir")
     threads: int = Field(default=0, ge=0, description="CPU threads for tensors; 0 = all cores")
     listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
 
@@ -42,6 +46,11 @@ class Settings(BaseModel):
     def home(self) -> Path:
         """The data folder, expanded."""
         return self.data_dir.expanduser()
+
+    @property
+    def vllm_folder(self) -> Path:
+        """Where vLLM's environment is, or would be."""
+        return self.home / "engines" / "vllm" if self.vllm_dir is None else self.vllm_dir.expanduser()
 
     @property
     def owner_keystore(self) -> Path:

@@ -16,6 +16,7 @@ from r1node.agent import Agent
 from r1node.events import Events
 from r1node.locks import exclusive
 from r1node.network import connect_chain, network_info, signing_domain
+from r1node.rollout.choice import choose
 from r1node.session import Session
 from r1node.settings import Settings
 from r1node.swarm.allreduce import AveragingService
@@ -25,11 +26,12 @@ from r1node.swarm.daemon import Swarm
 def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
     """Join and work until SIGINT or SIGTERM. Raises PreflightError when the worker runs already."""
     with exclusive(settings.worker_folder):
+        device = pick_device(settings.device)
+        torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+        engine = choose(settings, device)
         info = network_info(settings)
         chain = connect_chain(settings, info, owner)
         enrol(chain, settings, owner, worker, events)
-        device = pick_device(settings.device)
-        torch.set_num_threads(settings.threads or os.cpu_count() or 1)
         swarm = Swarm(worker, [settings.listen])
         averaging = AveragingService()
         swarm.start(averaging.attach)
@@ -46,7 +48,8 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             session.open(swarm.addresses())
             swarm.on_restart = lambda addresses: _announce(session, addresses, events)
             events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
-            agent = Agent(session, swarm, averaging, settings.worker_folder, device, events)
+            events.note("engine", f"{engine.name}: {engine.reason}")
+            agent = Agent(session, swarm, averaging, settings.worker_folder, device, engine, events)
             _stop_on_signals(agent)
             agent.run()
         finally:

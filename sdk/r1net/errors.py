@@ -10,6 +10,7 @@
     ├── ProtocolError           protocol        1   a message that breaks the rules
     ├── Refused                 (from the wire) 1   the coordinator said no, with its reason
     ├── Unreachable             unreachable     1   the coordinator does not answer
+    ├── EngineError             engine          1   the rollout engine's server failed
     └── SwarmError              swarm           1   peers could not average
         └── DaemonError         p2p_daemon      3   p2pd did not start or died
 
@@ -93,6 +94,12 @@ class Unreachable(R1Error):
     """The coordinator does not answer: worth another try."""
 
     code = "unreachable"
+
+
+class EngineError(R1Error):
+    """The rollout engine's server did not start, died, or refused."""
+
+    code = "engine"
 
 
 class SwarmError(R1Error):

@@ -25,12 +25,13 @@ def join(
     ctx: typer.Context,
     stake: Annotated[int | None, typer.Option(help="R1 wei to stake at the first join")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, builtin or vllm")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads for tensors; 0 = all cores")] = None,
     listen: Annotated[str | None, typer.Option(help="libp2p listen address")] = None,
 ) -> None:
     """Stake if need be, join the network and work until stopped with Ctrl-C."""
     context: Context = ctx.obj
-    context.flags |= {"stake": stake, "device": device, "threads": threads, "listen": listen}
+    context.flags |= {"stake": stake, "device": device, "engine": engine, "threads": threads, "listen": listen}
     settings = context.settings
     _tune_process(settings.threads)
     password = context.password()

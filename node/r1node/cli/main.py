@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from r1net.errors import R1Error
-from r1node.cli import audit, config, disputes, doctor, identity, join, rewards, status, verify
+from r1node.cli import audit, config, disputes, doctor, engine, identity, join, rewards, status, verify
 from r1node.cli.context import Context
 from r1node.cli.output import render, render_error
 
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     result_callback=show,
 )
-for module in (identity, join, status, doctor, rewards, audit, verify, disputes, config):
+for module in (identity, join, status, doctor, engine, rewards, audit, verify, disputes, config):
     module.add_to(app)
 
 

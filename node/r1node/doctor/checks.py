@@ -20,9 +20,11 @@ from r1net.protocol.session import MAX_SKEW
 from r1node.cli.join import KEEP_MEMORY
 from r1node.doctor.report import Finding, Report
 from r1node.network import connect_chain, network_info
+from r1node.rollout.choice import choose
 from r1node.settings import Settings
 from r1node.swarm.daemon import Swarm
 from r1node.training.trainer import has_fast_bf16
+from r1node.worker import pick_device
 
 GIB = 2**30
 Check = Callable[[Settings], Finding]
@@ -42,14 +44,18 @@ def _run(settings: Settings) -> Iterator[Finding]:
 
 
 def accelerator(settings: Settings) -> Finding:
-    """What computes, and which rollout engine that means."""
+    """What computes."""
     if torch.cuda.is_available():
-        return Finding("accelerator", "ok", f"{torch.cuda.get_device_name()}; built-in engine, bf16")
+        return Finding("accelerator", "ok", f"{torch.cuda.get_device_name()}, bf16")
     if has_fast_bf16("cpu"):
-        return Finding("accelerator", "ok", "no GPU; built-in engine on CPU with native bf16")
-    return Finding(
-        "accelerator", "warning", "no GPU; built-in engine on CPU in float32", "a CPU with AVX512-BF16 is 2–4× faster"
-    )
+        return Finding("accelerator", "ok", "no GPU; CPU with native bf16")
+    return Finding("accelerator", "warning", "no GPU; CPU in float32", "a CPU with AVX512-BF16 is 2–4× faster")
+
+
+def engine(settings: Settings) -> Finding:
+    """What generates, and why."""
+    choice = choose(settings, pick_device(settings.device))
+    return Finding("engine", "ok", f"{choice.name}: {choice.reason}")
 
 
 def memory(settings: Settings) -> Finding:
@@ -142,6 +148,7 @@ def stake(settings: Settings) -> Finding:
 
 CHECKS: tuple[Check, ...] = (
     accelerator,
+    engine,
     memory,
     allocator,
     disk,

@@ -1,0 +1,87 @@
+"""The sampler that takes the place of vLLM's: each row is drawn by the node's rule from its request's own seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from vllm.v1.outputs import LogprobsTensors, SamplerOutput
+
+from .rule import Sampling, load_rule
+
+SEED = "r1_seed"
+SAMPLING = "r1_sampling"
+"""Keys of a request's `extra_args`. vLLM's own fields are not used: it rounds small temperatures, and its seeds make
+a generator for each request that the rule has no use for."""
+
+BLOCK = 512
+"""Uniforms drawn of a stream at a time."""
+
+CHUNK = 128
+"""Rows whose distribution exists in float64 at one time."""
+
+
+class Stream:
+    """The uniforms of one seed, drawn as far as they are needed."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.Generator(np.random.Philox(key=seed))
+        self._drawn = np.empty(0)
+
+    def at(self, step: int) -> float:
+        """The uniform in [0, 1) for completion token `step`."""
+        while step >= len(self._drawn):
+            self._drawn = np.concatenate([self._drawn, self._generator.random(BLOCK)])
+        return float(self._drawn[step])
+
+
+class SeededSampler(nn.Module):
+    """Stands in for `vllm.v1.sample.sampler.Sampler` in one model runner, which holds each row's request."""
+
+    def __init__(self, runner: Any, stock: Any) -> None:
+        super().__init__()
+        self._runner, self._stock = runner, stock
+        self._rule = load_rule()
+        self._streams: dict[str, Stream] = {}
+
+    def forward(self, logits: Tensor, sampling_metadata: Any, **options: Any) -> Any:
+        """One token and its log-probability for each row of (N, V) logits. Rows that are no request of ours (warm-up)
+        go to vLLM's sampler."""
+        requests = [self._runner.requests.get(name) for name in self._runner.input_batch.req_ids]
+        if len(requests) != len(logits) or not all(map(_is_ours, requests)):
+            return self._stock(logits=logits, sampling_metadata=sampling_metadata, **options)
+        if len(self._streams) > 2 * len(self._runner.requests) + BLOCK:
+            self._streams = {name: s for name, s in self._streams.items() if name in self._runner.requests}
+        u = torch.tensor([self._uniform(request) for request in requests], dtype=torch.float64)
+        tokens = torch.empty(len(logits), dtype=torch.long, device=logits.device)
+        logprobs = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
+        for sampling, rows in _by_sampling(requests).items():
+            for chunk in torch.tensor(rows).split(CHUNK):
+                part = logits if len(chunk) == len(logits) else logits[chunk.to(logits.device)]
+                drawn = self._rule(part.float(), u[chunk], sampling)
+                tokens[chunk], logprobs[chunk] = drawn[0], drawn[1]
+        chosen = tokens.to(torch.int32)[:, None]
+        ranks = torch.zeros_like(tokens)  # nobody asks for them
+        return SamplerOutput(
+            sampled_token_ids=chosen, logprobs_tensors=LogprobsTensors(chosen, logprobs[:, None], ranks)
+        )
+
+    def _uniform(self, request: Any) -> float:
+        """By the number of tokens made so far: that also holds for a request that was preempted and begun anew."""
+        stream = self._streams.get(request.req_id)
+        if stream is None:
+            stream = self._streams[request.req_id] = Stream(request.sampling_params.extra_args[SEED])
+        return stream.at(len(request.output_token_ids))
+
+
+def _is_ours(request: Any) -> bool:
+    return request is not None and SEED in (request.sampling_params.extra_args or {})
+
+
+def _by_sampling(requests: list[Any]) -> dict[Sampling, list[int]]:
+    rows: dict[Sampling, list[int]] = {}
+    for row, request in enumerate(requests):
+        rows.setdefault(Sampling(*request.sampling_params.extra_args[SAMPLING]), []).append(row)
+    return rows
