@@ -110,9 +110,10 @@ def training_groups(traces: Sequence[Trace], spec: JobSpec, task: TrainTask) -> 
 
     Groups without spread teach nothing and are left out, unless there is a divergence to keep small.
     """
+    counting = frozenset(task.groups or ())
     by_group: dict[int, list[Trace]] = {}
     for trace in traces:
-        if task.groups is None or trace.group in task.groups:
+        if task.groups is None or trace.group in counting:
             by_group.setdefault(trace.group, []).append(trace)
     groups = []
     for members in by_group.values():

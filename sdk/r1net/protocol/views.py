@@ -33,7 +33,13 @@ class Problem(Message):
 
 
 class RoundRecord(Message):
-    """A finished round. `metrics` carries TRL's names ("reward", "reward_std", "grad_norm", …)."""
+    """A finished round. `metrics` carries TRL's names ("reward", "reward_std", "grad_norm", …), and these of our own:
+
+    groups/drawn, groups/trained                        with dynamic sampling, only the second are trained on
+    rollout/accepted_traces, rollout/rejected_traces    the latter are those of refused submissions
+    rollout/tokens_per_second, train/tokens_per_second  completion tokens of the whole network in each phase
+    seconds/gradient, seconds/averaging                 token-weighted means over the trainers
+    """
 
     round: int
     version: PolicyVersion = Field(description="the version the round came to")
