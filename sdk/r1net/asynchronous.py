@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ class AsyncRun:
         records = self._run.follow(after)
         while (record := await asyncio.to_thread(next, records, None)) is not None:
             yield record
+
+    async def track(self, *targets: str) -> AsyncIterator[RoundRecord]:
+        """See `Run.track`."""
+        records = self._run.track(*targets)
+        try:
+            while (record := await asyncio.to_thread(next, records, None)) is not None:
+                yield record
+        finally:
+            with suppress(ValueError):  # cancelled while a thread waits in it: it is closed when that returns
+                await asyncio.to_thread(records.close)
 
     async def wait(self) -> JobView:
         """See `Run.wait`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from r1net.errors import R1Error, Unreachable
 from r1net.protocol.job import JobView
 from r1net.protocol.settlement import TraceProof
 from r1net.protocol.views import EpochView, EvaluationRecord, RoundPage, RoundRecord, TraceView
+from r1net.tracking import json_line, open_tracker
 
 if TYPE_CHECKING:
     from r1net.client import Client
@@ -56,6 +58,23 @@ class Run:
                 raise RunFailed(f"the job {page.state}: {page.error or 'no reason given'}")
             if page.state == "completed" and not page.rounds:
                 return
+
+    def track(self, *targets: str) -> Generator[RoundRecord]:
+        """Every round as `follow` brings it, once it is written to every target (see `r1net.tracking`):
+
+            for step in run.track("tensorboard:runs/sums", "wandb:my-project", "jsonl:metrics.jsonl"):
+                print(step.round, step.metrics.get("reward"))
+
+        Begins behind the last round that all targets have. Raises RunFailed as `follow` does, and UsageError on a
+        target that means nothing or whose package is missing.
+        """
+        with ExitStack() as stack:
+            trackers = [stack.enter_context(closing(open_tracker(target, self.job_id))) for target in targets]
+            for record in self.follow(min((tracker.last_round for tracker in trackers), default=-1)):
+                for tracker in trackers:
+                    if tracker.last_round < record.round:
+                        tracker.log(record)
+                yield record
 
     def wait(self) -> JobView:
         """Follow to the end without looking."""
@@ -122,8 +141,7 @@ class Run:
         self._download_policy(view, folder)
         export_traces(self.traces(), ProofBook(self._client.transport, self.job_id), folder / "traces.parquet")
         rounds = self._client.transport.get(f"/v1/jobs/{self.job_id}/rounds", RoundPage, after=-1, wait=0).rounds
-        lines = [json.dumps({"round": record.round, **record.metrics}) for record in rounds]
-        (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+        (folder / "metrics.jsonl").write_text("".join(map(json_line, rounds)))
         evaluations = [record.model_dump(mode="json") for record in self.evaluations()]
         job = {"job": view.model_dump(mode="json"), "evaluations": evaluations}
         (folder / "job.json").write_text(json.dumps(job, indent=2))
