@@ -17,6 +17,7 @@ from r1net.protocol.job import JobView, PolicyVersion
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
 from r1node.events import Events
 from r1node.jobs import KEPT_FILES, JobRuntime, version_cache
+from r1node.journal import note_metrics
 from r1node.lease import LeaseKeeper, LeaseLost
 from r1node.rollout.choice import EngineChoice
 from r1node.session import Session
@@ -123,6 +124,7 @@ class Agent:
         )
         bundle, metrics = roll_out(job, task, keeper)
         receipt = self._persist(keeper, lambda: self.session.submit_rollout(bundle, metrics))
+        note_metrics(self.folder, keeper.lease, task, receipt.tokens, metrics)
         self.events.receipt(receipt, metrics)
 
     def _train(self, job: JobRuntime, task: TrainTask, keeper: LeaseKeeper) -> None:
@@ -134,6 +136,7 @@ class Agent:
             raise
         try:
             self._persist(keeper, lambda: self.session.report_training(report))
+            note_metrics(self.folder, keeper.lease, task, report.trained_tokens, report.metrics)
             outcome = self._persist(keeper, lambda: self._outcome(job.job_id, task))
         except (Refused, LeaseLost):
             job.settle(report.version, None)

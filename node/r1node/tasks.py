@@ -96,13 +96,13 @@ def train(
     averaged = time.monotonic()
     metrics |= job.trainer.step(gradient)
     version = job.save_step(task.version.number + 1)
-    metrics |= {"seconds/gradient": computed - started, "seconds/averaging": averaged - computed}
-    return TrainReport(
-        lease_id=keeper.lease.id,
-        version=version,
-        trained_tokens=sum(group.tokens for group in groups),
-        metrics=metrics,
-    )
+    tokens = sum(group.tokens for group in groups)
+    metrics |= {
+        "seconds/gradient": computed - started,
+        "seconds/averaging": averaged - computed,
+        "train/tokens_per_second": tokens / max(computed - started, 1e-9),
+    }
+    return TrainReport(lease_id=keeper.lease.id, version=version, trained_tokens=tokens, metrics=metrics)
 
 
 def training_groups(traces: Sequence[Trace], spec: JobSpec, task: TrainTask) -> list[Group]:

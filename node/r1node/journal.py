@@ -1,0 +1,39 @@
+"""What a worker keeps of its work for its host: `jobs/<job id>/metrics.jsonl` below the worker's folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from r1net.protocol.work import Lease, RolloutTask, TrainTask
+
+log = logging.getLogger(__name__)
+
+
+def note_metrics(
+    folder: Path, lease: Lease, task: RolloutTask | TrainTask, tokens: int, metrics: Mapping[str, float]
+) -> None:
+    """Append what was reported for a lease: a line with its task, its completion tokens and its metrics.
+
+    A disk that is full must not cost the work: the line is left out and the log says so.
+    """
+    line = {
+        "time": time.time(),
+        "lease": lease.id,
+        "kind": task.kind,
+        "split": task.split if isinstance(task, RolloutTask) else "train",
+        "round": task.round,
+        "version": task.version.number,
+        "tokens": tokens,
+        **metrics,
+    }
+    path = folder / "jobs" / lease.job_id / "metrics.jsonl"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        log.warning("could not write %s: %s", path, error)
