@@ -8,7 +8,7 @@ NODE_MODULES := contracts/node_modules/.package-lock.json
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test setup lint unit e2e contracts contracts-deep bench clean help
+.PHONY: demo test setup lint unit e2e contracts contracts-deep vllm vllm-env bench clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -55,7 +55,13 @@ e2e: setup ## real networks: the tiny demo, the faults
 slow: setup ## what takes minutes: cheats on SmolLM2
 	$(BIN)/pytest -s -m slow tests
 
-bench: setup ## our decoding and GRPO step against transformers and TRL, with ratios
+vllm: vllm-env ## install the vLLM environment below build/ and run its tests
+	$(BIN)/pytest -s -m slow tests/integration/node/test_vllm.py
+
+vllm-env: setup ## install the vLLM environment below build/
+	$(BIN)/r1node --data-dir build engine install vllm
+
+bench: setup vllm-env ## our decoding and GRPO step against transformers, vLLM and TRL, with ratios
 	$(BIN)/python -m tests.benchmarks
 
 clean: ## remove what was installed and built

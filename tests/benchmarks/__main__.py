@@ -1,7 +1,7 @@
 """`make bench`: our decoding and our GRPO step against the alternatives, in one run, interleaved.
 
 Each contender is a process of its own; figures are CPU seconds, which other processes on the machine disturb least.
-Prints the ratios and writes build/bench/<name>.json.
+Prints the ratios and writes build/bench/<name>.json. `agreement` is how far sampler and trainer are apart.
 """
 
 from __future__ import annotations
@@ -13,25 +13,46 @@ import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from transformers import AutoTokenizer
+
 from r1node.cli.join import KEEP_MEMORY
-from tests.benchmarks.workload import MODEL, ROOT
+from r1node.rollout.vllm.environment import Environment
+from r1node.rollout.vllm.process import surroundings
+from tests.benchmarks import agreement
+from tests.benchmarks.workload import MODEL, ROOT, prompts
 from tests.e2e.demo.smollm2 import smollm2
+
+FOLDER = ROOT / "build" / "bench"
+TOKEN_IDS = FOLDER / "prompts.json"
+"""The prompts as token ids, for contenders whose environment lacks what makes them."""
+
+VLLM = Environment(Path(os.environ.get("R1_VLLM_DIR", ROOT / "build" / "engines" / "vllm")))
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A module of this folder with its arguments."""
+    """A module of this folder with its arguments, and the environment it runs in when it isn't ours."""
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
+    environment: Environment | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether it can run on this machine."""
+        return self.environment is None or self.environment.variant is not None
 
     def run(self) -> dict[str, float]:
         """One process; its RESULT line."""
-        command = [sys.executable, "-m", f"tests.benchmarks.{self.module}", *self.arguments]
-        env = {**os.environ, **KEEP_MEMORY, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        python, env = sys.executable, dict(os.environ)
+        if self.environment is not None:
+            python, env = str(self.environment.python), surroundings(self.environment, 1, "cpu")
+        command = [python, "-m", f"tests.benchmarks.{self.module}", *self.arguments]
+        env |= {**KEEP_MEMORY, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         for line in done.stdout.splitlines():
             if line.startswith("RESULT "):
@@ -40,27 +61,34 @@ class Contender:
         raise RuntimeError(f"{self.name} gave no result:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
 
+def decoding(precision: str, group: int) -> tuple[Contender, ...]:
+    """All who decode, with 16 prompts of `group` completions each."""
+    arguments = (precision, str(group))
+    return (
+        Contender("r1net", "decode_ours", arguments),
+        Contender("transformers.generate", "decode_transformers", arguments),
+        Contender("vLLM", "decode_vllm", (str(TOKEN_IDS), *arguments), VLLM),
+    )
+
+
 BENCHES: dict[str, tuple[Contender, ...]] = {
-    "decode-bf16": (
-        Contender("r1net", "decode_ours", ("bfloat16",)),
-        Contender("transformers.generate", "decode_transformers", ("bfloat16",)),
-    ),
-    "decode-fp32": (
-        Contender("r1net", "decode_ours", ("float32",)),
-        Contender("transformers.generate", "decode_transformers", ("float32",)),
-    ),
+    "decode-bf16": decoding("bfloat16", 8),
+    "decode-fp32": decoding("float32", 8),
+    "decode-bf16-512": decoding("bfloat16", 32),
     "grpo-step": (
         Contender("r1net", "step_ours"),
         Contender("TRL GRPOTrainer", "step_trl"),
     ),
 }
+AGREEMENT = "agreement"
 
 
 def bench(name: str, repeats: int) -> dict[str, Any]:
     """Run the contenders of one bench in turn, `repeats` times."""
-    results: dict[str, list[dict[str, float]]] = {contender.name: [] for contender in BENCHES[name]}
+    contenders = [contender for contender in BENCHES[name] if contender.there]
+    results: dict[str, list[dict[str, float]]] = {contender.name: [] for contender in contenders}
     for _ in range(repeats):
-        for contender in BENCHES[name]:
+        for contender in contenders:
             results[contender.name].append(contender.run())
     return {"bench": name, "results": results, "ratios": ratios(results)}
 
@@ -86,24 +114,45 @@ def per_token(result: dict[str, float]) -> float:
     return result["cpu_seconds"] / result["tokens"]
 
 
+def compare(name: str, repeats: int) -> None:
+    """One bench: run, write, print."""
+    report = bench(name, repeats)
+    (FOLDER / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
+    for contender, runs in report["results"].items():
+        speed = statistics.median(1 / per_token(run) for run in runs)
+        memory = statistics.median(run["peak_rss_mb"] for run in runs)
+        print(f"{name:<15} {contender:<22} {speed:8.1f} tokens/CPU s   {memory:7.0f} MB", flush=True)
+    for other, ratio in report["ratios"].items():
+        print(f"{name:<15} {other}: {ratio['cpu_per_token']:.2f}× our time, {ratio['peak_rss']:.2f}× our memory")
+
+
+def agree() -> None:
+    """Sampler against trainer: run, write, print."""
+    found = agreement.measure(VLLM)
+    (FOLDER / f"{AGREEMENT}.json").write_text(json.dumps(agreement.table(found), indent=2) + "\n")
+    for one in found:
+        print(
+            f"{AGREEMENT:<15} {one.engine:<8} {one.sampler:<9} trainer {one.trainer:<9} "
+            f"|Δ logprob| mean {one.mean:.1e}  p99 {one.p99:.1e}  max {one.largest:.1e}",
+            flush=True,
+        )
+
+
 def main() -> None:
     """All benches, or those named."""
+    names = [*BENCHES, AGREEMENT]
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHES], default=[])
+    parser.add_argument("names", nargs="*", choices=[[], *names], default=[])
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     smollm2(MODEL)
-    folder = ROOT / "build" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in options.names or BENCHES:
-        report = bench(name, options.repeats)
-        (folder / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
-        for contender, runs in report["results"].items():
-            speed = statistics.median(1 / per_token(run) for run in runs)
-            memory = statistics.median(run["peak_rss_mb"] for run in runs)
-            print(f"{name:<12} {contender:<22} {speed:8.1f} tokens/CPU s   {memory:7.0f} MB", flush=True)
-        for other, ratio in report["ratios"].items():
-            print(f"{name:<12} {other}: {ratio['cpu_per_token']:.2f}× our time, {ratio['peak_rss']:.2f}× our memory")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    TOKEN_IDS.write_text(json.dumps([tokenizer(text).input_ids for text in prompts()]))
+    if VLLM.variant is None:
+        print(f"vLLM is left out: it is not in {VLLM.folder}; `make vllm-env` installs it", flush=True)
+    for name in options.names or names:
+        agree() if name == AGREEMENT else compare(name, options.repeats)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from enum import StrEnum
 import typer
 
 from r1node.cli.context import Context
+from r1node.settings import Settings
 
 
 class Installable(StrEnum):
@@ -30,11 +31,15 @@ class EngineRow:
 
 def list_engines(ctx: typer.Context) -> list[EngineRow]:
     """The engines there are, and which one `join` would use."""
+    context: Context = ctx.obj
+    return list_rows(context.settings)
+
+
+def list_rows(settings: Settings) -> list[EngineRow]:
+    """One row for each engine."""
     from r1node.rollout.choice import choose  # noqa: PLC0415 - it loads torch
     from r1node.worker import pick_device  # noqa: PLC0415
 
-    context: Context = ctx.obj
-    settings = context.settings
     choice = choose(settings, pick_device(settings.device))
     variant = choice.environment.variant
     held = {

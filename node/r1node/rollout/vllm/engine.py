@@ -18,7 +18,7 @@ from r1net.protocol.job import Sampling
 from r1node.rollout.engine import Completion, Progress, Prompt
 from r1node.rollout.vllm.client import Client, ServerGone
 from r1node.rollout.vllm.environment import Environment
-from r1node.rollout.vllm.process import ServerProcess, server
+from r1node.rollout.vllm.process import ServerProcess, server, surroundings
 from r1node.rollout.vllm.weights import ModelFolder
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class VllmEngine:
         self._environment, self._folder, self._threads = environment, folder, threads
         self._options = options(config, dtype, device)
         self._device = device
-        self._running = _Running(ModelFolder(config, dtype, folder))
+        self._running = _Running(ModelFolder(config, dtype, folder / "model"))
         self._finalizer = weakref.finalize(self, self._running.end)
 
     @property
@@ -128,9 +128,8 @@ class VllmEngine:
 
     def _start(self) -> Client:
         running = self._running
-        process = server(
-            self._environment.python, running.model.path, self._folder, self._options, self._threads, self._device
-        )
+        env = surroundings(self._environment, self._threads, self._device)
+        process = server(self._environment.python, env, running.model.path, self._folder, self._options)
         process.start()
         running.process, running.client = process, Client(process.port, process.key)
         return running.client

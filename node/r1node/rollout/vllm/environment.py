@@ -40,7 +40,7 @@ class Environment:
             found = json.loads(self.marker.read_text())
         except (OSError, ValueError):
             return None
-        if found.get("vllm") != VERSION or not self.python.exists():
+        if not isinstance(found, dict) or found.get("vllm") != VERSION or not self.python.exists():
             return None
         return "cuda" if found.get("variant") == "cuda" else "cpu"
 

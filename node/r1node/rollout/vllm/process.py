@@ -16,6 +16,7 @@ from pathlib import Path
 import r1net
 import r1node
 from r1net.errors import EngineError
+from r1node.rollout.vllm.environment import Environment
 from r1node.rollout.vllm.install import tail
 
 log = logging.getLogger(__name__)
@@ -115,18 +116,16 @@ class ServerProcess:
 
 
 def server(
-    python: Path, model: Path, folder: Path, options: Mapping[str, object], threads: int, device: str
+    python: Path, env: Mapping[str, str], model: Path, folder: Path, options: Mapping[str, object]
 ) -> ServerProcess:
     """A server with the model in `model`, not yet started; its log and state go to `folder`."""
     ready = folder / "vllm.port"
     told = json.dumps({"folder": str(model), "llm": options})
-    return ServerProcess(
-        [str(python), "-m", "r1vllm", str(ready), told], surroundings(threads, device), ready, folder / "vllm.log"
-    )
+    return ServerProcess([str(python), "-m", "r1vllm", str(ready), told], env, ready, folder / "vllm.log")
 
 
-def surroundings(threads: int, device: str) -> dict[str, str]:
-    """Environment variables of the server, with a fresh key."""
+def surroundings(environment: Environment, threads: int, device: str) -> dict[str, str]:
+    """Environment variables of a server, with a fresh key."""
     packages = {module.__name__: str(Path(module.__path__[0])) for module in (r1net, r1node)}
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     env |= {
@@ -136,6 +135,7 @@ def surroundings(threads: int, device: str) -> dict[str, str]:
         KEY: secrets.token_urlsafe(32),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine runs where the requests arrive, and is stepped by hand
         "VLLM_USE_V2_MODEL_RUNNER": "0",  # the seeded sampler knows the first model runner
+        "VLLM_CACHE_ROOT": str(environment.folder / "cache"),  # what it compiles goes with it
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",

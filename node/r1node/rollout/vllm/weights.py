@@ -19,19 +19,16 @@ ALIGNMENT = 64
 
 
 class ModelFolder:
-    """A private folder, in shared memory where there is room, else below `fallback`. `remove` ends it."""
+    """`path` leads to a private folder, in shared memory where there is room, else beside it. `remove` ends both.
 
-    def __init__(self, config: Any, dtype: torch.dtype, fallback: Path) -> None:
-        self._config, self._dtype, self._fallback = config, dtype, fallback
-        self._path: Path | None = None
+    The path stays the same from run to run: what vLLM compiled is kept under a name made of it.
+    """
+
+    def __init__(self, config: Any, dtype: torch.dtype, path: Path) -> None:
+        self._config, self._dtype, self.path = config, dtype, path
+        self._place: Path | None = None
         self._header = b""
         self._map: mmap.mmap | None = None
-
-    @property
-    def path(self) -> Path:
-        """The folder. There is one after the first `write`."""
-        assert self._path is not None, "nothing written yet"
-        return self._path
 
     def write(self, weights: Mapping[str, Tensor]) -> None:
         """Write model.safetensors in the folder's precision.
@@ -51,27 +48,28 @@ class ModelFolder:
     def remove(self) -> None:
         """Delete the folder. The mapping ends with the last view of it."""
         self._map = None
-        if self._path is not None:
-            shutil.rmtree(self._path, ignore_errors=True)
-            self._path = None
+        self.path.unlink(missing_ok=True)
+        if self._place is not None:
+            shutil.rmtree(self._place, ignore_errors=True)
+            self._place = None
 
     def _create(self, header: bytes, size: int) -> None:
         self.remove()
-        self._path = Path(tempfile.mkdtemp(prefix="r1node-vllm-", dir=self._place(2 * size)))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._place = Path(tempfile.mkdtemp(prefix="r1node-vllm-", dir=self._room(2 * size)))
+        self.path.symlink_to(self._place)
         config = self._config.to_dict() | {"torch_dtype": str(self._dtype).removeprefix("torch.")}
-        (self._path / "config.json").write_text(json.dumps(config, default=str))
-        with (self._path / "model.safetensors").open("w+b") as file:
+        (self._place / "config.json").write_text(json.dumps(config, default=str))
+        with (self._place / "model.safetensors").open("w+b") as file:
             file.write(header)
             file.truncate(len(header) + size)
             file.flush()
             self._map = mmap.mmap(file.fileno(), 0)
         self._header = header
 
-    def _place(self, needed: int) -> Path:
-        if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > needed:
-            return SHARED_MEMORY
-        self._fallback.mkdir(parents=True, exist_ok=True)
-        return self._fallback
+    def _room(self, needed: int) -> Path:
+        roomy = SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > needed
+        return SHARED_MEMORY if roomy else self.path.parent
 
 
 def _layout(weights: Mapping[str, Tensor], dtype: torch.dtype) -> tuple[bytes, dict[str, int], int]:

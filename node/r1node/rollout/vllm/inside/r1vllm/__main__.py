@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -16,8 +17,8 @@ from pathlib import Path
 
 def main() -> None:
     """Start up; torch and vLLM take their settings from the environment, so they are imported last."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     ready, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+    threading.Thread(target=_die_with_parent, args=(Path(options["folder"]),), daemon=True).start()
     import vllm  # noqa: PLC0415
 
     from .generator import Generator  # noqa: PLC0415
@@ -34,9 +35,11 @@ def main() -> None:
     server.serve_forever()
 
 
-def _die_with_parent() -> None:
-    """End this process and all that it started when standard input ends."""
+def _die_with_parent(model: Path) -> None:
+    """When standard input ends, end this process and all that it started. The copy of the weights lies in memory: it
+    goes too."""
     os.read(0, 1)
+    shutil.rmtree(model.resolve(), ignore_errors=True)
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
+
 PACKAGES = "R1_PACKAGES"
 """Environment variable: JSON, the folders of the node's own packages by their names."""
 
@@ -20,6 +22,24 @@ class Sampling(NamedTuple):
     temperature: float
     top_p: float
     top_k: int
+
+
+BLOCK = 512
+"""Uniforms drawn of a stream at a time."""
+
+
+class Stream:
+    """The uniforms of one seed, drawn as far as they are needed."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.Generator(np.random.Philox(key=seed))
+        self._drawn = np.empty(0)
+
+    def at(self, step: int) -> float:
+        """The uniform in [0, 1) for completion token `step`."""
+        while step >= len(self._drawn):
+            self._drawn = np.concatenate([self._drawn, self._generator.random(BLOCK)])
+        return float(self._drawn[step])
 
 
 def load_rule() -> Callable[..., Any]:

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from vllm.v1.outputs import LogprobsTensors, SamplerOutput
 
-from .rule import Sampling, load_rule
+from .rule import Sampling, Stream, load_rule
 
 SEED = "r1_seed"
 SAMPLING = "r1_sampling"
 """Keys of a request's `extra_args`. vLLM's own fields are not used: it rounds small temperatures, and its seeds make
 a generator for each request that the rule has no use for."""
 
-BLOCK = 512
-"""Uniforms drawn of a stream at a time."""
+SPARE = 512
+"""Streams of finished requests that may lie about."""
 
 CHUNK = 128
 """Rows whose distribution exists in float64 at one time."""
-
-
-class Stream:
-    """The uniforms of one seed, drawn as far as they are needed."""
-
-    def __init__(self, seed: int) -> None:
-        self._generator = np.random.Generator(np.random.Philox(key=seed))
-        self._drawn = np.empty(0)
-
-    def at(self, step: int) -> float:
-        """The uniform in [0, 1) for completion token `step`."""
-        while step >= len(self._drawn):
-            self._drawn = np.concatenate([self._drawn, self._generator.random(BLOCK)])
-        return float(self._drawn[step])
 
 
 class SeededSampler(nn.Module):
@@ -52,7 +37,7 @@ class SeededSampler(nn.Module):
         requests = [self._runner.requests.get(name) for name in self._runner.input_batch.req_ids]
         if len(requests) != len(logits) or not all(map(_is_ours, requests)):
             return self._stock(logits=logits, sampling_metadata=sampling_metadata, **options)
-        if len(self._streams) > 2 * len(self._runner.requests) + BLOCK:
+        if len(self._streams) > 2 * len(self._runner.requests) + SPARE:
             self._streams = {name: s for name, s in self._streams.items() if name in self._runner.requests}
         u = torch.tensor([self._uniform(request) for request in requests], dtype=torch.float64)
         tokens = torch.empty(len(logits), dtype=torch.long, device=logits.device)
