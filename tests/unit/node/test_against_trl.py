@@ -36,6 +36,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
+from r1coordinator.scheduling.metrics import TraceFigures, sampling_metrics
 from r1net.protocol.job import Grpo, LossName, RewardScale
 from r1net.shaping import deviation
 from r1node.training.advantages import advantages
@@ -47,6 +48,7 @@ MAX_TOKENS = 5
 LOSSES: tuple[LossName, ...] = get_args(LossName)
 TRL_LOSS = {"gspo": "grpo"}
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-13}
+quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 STD_TOLERANCE = {"rtol": 1e-7, "atol": 1e-13}
 
 
@@ -94,6 +96,16 @@ class Judge(GRPOTrainer):
         return batch, loss.detach(), gradient
 
 
+def first(**_: Any) -> list[float]:
+    """A reward's name; `Judge` has its values."""
+    return []
+
+
+def second(**_: Any) -> list[float]:
+    """Another one."""
+    return []
+
+
 @pytest.fixture(scope="module")
 def trl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     words = Tokenizer(models.WordLevel({"<end>": 0, "<stop>": STOP, "x": 2}, unk_token="x"))
@@ -112,7 +124,7 @@ def trl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     made = Judge(
         model=llama(),
         processing_class=PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<stop>", pad_token="<end>"),
-        reward_funcs=[lambda **_: [], lambda **_: []],
+        reward_funcs=[first, second],
         args=config,
         train_dataset=Dataset.from_dict({"prompt": ["x"]}),
     )
@@ -151,7 +163,7 @@ def cases(draw: Any, loss: LossName) -> dict[str, Any]:
         return torch.tensor([[draw(values) for _ in range(width)] for _ in range(count)], dtype=torch.float64)
 
     new = rows(st.floats(-6, -0.01))
-    part = st.floats(-2, 2, width=32) | st.sampled_from([0.0, 1.0, math.nan])
+    part = st.integers(-16, 16).map(lambda eighths: eighths / 8) | st.just(math.nan)
     parts = [[draw(part) for _ in range(2)] for _ in range(count)]
     return {
         "stage": stage,
@@ -196,7 +208,7 @@ def our_loss(case: dict[str, Any], advantages_N: Tensor) -> tuple[Tensor, Tensor
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@quick
 @given(data=st.data())
 def test_a_whole_round_is_trls(trl: Judge, loss: LossName, data: st.DataObject) -> None:
     case = data.draw(cases(loss))
@@ -209,3 +221,33 @@ def test_a_whole_round_is_trls(trl: Judge, loss: LossName, data: st.DataObject) 
         torch.testing.assert_close(weights, ratios, **TOLERANCE)
     torch.testing.assert_close(total, expected, **TOLERANCE)
     torch.testing.assert_close(gradient, slopes, **TOLERANCE)
+
+
+def our_figures(case: dict[str, Any]) -> dict[str, float]:
+    """What the coordinator writes down of the same rewards."""
+    size = case["stage"].group_size
+    traces = []
+    for number, (first, second) in enumerate(case["parts"].tolist()):
+        parts = {name: None if math.isnan(part) else part for name, part in (("first", first), ("second", second))}
+        scored = [weight * part for weight, part in zip((1.0, 0.5), parts.values(), strict=True) if part is not None]
+        reward = sum(scored) if scored else None
+        traces.append(TraceFigures(number // size, reward, reward, parts, case["lengths"][number], "stop"))
+    return sampling_metrics(traces)
+
+
+@quick
+@given(case=cases("dapo"))
+def test_the_figures_of_rewards_are_trls(trl: Judge, case: dict[str, Any]) -> None:
+    """Where TRL has a figure at all: a mean of nothing and a deviation of fewer than two rewards are NaN there, absent
+    or 0 here. A group with fewer than two rewards has no spread here; TRL takes its NaN for one. Under "batch", TRL's
+    `frac_reward_zero_std` is about the batch, ours about the groups."""
+    trl.judge(case)
+    logged = {name: values[-1] for name, values in trl._metrics["train"].items() if "reward" in name}
+    assert {"reward", "reward_std", "frac_reward_zero_std", "rewards/first/mean", "rewards/first/std"} <= logged.keys()
+    scored = (~case["parts"].isnan().all(1)).view(-1, case["stage"].group_size).sum(1)
+    if case["stage"].scale_rewards == "batch" or int(scored.min()) < 2:
+        del logged["frac_reward_zero_std"]
+    found = our_figures(case)
+    for name, value in logged.items():
+        if not math.isnan(value):
+            assert found[name] == pytest.approx(value, rel=1e-6, abs=1e-7), name
