@@ -3,10 +3,8 @@ passes of transformers in fp32 and bf16, on completions that the engine itself d
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,7 +15,7 @@ from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt, RolloutEngine
 from r1node.rollout.vllm.engine import VllmEngine
 from r1node.rollout.vllm.environment import Environment
-from tests.benchmarks.workload import GROUP, MODEL, TOKENS, prompts, setup
+from tests.benchmarks.workload import GROUP, MODEL, ROOT, TOKENS, prompts, setup
 
 PRECISIONS = (torch.bfloat16, torch.float32)
 
@@ -47,10 +45,10 @@ def measure(environment: Environment) -> list[Agreement]:
     for precision in PRECISIONS:
         found += _one("builtin", BuiltinEngine(AutoConfig.from_pretrained(MODEL), precision), precision, batch)
         if environment.variant is not None:
-            with tempfile.TemporaryDirectory() as folder:
-                engine = VllmEngine(AutoConfig.from_pretrained(MODEL), precision, "cpu", environment, Path(folder))
-                found += _one("vllm", engine, precision, batch)
-                engine.close()
+            folder = ROOT / "build" / "bench" / "vllm"
+            engine = VllmEngine(AutoConfig.from_pretrained(MODEL), precision, "cpu", environment, folder)
+            found += _one("vllm", engine, precision, batch)
+            engine.close()
     return found
 
 

@@ -54,7 +54,10 @@ def accelerator(settings: Settings) -> Finding:
 
 def engine(settings: Settings) -> Finding:
     """What generates, and why."""
-    choice = choose(settings, pick_device(settings.device))
+    device = pick_device(settings.device)
+    choice = choose(settings, device)
+    if choice.name == "vllm" and device == "cpu" and shutil.which("g++") is None:
+        return Finding("engine", "failure", "vLLM compiles for CPUs with g++, which is missing", "install g++")
     return Finding("engine", "ok", f"{choice.name}: {choice.reason}")
 
 

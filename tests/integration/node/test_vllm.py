@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from r1net.errors import EngineError
+from r1net.errors import EngineError, PreflightError
 from r1net.protocol.job import Sampling
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
@@ -71,8 +71,8 @@ def ours(weights: dict[str, Tensor]) -> BuiltinEngine:
 
 
 @pytest.fixture(scope="module")
-def vllm(weights: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmEngine]:
-    folder = tmp_path_factory.mktemp("engine")
+def vllm(weights: dict[str, Tensor]) -> Iterator[VllmEngine]:
+    folder = ROOT / "build" / "vllm-test"  # always the same: what vLLM compiled is found by the model's path
     engine = VllmEngine(AutoConfig.from_pretrained(MODEL), torch.float32, "cpu", ENVIRONMENT, folder)
     started = time.monotonic()
     engine.load(weights)
@@ -218,8 +218,10 @@ def test_progress_counts_finished_sequences(vllm: VllmEngine, batch: list[Prompt
 
 
 def test_what_the_server_refuses_is_an_error_with_its_words(vllm: VllmEngine) -> None:
-    with pytest.raises(EngineError, match="refused"):
-        vllm.generate([Prompt([1] * 9000, [1])], Sampling(max_tokens=4), [])
+    with pytest.raises(EngineError, match=r"refused: .*vocabulary|refused: .*range"):
+        vllm.generate([Prompt([10**6], [1])], Sampling(max_tokens=4), [])
+    with pytest.raises(PreflightError, match="8192 positions"):
+        vllm.generate([Prompt([1] * 8190, [1])], Sampling(max_tokens=4), [])
     assert len(vllm.generate([Prompt([1, 2, 3], [1])], Sampling(max_tokens=4), [])[0][0].token_ids) == 4
 
 
@@ -244,3 +246,13 @@ def test_a_killed_server_is_started_anew_in_mid_generation(vllm: VllmEngine, bat
 
     assert share_equal(vllm.generate(batch, sampling, [], kill), expected) >= NEARLY_ALL
     assert vllm.server_pid not in (None, killed)
+
+
+def test_a_server_that_dies_twice_is_an_error_and_not_the_end(vllm: VllmEngine, batch: list[Prompt]) -> None:
+    def kill(done: int, total: int) -> None:
+        if vllm.server_pid is not None:
+            os.kill(vllm.server_pid, signal.SIGKILL)
+
+    with pytest.raises(EngineError, match=r"died twice over one task: .*SIGKILL"):
+        vllm.generate(batch, Sampling(max_tokens=64), [], kill)
+    assert len(vllm.generate(batch[:1], Sampling(max_tokens=2), [])[0]) == GROUP

@@ -19,7 +19,7 @@ SILENCE_LIMIT = 900.0
 
 
 class ServerGone(Exception):
-    """The connection broke: the server died, or is dying."""
+    """The server died, or its engine failed: it must be started anew."""
 
 
 class Client:
@@ -85,6 +85,8 @@ def _completion(told: dict[str, Any]) -> tuple[int, int, Completion]:
 
 def _body(answer: httpx.Response) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
+    if answer.is_server_error:
+        raise ServerGone(body["error"])
     if answer.status_code != httpx.codes.OK:
         raise EngineError(f"vLLM refused: {body.get('error', answer.status_code)}", hint="see the worker's vllm.log")
     return body

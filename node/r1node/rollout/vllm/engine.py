@@ -13,7 +13,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from r1net.errors import EngineError
+from r1net.errors import EngineError, PreflightError
 from r1net.protocol.job import Sampling
 from r1node.rollout.engine import Completion, Progress, Prompt
 from r1node.rollout.vllm.client import Client, ServerGone
@@ -52,6 +52,7 @@ class VllmEngine:
         self._environment, self._folder, self._threads = environment, folder, threads
         self._options = options(config, dtype, device)
         self._device = device
+        self._positions = int(config.max_position_embeddings)
         self._running = _Running(ModelFolder(config, dtype, folder / "model"))
         self._finalizer = weakref.finalize(self, self._running.end)
 
@@ -75,8 +76,8 @@ class VllmEngine:
         try:
             seconds = client.load(self._running.model.path)
             log.debug("vLLM took the weights in %.2f s", seconds)
-        except ServerGone:
-            self._restart()  # it reads the new weights as it starts
+        except ServerGone as gone:
+            self._restart(gone)  # it reads the new weights as it starts
         except EngineError:
             self._running.stop()  # half of one policy, half of another: good for nothing
             raise
@@ -91,13 +92,16 @@ class VllmEngine:
         stop_ids: Sequence[int],
         progress: Progress | None = None,
     ) -> list[list[Completion]]:
-        """See `RolloutEngine.generate`. Raises EngineError when the server died twice."""
-        if self._running.client is None:
+        """See `RolloutEngine.generate`. Raises EngineError when the server died twice, PreflightError for sequences
+        longer than the model takes."""
+        if not self._running.model.written:
             raise RuntimeError("generate() before load()")
+        self._require_room(prompts, sampling)
+        client = self._running.client or self._start()
         try:
-            return self._attempt(self._running.client, prompts, sampling, stop_ids, progress)
-        except ServerGone:
-            client = self._restart()
+            return self._attempt(client, prompts, sampling, stop_ids, progress)
+        except ServerGone as gone:
+            client = self._restart(gone)
         try:
             return self._attempt(client, prompts, sampling, stop_ids, progress)
         except ServerGone as gone:
@@ -105,6 +109,14 @@ class VllmEngine:
                 f"vLLM died twice over one task: {self._why(gone)}",
                 hint="try fewer groups at a time, or engine = builtin",
             ) from gone
+
+    def _require_room(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+        needed = max(len(prompt.ids) for prompt in prompts) + sampling.max_tokens
+        if needed > self._positions:
+            raise PreflightError(
+                f"{needed} tokens in a sequence, and the model has {self._positions} positions",
+                hint="lower the job's max_tokens, or train a model with a longer context",
+            )
 
     def _attempt(
         self,
@@ -134,14 +146,14 @@ class VllmEngine:
         running.process, running.client = process, Client(process.port, process.key)
         return running.client
 
-    def _restart(self) -> Client:
-        log.warning("vLLM died and is started anew: %s", self._why(None))
+    def _restart(self, gone: ServerGone) -> Client:
+        log.warning("vLLM is started anew: %s", self._why(gone))
         self._running.stop()
         return self._start()
 
-    def _why(self, gone: Exception | None) -> str:
+    def _why(self, gone: ServerGone) -> str:
         process = self._running.process
-        return process.reason() if process is not None else str(gone)
+        return f"{gone}; {process.reason()}" if process is not None else str(gone)
 
 
 @dataclass

@@ -26,7 +26,6 @@ START_LIMIT = 1800.0
 """Seconds. On two busy cores the first start compiles for minutes; later ones take about one."""
 
 TELL_EVERY = 15.0
-STOP_LIMIT = 10.0
 LOG_TAIL = 12
 
 KEY = "R1_VLLM_KEY"
@@ -34,7 +33,8 @@ KEY = "R1_VLLM_KEY"
 
 
 class ServerProcess:
-    """One run of a server. `command` must write its port to `ready`, and end when its standard input does."""
+    """One run of a server. `command` must write its port to `ready`, and end when its standard input does, which only
+    happens when the node is gone."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], ready: Path, log_file: Path) -> None:
         self._command, self._env, self._ready, self._log_file = command, env, ready, log_file
@@ -92,9 +92,9 @@ class ServerProcess:
         log.info("vLLM started in %.0f s", time.monotonic() - begun)
 
     def reason(self) -> str:
-        """Why it is not running, with the last lines of its log."""
+        """How it ended, or that it didn't, with the last lines of its log."""
         code = self._process.poll() if self._process is not None else None
-        how = "not running" if code is None else f"exit code {code}"
+        how = "it runs, but broke off" if code is None else f"exit code {code}"
         if code is not None and code < 0:
             how = f"killed by {signal.Signals(-code).name}"
         if code == -signal.SIGKILL:
@@ -102,17 +102,15 @@ class ServerProcess:
         return f"{how}: {tail(self._log_file, LOG_TAIL) or 'it said nothing'}"
 
     def stop(self) -> None:
-        """End it and all that it started."""
+        """End it and all that it started, at once: it has nothing to save."""
         process = self._process
         if process is None:
             return
-        if process.stdin is not None:
-            process.stdin.close()  # it ends by itself when it reads that
-        try:
-            process.wait(STOP_LIMIT)
-        except subprocess.TimeoutExpired:
+        if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def server(

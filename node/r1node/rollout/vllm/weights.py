@@ -30,6 +30,11 @@ class ModelFolder:
         self._header = b""
         self._map: mmap.mmap | None = None
 
+    @property
+    def written(self) -> bool:
+        """Whether there are weights."""
+        return self._map is not None
+
     def write(self, weights: Mapping[str, Tensor]) -> None:
         """Write model.safetensors in the folder's precision.
 

@@ -12,14 +12,20 @@ from __future__ import annotations
 import hmac
 import json
 import time
+import traceback
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
+
+from vllm.exceptions import VLLMClientError
 
 from .generator import Generator
 
 PROGRESS_EVERY = 0.2
 """Seconds between lines while nothing finishes."""
+
+WRONG = (VLLMClientError, ValueError, KeyError, TypeError)
+"""What vLLM and this module raise for requests that cannot be done; whatever else happens is the engine's fault."""
 
 
 class Service(BaseHTTPRequestHandler):
@@ -28,6 +34,7 @@ class Service(BaseHTTPRequestHandler):
     generator: ClassVar[Generator]
     key: ClassVar[str]
     about: ClassVar[dict[str, Any]]
+    _begun = False
 
     def do_GET(self) -> None:
         """Whether the engine is up."""
@@ -50,17 +57,18 @@ class Service(BaseHTTPRequestHandler):
                     self._answer(404, {"error": f"no {self.path}"})
         except ConnectionError:
             pass  # the caller hung up
-        except (ValueError, KeyError, TypeError) as error:
-            self._answer(400, {"error": f"{type(error).__name__}: {error}"})
+        except Exception as error:
+            traceback.print_exc()
+            if not self._begun:  # else the answer just breaks off
+                self._answer(400 if isinstance(error, WRONG) else 500, {"error": f"{type(error).__name__}: {error}"})
 
     def _generate(self, body: dict[str, Any]) -> None:
         steps = self.generator.generate(body)
-        begun, said = False, time.monotonic()
+        said = time.monotonic()
         try:
             for finished in steps:
-                if not begun:  # what is wrong with a request shows at the first step, while a status can still tell
+                if not self._begun:  # what is wrong with a request shows at the first step, while a status can tell
                     self._head(200, "application/x-ndjson")
-                    begun = True
                 if finished or time.monotonic() - said > PROGRESS_EVERY:
                     said = time.monotonic()
                     line = json.dumps({"finished": [asdict(one) for one in finished]})
@@ -80,6 +88,7 @@ class Service(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(body).encode())
 
     def _head(self, status: int, kind: str) -> None:
+        self._begun = True
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.end_headers()
