@@ -59,7 +59,7 @@ def _with_spread(s: Session, job_id: str, demand: Demand) -> frozenset[int]:
 
 
 def round_work(s: Session, spec: JobSpec, job_id: str, round_: int) -> RoundWork:
-    """What an attempt at a finished rollout phase is about: the same for every attempt and report."""
+    """What is trained on after a finished rollout phase: the same for every attempt."""
     demand = assignment(spec, "rollout", round_)
     groups = pool(s, job_id, demand).chosen if demand.selective else None
     rows = s.execute(

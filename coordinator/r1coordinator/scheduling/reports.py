@@ -5,15 +5,13 @@ from __future__ import annotations
 from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
-from r1coordinator.scheduling import training
 from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.conclude import pay_training
 from r1coordinator.scheduling.context import Context
-from r1coordinator.scheduling.groups import round_work
 from r1coordinator.scheduling.leases import end, owned, require_active
 from r1coordinator.scheduling.metrics import require_modest
 from r1coordinator.store.blobs import BlobStore
-from r1coordinator.store.rows import count_refusal, get_job, parse_spec, version_of
+from r1coordinator.store.rows import count_refusal, get_job, version_of
 from r1coordinator.store.tables import AttemptRow, BlobRow, JobRow, LeaseRow, ReportRow, RoundRow
 from r1net.errors import Refused
 from r1net.protocol.views import RoundRecord
@@ -42,7 +40,6 @@ def trained(s: Session, ctx: Context, worker: str, report: TrainReport, now: flo
     if report.version.number != task.version.number + 1:
         raise Refused("wrong_version", f"version {task.version.number + 1} was to be trained", status=422)
     slot = next(slot for slot in task.slots if slot.worker == lease.worker)
-    job = get_job(s, lease.job_id)
     row = ReportRow(
         lease_id=lease.lease_id,
         job_id=lease.job_id,
@@ -51,13 +48,14 @@ def trained(s: Session, ctx: Context, worker: str, report: TrainReport, now: flo
         worker=lease.worker,
         policy=report.version.policy,
         optimizer=report.version.optimizer,
-        tokens=training.slot_tokens(slot, round_work(s, parse_spec(job.spec), job.job_id, lease.round).bundles),
+        tokens=slot.tokens,
         metrics=report.metrics,
         reported_at=now,
     )
     s.add(row)
     end(lease, "reported", now)
     s.flush()
+    job = get_job(s, lease.job_id)
     attempt = s.get_one(AttemptRow, (lease.job_id, lease.round, lease.attempt))
     if attempt.state == "agreed":
         _late(s, job, lease, row, now)

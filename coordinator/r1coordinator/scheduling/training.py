@@ -80,15 +80,14 @@ def build_slots(chosen: Sequence[WorkerState], bundles: Sequence[BundleState]) -
         given[owner].append(bundle.sha256)
     return tuple(
         TrainerSlot(
-            worker=worker.worker, peer_id=worker.peer_id, maddrs=worker.maddrs, bundles=tuple(given[worker.worker])
+            worker=worker.worker,
+            peer_id=worker.peer_id,
+            maddrs=worker.maddrs,
+            bundles=tuple(given[worker.worker]),
+            tokens=load[worker.worker],
         )
         for worker in chosen
     )
-
-
-def slot_tokens(slot: TrainerSlot, bundles: Sequence[BundleState]) -> int:
-    """The completion tokens of one slot."""
-    return sum(bundle.tokens for bundle in bundles if bundle.sha256 in set(slot.bundles))
 
 
 def verdict(slots: Sequence[SlotState], started_at: float, deadline: float, now: float) -> Verdict:

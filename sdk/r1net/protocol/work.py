@@ -33,12 +33,16 @@ class RolloutTask(Message):
 
 
 class TrainerSlot(Message):
-    """One trainer's place in an averaging group, and the admitted bundles whose gradient it computes."""
+    """One trainer's place in an averaging group, and the admitted bundles whose gradient it computes.
+
+    `tokens` are the completion tokens of these bundles that count: what the slot is paid for.
+    """
 
     worker: Address
     peer_id: str
     maddrs: tuple[str, ...]
     bundles: tuple[Hash, ...]
+    tokens: int = Field(ge=0)
 
 
 class TrainTask(Message):

@@ -14,7 +14,7 @@ from r1coordinator.scheduling.model import (
     SlotState,
     WorkerState,
 )
-from r1coordinator.scheduling.training import build_slots, own_fault, pause_before_retry, slot_tokens, trainers, verdict
+from r1coordinator.scheduling.training import build_slots, own_fault, pause_before_retry, trainers, verdict
 from r1net.protocol.job import PolicyVersion
 
 JOB = "0x" + "01" * 32
@@ -80,7 +80,7 @@ def test_every_bundle_goes_to_one_slot_and_own_ones_stay(bundles: list[tuple[str
     for slot in slots:
         own = {state.sha256 for state in states if state.worker == slot.worker}
         assert own <= set(slot.bundles)
-    assert sum(slot_tokens(slot, states) for slot in slots) == sum(state.tokens for state in states)
+    assert sum(slot.tokens for slot in slots) == sum(state.tokens for state in states)
     assert slots == build_slots([worker(address) for address in sorted(there)], states[::-1])
 
 
@@ -88,7 +88,7 @@ def test_others_bundles_even_the_tokens_out() -> None:
     work = [(A, 10), (C, 7), (C, 6), (C, 5)]
     states = [BundleState(f"0x{n:064x}", address, tokens) for n, (address, tokens) in enumerate(work)]
     slots = build_slots([worker(A), worker(B)], states)
-    assert [slot_tokens(slot, states) for slot in slots] == [15, 13]
+    assert [slot.tokens for slot in slots] == [15, 13]
 
 
 def judge(*slots: SlotState, now: float = 10.0) -> object:

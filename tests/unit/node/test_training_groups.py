@@ -7,7 +7,7 @@ import pytest
 from r1net.protocol.job import Grpo, JobSpec, PolicyVersion
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import TrainerSlot, TrainTask
-from r1node.tasks import training_groups
+from r1node.training.groups import training_groups
 from r1node.training.advantages import STD_EPSILON
 from tests.unit.coordinator.jobs import job_spec, key
 
@@ -38,7 +38,7 @@ def trace(group: int, index: int, reward: float | None, length: int = 2) -> Trac
 
 
 def task(**changes: object) -> TrainTask:
-    slot = TrainerSlot(worker=key(1).address, peer_id="p", maddrs=(), bundles=())
+    slot = TrainerSlot(worker=key(1).address, peer_id="p", maddrs=(), bundles=(), tokens=1)
     values = {
         "round": 0,
         "attempt": 1,
