@@ -76,3 +76,15 @@ def kl_estimate(logprobs_NT: Tensor, reference_NT: Tensor, estimator: KlEstimato
     if estimator == "k2":
         return log_ratio.square() / 2
     return (-log_ratio).exp() - 1 + log_ratio
+
+
+def kl_loss(logprobs_NT: Tensor, old_NT: Tensor, reference_NT: Tensor, estimator: KlEstimator) -> Tensor:
+    """The divergence as a loss, for each token: its mean gradient over samples of π_old is that of KL(π ‖ π_ref).
+
+    The estimates' own gradients are not: k1's is zero in the mean, k3's that of KL(π_ref ‖ π). Times the ratio of the
+    policies, gradient included, both are right (arXiv:2512.02556, section 3.1); k2's is right as it stands, and needs
+    the ratio only to weigh samples of another policy.
+    """
+    ratios = (logprobs_NT - old_NT).exp()
+    estimate = kl_estimate(logprobs_NT, reference_NT, estimator)
+    return estimate * (ratios.detach() if estimator == "k2" else ratios)

@@ -16,7 +16,7 @@ Where names or meanings differ:
                TRL bounds positive advantages too, arXiv:1912.09729, eq. 5 only negative ones
     KL         TRL has k3 alone. It adds the term after the correction for the sampler's mismatch, as we do. By
                default it multiplies the term by the ratio of the policies (use_bias_correction_kl, arXiv:2512.02556,
-               section 3.1), so that its gradient is the divergence's; `kl_estimate` leaves that to its caller
+               section 3.1), so that its gradient is the divergence's: that is `kl_loss`. Without, it is `kl_estimate`
     mismatch   TRL keeps the sampler's log-probabilities in float32, so the test draws them from float32
 """
 
@@ -41,7 +41,7 @@ from r1net.protocol.job import Grpo, LossName, RewardScale
 from r1net.shaping import deviation
 from r1node.training.advantages import advantages
 from r1node.training.importance import importance_weights
-from r1node.training.losses import kl_estimate, policy_loss, token_weights
+from r1node.training.losses import kl_estimate, kl_loss, policy_loss, token_weights
 from tests.unit.node.models import SIZES, STOP, llama
 
 MAX_TOKENS = 5
@@ -198,9 +198,9 @@ def our_loss(case: dict[str, Any], advantages_N: Tensor) -> tuple[Tensor, Tensor
         case["old"], case["sampler"].double(), mask, stage.importance, stage.importance_mode, stage.importance_cap
     )
     loss = policy_loss(stage, new, case["old"], advantages_N, mask) * weights
-    divergence = kl_estimate(new, case["reference"], stage.kl_estimator)
-    correction = (new - case["old"]).exp() if case["corrected"] else 1.0
-    loss = loss + stage.kl_coef * divergence * correction
+    reference, estimator = case["reference"], stage.kl_estimator
+    corrected = kl_loss(new, case["old"], reference, estimator)
+    loss = loss + stage.kl_coef * (corrected if case["corrected"] else kl_estimate(new, reference, estimator))
     share = token_weights(stage.loss, mask, int(mask.sum()), len(lengths), MAX_TOKENS)
     total = (loss * share).sum()
     (gradient,) = torch.autograd.grad(total, new)

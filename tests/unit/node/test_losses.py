@@ -15,7 +15,7 @@ from torch import Tensor
 from r1net.protocol.job import Baseline, Grpo, ImportanceLevel, ImportanceMode, KlEstimator, LossName, RewardScale
 from r1node.training.advantages import STD_EPSILON, advantages
 from r1node.training.importance import importance_weights
-from r1node.training.losses import kl_estimate, policy_loss, token_weights
+from r1node.training.losses import kl_estimate, kl_loss, policy_loss, token_weights
 
 LOSSES: tuple[LossName, ...] = ("grpo", "dr_grpo", "dapo", "gspo", "cispo")
 MAX_TOKENS = 7
@@ -183,3 +183,17 @@ def test_kl_estimators_estimate_the_divergence(estimator: KlEstimator) -> None:
     assert estimate == pytest.approx(exact, rel=1e-9 if estimator != "k2" else 0.1)
     if estimator != "k1":
         assert bool((kl_estimate(policy, reference, estimator) >= 0).all())
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+@pytest.mark.parametrize("drift", [0.0, 0.3])
+def test_the_divergence_as_a_loss_has_the_divergences_gradient(estimator: KlEstimator, drift: float) -> None:
+    """By exact expectation over all tokens of the policy that sampled, which may not be the one in training."""
+    torch.manual_seed(0)
+    weights = torch.randn(50, dtype=torch.float64, requires_grad=True)
+    policy, reference = weights.log_softmax(0), torch.randn(50, dtype=torch.float64).log_softmax(0)
+    old = (weights.detach() + drift * torch.randn(50, dtype=torch.float64)).log_softmax(0)
+    (exact,) = torch.autograd.grad((policy.exp() * (policy - reference)).sum(), weights, retain_graph=True)
+    loss = (old.exp() * kl_loss(policy, old, reference, estimator)).sum()
+    (found,) = torch.autograd.grad(loss, weights)
+    assert torch.allclose(found, exact, rtol=1e-10, atol=1e-12)
