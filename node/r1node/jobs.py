@@ -91,6 +91,11 @@ class JobRuntime:
             self._engine_at = version
         return self.engine
 
+    def rest_engine(self) -> None:
+        """Free what the engine's weights take: a gradient needs the room, and the next rollout a newer version."""
+        self._engine_at = None
+        self.engine.unload()
+
     def save_step(self, number: int) -> PolicyVersion:
         """Keep the files of the step just made, and name it. It is not `at` until the network agrees."""
         self.at = None

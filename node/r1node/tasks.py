@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
@@ -14,17 +13,17 @@ from torch import Tensor
 
 from r1net.environments import sampling_seed
 from r1net.errors import SwarmError
-from r1net.protocol.job import JobSpec, PolicyVersion
+from r1net.protocol.job import PolicyVersion
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import PublishTask, RolloutTask, TrainReport, TrainTask
-from r1net.shaping import shaped_reward
 from r1node.jobs import JobRuntime
 from r1node.lease import LeaseKeeper
 from r1node.rollout.engine import Completion, Prompt
 from r1node.swarm.allreduce import AveragingService, average
 from r1node.swarm.daemon import Swarm
-from r1node.training.advantages import advantages
-from r1node.training.packing import Group, Sample
+from r1node.training.groups import training_groups
+from r1node.training.objectives import PolicyGradient
+from r1node.training.packing import Group
 
 
 def roll_out(job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> tuple[TraceBundle, dict[str, float]]:
@@ -85,9 +84,11 @@ def train(
     """
     job.ensure(task.version)
     slot = next(slot for slot in task.slots if slot.worker == keeper.lease.worker)
-    groups = [group for digest in slot.bundles for group in training_groups(job.bundle(digest).traces, job.spec, task)]
+    traces = [trace for digest in slot.bundles for trace in job.bundle(digest).traces]
+    job.rest_engine()
     started = time.monotonic()
-    metrics = job.trainer.accumulate(groups, task.tokens, keeper.check)
+    groups, objective = _lesson(job, task, traces, keeper)
+    metrics = job.trainer.accumulate(groups, objective, keeper.check)
     gradient = job.trainer.gradient()
     if not bool(torch.isfinite(gradient).all()):
         raise FloatingPointError("the own gradient is not finite")
@@ -105,34 +106,16 @@ def train(
     return TrainReport(lease_id=keeper.lease.id, version=version, trained_tokens=tokens, metrics=metrics)
 
 
-def training_groups(traces: Sequence[Trace], spec: JobSpec, task: TrainTask) -> list[Group]:
-    """Those traces of one bundle that count, as groups with their advantages.
-
-    Groups without spread teach nothing and are left out, unless there is a divergence to keep small.
-    """
-    counting = frozenset(task.groups or ())
-    by_group: dict[int, list[Trace]] = {}
-    for trace in traces:
-        if task.groups is None or trace.group in counting:
-            by_group.setdefault(trace.group, []).append(trace)
-    groups = []
-    for members in by_group.values():
-        values = group_values(members, spec, task.reward_std)
-        if not bool(values.any()) and not spec.stage.kl_coef:
-            continue
-        samples = [
-            Sample(trace.completion_ids, trace.logprobs, float(advantage))
-            for trace, advantage in zip(members, values, strict=True)
-        ]
-        groups.append(Group(members[0].prompt_ids, samples))
-    return groups
-
-
-def group_values(members: Sequence[Trace], spec: JobSpec, round_std: float) -> Tensor:
-    """Advantages (G,) of one group's traces, in their order."""
-    shaped = [shaped_reward(spec, trace.reward, len(trace.completion_ids)) for trace in members]
-    rewards = torch.tensor([math.nan if reward is None else reward for reward in shaped], dtype=torch.float64)
-    return advantages(rewards[None], spec.stage.baseline, spec.stage.scale_rewards, round_std)[0]
+def _lesson(
+    job: JobRuntime, task: TrainTask, traces: Sequence[Trace], keeper: LeaseKeeper
+) -> tuple[list[Group], PolicyGradient]:
+    """What the own share of the round teaches, and how."""
+    spec = job.spec
+    first = job.policy.assemble_reference(job.trainer.dtype, spec.sampling.temperature) if spec.stage.kl_coef else None
+    compare = None if first is None else lambda groups: job.trainer.compare(groups, first, keeper.check)
+    groups = training_groups(traces, spec, task, compare)
+    other = first if spec.stage.kl_in == "loss" else None
+    return groups, PolicyGradient(spec.stage, task.tokens, task.sequences, spec.sampling.max_tokens, other)
 
 
 def publish(job: JobRuntime, task: PublishTask) -> None:

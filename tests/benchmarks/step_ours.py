@@ -9,6 +9,7 @@ from r1net.protocol.job import EnvironmentSpec, FileRef, Grpo, JobSpec, ModelRef
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Prompt
 from r1node.training.advantages import advantages
+from r1node.training.objectives import PolicyGradient
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import TrainablePolicy
 from r1node.training.trainer import Trainer
@@ -70,7 +71,8 @@ def main() -> None:
             for prompt, answer, row in zip(ids, answers, values, strict=True)
         ]
         tokens = sum(group.tokens for group in groups)
-        trainer.accumulate(groups, tokens)
+        engine.unload()
+        trainer.accumulate(groups, PolicyGradient(spec.stage, tokens, PROMPTS * GROUP, TOKENS))
         trainer.step(trainer.gradient())
         return tokens
 

@@ -39,7 +39,7 @@ PRECISIONS = {"bf16": ("-DR1_BF16",), "fp32": ()}
 def library(precision: str) -> ctypes.CDLL:
     """The kernels for "bf16" or "fp32". Raises PreflightError when they cannot be compiled."""
     command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS, *PRECISIONS[precision]]
-    path = _cache() / f"decode-{precision}-{_fingerprint(command)}.so"
+    path = _cache() / f"r1net-{precision}-{_fingerprint(command)}.so"
     if not path.exists():
         _compile(command, path)
     return ctypes.CDLL(str(path))
@@ -73,7 +73,7 @@ def _processor() -> str:
 def _compile(command: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
-        full = [*command, str(SOURCES / "decode.c"), "-o", str(made), "-lm"]
+        full = [*command, *map(str, sorted(SOURCES.glob("*.c"))), "-o", str(made), "-lm"]
         try:
             done = subprocess.run(full, capture_output=True, text=True, check=False)  # noqa: S603 - the host's own CC
         except FileNotFoundError as error:

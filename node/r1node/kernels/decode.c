@@ -49,7 +49,7 @@ static void norm_head(real *head, const real *weight, int64_t D, float eps) {
 
 /* mixed (N, (H + 2K) * D) holds q, k, v. Normalises q and k where weights are given (Qwen3), rotates them in place
  * (arXiv:2104.09864) by the angles cosine, sine (N, D / 2), and stores k and v of row n at place t[n] of slot[n] in
- * keys, values (slots, K, T, D). */
+ * keys, values (slots, K, T, D), where they are given. */
 void NAME(rotate_store)(real *mixed, const float *cosine, const float *sine, const real *q_weight,
                         const real *k_weight, real *keys, real *values, const int64_t *slot, const int64_t *t,
                         int64_t N, int64_t H, int64_t K, int64_t D, int64_t T, float eps) {
@@ -61,7 +61,7 @@ void NAME(rotate_store)(real *mixed, const float *cosine, const float *sine, con
             if (weight) norm_head(row + h * D, weight, D, eps);
             rotate(row + h * D, cosine + n * (D / 2), sine + n * (D / 2), D / 2);
         }
-        for (int64_t k = 0; k < K; k++) {
+        for (int64_t k = 0; keys && k < K; k++) {
             const int64_t place = ((slot[n] * K + k) * T + t[n]) * D;
             memcpy(keys + place, row + (H + k) * D, D * sizeof(real));
             memcpy(values + place, row + (H + K + k) * D, D * sizeof(real));

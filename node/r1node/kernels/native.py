@@ -19,30 +19,37 @@ _NAMES = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 _POINTER, _COUNT, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
 
+class Kernels:
+    """The compiled functions for one precision. Raises PreflightError when they cannot be compiled here."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._name = _NAMES[dtype]
+        self._library = library(self._name)
+
+    def take(self, kernel: str, pointers: int, counts: int, floats: int, returns: Any = None) -> Callable[..., Any]:
+        """The function `kernel`, whose arguments are so many pointers, then int64, then floats."""
+        function = getattr(self._library, f"r1_{kernel}_{self._name}")
+        function.argtypes = [_POINTER] * pointers + [_COUNT] * counts + [_FLOAT] * floats
+        function.restype = returns
+        return function  # type: ignore[no-any-return]
+
+
 class NativeOps:
     """Implements `StepOps` for one precision. Raises PreflightError when the kernels cannot be compiled here."""
 
     def __init__(self, dtype: torch.dtype) -> None:
-        name = _NAMES[dtype]
-        loaded = library(name)
-
-        def take(kernel: str, pointers: int, counts: int, floats: int, returns: Any = None) -> Callable[..., Any]:
-            function = getattr(loaded, f"r1_{kernel}_{name}")
-            function.argtypes = [_POINTER] * pointers + [_COUNT] * counts + [_FLOAT] * floats
-            function.restype = returns
-            return function  # type: ignore[no-any-return]
-
+        kernels = Kernels(dtype)
         self._dtype = dtype
-        self._add_norm = take("add_norm", 4, 2, 1)
-        self._rotate_store = take("rotate_store", 9, 5, 1)
-        self._attend = take("attend", 10, 6, 1, ctypes.c_int)
-        self._gate = take("gate", 2, 2, 0)
-        self._block_sums = take("block_sums", 3, 3, 1)
+        self._add_norm = kernels.take("add_norm", 4, 2, 1)
+        self._rotate_store = kernels.take("rotate_store", 9, 5, 1)
+        self._attend = kernels.take("attend", 10, 6, 1, ctypes.c_int)
+        self._gate = kernels.take("gate", 2, 2, 0)
+        self._block_sums = kernels.take("block_sums", 3, 3, 1)
 
     def add_norm(self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float) -> Tensor:
         """See `StepOps.add_norm`."""
         out = torch.empty(x.shape, dtype=self._dtype)
-        self._add_norm(_at(x), _at(delta), _at(weight), _at(out), x.shape[0], x.shape[1], eps)
+        self._add_norm(address(x), address(delta), address(weight), address(out), x.shape[0], x.shape[1], eps)
         return out
 
     def rotate_store(
@@ -58,8 +65,16 @@ class NativeOps:
         *_, kv_heads, room, size = suffix[0].shape
         heads = mixed.shape[1] // size - 2 * kv_heads
         self._rotate_store(
-            *(_at(mixed), _at(angles[0]), _at(angles[1]), _at(norms[0]), _at(norms[1]), _at(suffix[0]), _at(suffix[1])),
-            *(_at(rows.slots), _at(rows.t), mixed.shape[0], heads, kv_heads, size, room, eps),
+            *(
+                address(mixed),
+                address(angles[0]),
+                address(angles[1]),
+                address(norms[0]),
+                address(norms[1]),
+                address(suffix[0]),
+                address(suffix[1]),
+            ),
+            *(address(rows.slots), address(rows.t), mixed.shape[0], heads, kv_heads, size, room, eps),
         )
 
     def attend(
@@ -71,8 +86,15 @@ class NativeOps:
         heads = mixed.shape[1] // size - 2 * kv_heads
         out = torch.empty(count, heads * size, dtype=self._dtype)
         failed = self._attend(
-            *(_at(mixed), _at(prompt[0]), _at(prompt[1]), _at(lengths), _at(rows.prompts), _at(suffix[0])),
-            *(_at(suffix[1]), _at(rows.slots), _at(rows.t), _at(out)),
+            *(
+                address(mixed),
+                address(prompt[0]),
+                address(prompt[1]),
+                address(lengths),
+                address(rows.prompts),
+                address(suffix[0]),
+            ),
+            *(address(suffix[1]), address(rows.slots), address(rows.t), address(out)),
             *(count, heads, kv_heads, size, width, room, size**-0.5),
         )
         if failed:
@@ -83,18 +105,19 @@ class NativeOps:
         """See `StepOps.gate`."""
         rows, width = gate_up.shape
         out = torch.empty(rows, width // 2, dtype=self._dtype)
-        self._gate(_at(gate_up), _at(out), rows, width // 2)
+        self._gate(address(gate_up), address(out), rows, width // 2)
         return out
 
     def block_sums(self, logits: Tensor, block: int, scale: float) -> tuple[Tensor, Tensor]:
         """See `StepOps.block_sums`."""
         rows, width = logits.shape
         maxima, sums = torch.empty(2, rows, -(-width // block))
-        self._block_sums(_at(logits), _at(maxima), _at(sums), rows, width, block, scale)
+        self._block_sums(address(logits), address(maxima), address(sums), rows, width, block, scale)
         return maxima, sums
 
 
-def _at(tensor: Tensor | None) -> int | None:
+def address(tensor: Tensor | None) -> int | None:
+    """Where a contiguous tensor's values lie. Raises ValueError for any other."""
     if tensor is None:
         return None
     if not tensor.is_contiguous():

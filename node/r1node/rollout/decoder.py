@@ -83,7 +83,7 @@ class Decoder:
         self.eps, self.vocabulary = config.rms_norm_eps, config.vocab_size
         sliding = getattr(config, "use_sliding_window", True)
         self._window: int | None = getattr(config, "sliding_window", None) if sliding else None
-        self._inverse_frequencies, self._rope_scale = _rope(config, device)
+        self._inverse_frequencies, self._rope_scale = rope(config, device)
 
         def take(name: str) -> Tensor:
             return weights[name].detach().to(device=device, dtype=dtype)
@@ -177,7 +177,7 @@ class Decoder:
         return angles.cos() * self._rope_scale, angles.sin() * self._rope_scale
 
 
-def _rope(config: Any, device: str) -> tuple[Tensor, float]:
+def rope(config: Any, device: str) -> tuple[Tensor, float]:
     """Inverse frequencies and scale as transformers computes them, whatever the RoPE variant."""
     rope = LlamaRotaryEmbedding(config)
     inverse_frequencies: Tensor = rope.inv_freq

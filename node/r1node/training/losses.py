@@ -22,6 +22,22 @@ def policy_loss(stage: Grpo, logprobs_NT: Tensor, old_NT: Tensor, advantages_N: 
     return clipped(ratios, advantages_N, stage.clip_low, stage.clip_high, stage.dual_clip)
 
 
+def clips(
+    stage: Grpo, logprobs_NT: Tensor, old_NT: Tensor, advantages_N: Tensor, mask_NT: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Which tokens' ratios lie below and above the stage's bounds where that takes their gradient, two of (N, T) bool.
+
+    CISPO has an upper bound only, and clips a token's weight whatever its advantage.
+    """
+    if stage.loss == "cispo":
+        high = (logprobs_NT - old_NT).exp() > 1 + stage.clip_high
+        return torch.zeros_like(high), high
+    gspo = stage.loss == "gspo"
+    ratios = sequence_ratio(logprobs_NT, old_NT, mask_NT) if gspo else (logprobs_NT - old_NT).exp()
+    up = advantages_N[:, None] > 0
+    return (ratios < 1 - stage.clip_low) & ~up, (ratios > 1 + stage.clip_high) & up
+
+
 def clipped(ratios_NT: Tensor, advantages_N: Tensor, low: float, high: float, dual: float | None = None) -> Tensor:
     """PPO's clipped surrogate, negated (arXiv:1707.06347, eq. 7), with DAPO's two bounds (arXiv:2503.14476, eq. 8).
 

@@ -55,6 +55,7 @@ class Batch:
     sampler_NT: Tensor
     mask_NT: Tensor
     advantages_N: Tensor
+    samples: Sequence[Sample]
 
 
 def micro_batches(groups: Sequence[Group], token_budget: int) -> Iterator[list[Group]]:
@@ -116,17 +117,17 @@ def pack(groups: Sequence[Group], device: str = "cpu") -> Batch:
             sampler[number, :length] = torch.tensor(list(sample.sampler_logprobs))
             mask[number, :length] = 1.0
             start, number = end, number + 1
-    batch = Batch(
-        ids_BL=ids,
-        positions_BL=positions,
-        attention_B1LL=_attention(segments),
-        source_NT=source,
-        target_NT=target,
-        sampler_NT=sampler,
-        mask_NT=mask,
-        advantages_N=torch.tensor([sample.advantage for sample in samples]),
-    )
-    return Batch(**{name: tensor.to(device) for name, tensor in vars(batch).items()})
+    tensors = {
+        "ids_BL": ids,
+        "positions_BL": positions,
+        "attention_B1LL": _attention(segments),
+        "source_NT": source,
+        "target_NT": target,
+        "sampler_NT": sampler,
+        "mask_NT": mask,
+        "advantages_N": torch.tensor([sample.advantage for sample in samples]),
+    }
+    return Batch(**{name: tensor.to(device) for name, tensor in tensors.items()}, samples=samples)
 
 
 def _attention(segments_BL: Tensor) -> Tensor:

@@ -6,9 +6,7 @@ layout), and the optimizer's state. Equal tensors give equal bytes, so a file's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from r1net.protocol.job import JobSpec, Lora
 from r1net.protocol.seeds import derive_seed
+from r1node.training.blocks import SUPPORTED, Adapter, BlockModel, Source
+from r1node.training.model import TrainingModel, TransformersModel, packed_hidden
 
 ADAPTER_PREFIX = "base_model.model."
 
@@ -44,13 +44,66 @@ class TrainablePolicy:
             sorted((_saved_name(name), p) for name, p in model.named_parameters() if p.requires_grad)
         )
 
-    @cached_property
-    def reference(self) -> Reference:
+    def assemble(self, dtype: torch.dtype, temperature: float) -> TrainingModel:
+        """The policy as it is now, to compute gradients with. They are added to the parameters' `.grad`."""
+        if self.config.model_type in SUPPORTED:
+            return BlockModel(self.config, self._source(dtype), dtype, self._device, temperature)
+        return TransformersModel(self._base, dtype, self._device, temperature, self.config)
+
+    def assemble_reference(self, dtype: torch.dtype, temperature: float) -> TrainingModel:
         """The job's model as it was before training. With an adapter it is the same weights; else a second copy."""
+        if self.config.model_type in SUPPORTED:
+            weights = self._base_weights if self.lora else self._first_weights
+            source = Source(weights.__getitem__, weights.__contains__, {}, {})
+            return BlockModel(self.config, source, dtype, self._device, temperature)
         if isinstance(self.model, peft.PeftModel):
-            return Reference(self._base, self.model.disable_adapter)
+            return TransformersModel(
+                self._base, dtype, self._device, temperature, self.config, self.model.disable_adapter
+            )
+        return TransformersModel(self._first_model, dtype, self._device, temperature, self.config)
+
+    @cached_property
+    def _first_model(self) -> Any:
         frozen = AutoModelForCausalLM.from_pretrained(self._model_dir, dtype=torch.float32, attn_implementation="sdpa")
-        return Reference(frozen.to(self._device).requires_grad_(False), nullcontext)
+        return frozen.to(self._device).requires_grad_(False)
+
+    @property
+    def _first_weights(self) -> dict[str, Tensor]:
+        return {name: p.detach() for name, p in self._first_model.named_parameters()}
+
+    @property
+    def _base_weights(self) -> dict[str, Tensor]:
+        """The weights below the adapter, or the policy's own, under the model's names."""
+        return {
+            name.replace(".base_layer.", "."): p.detach()
+            for name, p in self._base.named_parameters()
+            if ".lora_" not in name
+        }
+
+    def _source(self, dtype: torch.dtype) -> Source:
+        base = self._base_weights
+        if not self.lora:
+            gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
+            return Source(base.__getitem__, base.__contains__, gradients, {})
+        lora, adapters = self.lora, {}
+        scale = lora.alpha / lora.rank
+        for layer, low, high in self._pairs():
+            assert low.grad is not None
+            assert high.grad is not None
+            adapters[layer] = Adapter(low.detach().to(dtype), high.detach().to(dtype), low.grad, high.grad, scale)
+        pairs = {f"{layer}.weight": (low.detach(), high.detach()) for layer, low, high in self._pairs()}
+
+        def weight(name: str) -> Tensor:
+            return merge_pair(base[name], *pairs[name], scale, dtype) if name in pairs else base[name]
+
+        return Source(weight, base.__contains__, {}, adapters)
+
+    def _pairs(self) -> Iterator[tuple[str, nn.Parameter, nn.Parameter]]:
+        """(layer, A, B) for each adapted layer."""
+        for name, low in self.parameters.items():
+            if name.endswith(".lora_A.weight"):
+                layer = name.removeprefix(ADAPTER_PREFIX).removesuffix(".lora_A.weight")
+                yield layer, low, self.parameters[name.replace(".lora_A.", ".lora_B.")]
 
     def hidden(self, ids_BL: Tensor, positions_BL: Tensor, attention_B1LL: Tensor) -> Tensor:
         """Final hidden states (B, L, E)."""
@@ -59,11 +112,6 @@ class TrainablePolicy:
     def head(self, hidden: Tensor) -> Tensor:
         """(M, E) -> logits (M, V)."""
         return self._base.lm_head(hidden)  # type: ignore[no-any-return]
-
-    @property
-    def output_embedding(self) -> Tensor:
-        """The last layer's weights (V, E)."""
-        return self._base.lm_head.weight  # type: ignore[no-any-return]
 
     def tensors(self) -> dict[str, Tensor]:
         """The trainable tensors, detached, on the CPU."""
@@ -86,52 +134,18 @@ class TrainablePolicy:
 
     def merged(self) -> dict[str, Tensor]:
         """Weights for a rollout engine, under the model's own names, the adapter added in."""
-        if not self.lora:
-            return {name: p.detach() for name, p in self._base.named_parameters()}
-        names = {
-            name.replace(".base_layer.", "."): p.detach()
-            for name, p in self._base.named_parameters()
-            if ".lora_" not in name
-        }
-        return merge_adapter(names, self.tensors(), self.lora)
+        weights = self._base_weights
+        if self.lora:
+            scale = self.lora.alpha / self.lora.rank
+            for layer, low, high in self._pairs():
+                name = f"{layer}.weight"
+                weights[name] = merge_pair(weights[name], low.detach(), high.detach(), scale, weights[name].dtype)
+        return weights
 
 
-@dataclass(frozen=True)
-class Reference:
-    """A frozen policy to measure divergence from; `active` is entered around each use of the weights."""
-
-    _base: Any
-    _active: Callable[[], AbstractContextManager[None]]
-
-    def hidden(self, ids_BL: Tensor, positions_BL: Tensor, attention_B1LL: Tensor) -> Tensor:
-        """Final hidden states (B, L, E)."""
-        with self._active():
-            return packed_hidden(self._base, ids_BL, positions_BL, attention_B1LL)
-
-    @property
-    def output_embedding(self) -> Tensor:
-        """The last layer's weights (V, E)."""
-        return self._base.lm_head.weight  # type: ignore[no-any-return]
-
-
-def packed_hidden(base: Any, ids_BL: Tensor, positions_BL: Tensor, attention_B1LL: Tensor) -> Tensor:
-    """Final hidden states (B, L, E) of packed rows."""
-    output = base.model(input_ids=ids_BL, position_ids=positions_BL, attention_mask=attention_B1LL, use_cache=False)
-    return output.last_hidden_state  # type: ignore[no-any-return]
-
-
-def merge_adapter(base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], lora: Lora) -> dict[str, Tensor]:
-    """W + (alpha / rank) · B·A for each adapted layer (arXiv:2106.09685, eq. 3), added in float32."""
-    merged = dict(base)
-    for name, low in adapter.items():
-        if not name.endswith(".lora_A.weight"):
-            continue
-        layer = name.removeprefix(ADAPTER_PREFIX).removesuffix(".lora_A.weight")
-        high = adapter[name.replace(".lora_A.", ".lora_B.")]
-        weight = base[f"{layer}.weight"]
-        delta = (high @ low).mul_(lora.alpha / lora.rank).to(weight.device)
-        merged[f"{layer}.weight"] = (weight.float() + delta).to(weight.dtype)
-    return merged
+def merge_pair(weight: Tensor, low: Tensor, high: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+    """W + (alpha / rank) · B·A (arXiv:2106.09685, eq. 3), added in float32."""
+    return (weight.float() + (high.float() @ low.float()).mul_(scale)).to(dtype)
 
 
 def _peft_config(lora: Lora) -> Any:

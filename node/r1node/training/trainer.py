@@ -1,12 +1,13 @@
 """One trainer for every stage: accumulate the gradient of per-token coefficients, then take one optimizer step.
 
     trainer = Trainer(spec, TrainablePolicy(spec, model_dir))
-    metrics = trainer.accumulate(groups, tokens=round_tokens)   # the own share
-    flat = trainer.gradient()                                   # averaged with the other trainers
+    objective = PolicyGradient(spec.stage, round_tokens, round_sequences, spec.sampling.max_tokens)
+    metrics = trainer.accumulate(groups, objective)   # the own share
+    flat = trainer.gradient()                         # averaged with the other trainers
     trainer.step(flat)
 
-The gradient is that of the sum over the own share divided by the whole round's tokens, so that the shares of any
-number of trainers add up to the gradient of the round, however it was cut.
+An objective divides by what the whole round holds, so that the shares of any number of trainers add up to the gradient
+of the round, however it was cut.
 """
 
 from __future__ import annotations
@@ -20,17 +21,18 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from r1net.protocol.job import JobSpec
-from r1node.training.importance import importance_weights
-from r1node.training.logprobs import selected_logprobs
-from r1node.training.losses import kl_estimate, policy_loss, token_weights
+from r1node.training.divergence import Teacher
+from r1node.training.head import Head, Pull, Scores
 from r1node.training.meters import Meters
-from r1node.training.packing import Batch, Group, micro_batches, pack
+from r1node.training.model import Batch, TrainingModel
+from r1node.training.objectives import Objective, Tokens
+from r1node.training.packing import Group
 from r1node.training.policy import TrainablePolicy
 
 Tick = Callable[[], None]
 
-CPU_TOKENS, GPU_TOKENS = 1024, 32768
-"""Padded tokens of a micro-batch: on a CPU more costs memory and gains nothing, a GPU needs wide products."""
+CPU_TOKENS, GPU_TOKENS = 2048, 32768
+"""Tokens of a micro-batch: on a CPU more costs memory and gains little, a GPU needs wide products."""
 
 NORM_CHUNK = 2**15
 """Values summed at a time for the gradient's norm: too few for a threaded reduction, whose order would differ."""
@@ -44,13 +46,18 @@ class Trainer:
     """
 
     def __init__(
-        self, spec: JobSpec, policy: TrainablePolicy, device: str = "cpu", token_budget: int | None = None
+        self,
+        spec: JobSpec,
+        policy: TrainablePolicy,
+        device: str = "cpu",
+        token_budget: int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.policy = policy
         self._spec, self._device = spec, device
         self._budget = token_budget or (CPU_TOKENS if device == "cpu" else GPU_TOKENS)
         self._steps = 0
-        self._autocast = torch.bfloat16 if has_fast_bf16(device) else None
+        self.dtype = dtype or (torch.bfloat16 if has_fast_bf16(device) else torch.float32)
         options = spec.optimizer
         self._optimizer = torch.optim.AdamW(
             list(policy.parameters.values()),
@@ -66,22 +73,33 @@ class Trainer:
             parameter.grad = self._flat[offset : offset + parameter.numel()].view(parameter.shape)
             offset += parameter.numel()
 
-    def accumulate(self, groups: Sequence[Group], tokens: int, tick: Tick | None = None) -> dict[str, float]:
-        """Set the gradient to that of `groups`; to zeros where there are none.
+    def accumulate(self, groups: Sequence[Group], objective: Objective, tick: Tick | None = None) -> dict[str, float]:
+        """Set the gradient to that of the objective's loss on `groups`; to zeros where there are none.
 
-        `tokens`: completion tokens of the whole round, all trainers. `tick` is called after each micro-batch; raising
-        from it abandons the work. Returns metrics with TRL's names.
+        `tick` is called after each micro-batch; raising from it abandons the work. Returns metrics with TRL's names.
         """
-        self.policy.model.train()
         self._flat.zero_()
         meters = Meters()
-        for batch in micro_batches(groups, self._budget):
-            loss = self._loss(pack(batch, self._device), tokens, meters)
-            loss.backward()
-            meters.add("loss", float(loss.detach()) * tokens, tokens)
+        model = self.policy.assemble(self.dtype, self._spec.sampling.temperature)
+        for batch in model.batches(groups, self._budget):
+            with torch.no_grad():
+                loss = self._take_up(model, objective, batch, meters)
+            meters.total("loss", loss)
             if tick is not None:
                 tick()
         return meters.result()
+
+    def compare(self, groups: Sequence[Group], other: TrainingModel, tick: Tick | None = None) -> dict[int, Tensor]:
+        """For each sample, by its `id`, the log-probabilities (T) that another policy gives to its tokens."""
+        found: dict[int, Tensor] = {}
+        for batch in other.batches(groups, self._budget):
+            with torch.no_grad():
+                logprobs, real = self._logprobs(other, batch), batch.mask_NT.bool()
+            for sample, row, tokens in zip(batch.samples, logprobs, real, strict=True):
+                found[id(sample)] = row[tokens].cpu()
+            if tick is not None:
+                tick()
+        return found
 
     def gradient(self) -> Tensor:
         """The accumulated gradient as one flat float32 vector on the CPU. There it is the trainer's own buffer."""
@@ -131,40 +149,50 @@ class Trainer:
         rounds = self._spec.optimizer.warmup_rounds
         return min(1.0, (self._steps + 1) / rounds) if rounds else 1.0
 
-    def _loss(self, batch: Batch, tokens: int, meters: Meters) -> Tensor:
-        """The micro-batch's part of the round's loss."""
-        stage, mask = self._spec.stage, batch.mask_NT
-        logprobs, entropy = self._logprobs(batch, reference=False)
-        old = logprobs.detach()  # one update a round: the policy that is trained is the one that sampled
-        weights = importance_weights(
-            old, batch.sampler_NT, mask, stage.importance, stage.importance_mode, stage.importance_cap
-        )
-        loss = policy_loss(stage, logprobs, old, batch.advantages_N, mask) * weights
-        real = mask.bool()
-        meters.tokens(old[real], batch.sampler_NT[real], weights[real], entropy)
-        if stage.kl_coef:
-            with torch.no_grad():
-                reference, _ = self._logprobs(batch, reference=True)
-            divergence = kl_estimate(logprobs, reference, stage.kl_estimator)
-            meters.add("kl", float((divergence.detach() * mask).sum()), float(mask.sum()))
-            loss = loss + stage.kl_coef * divergence
-        sequences = stage.groups_per_round * stage.group_size
-        share = token_weights(stage.loss, mask, tokens, sequences, self._spec.sampling.max_tokens)
-        return (loss * share).sum()
-
-    def _logprobs(self, batch: Batch, reference: bool) -> tuple[Tensor, Tensor]:
-        """Log-probabilities (N, T), zero on padding, and the entropy at each real token (M,)."""
+    def _take_up(self, model: TrainingModel, objective: Objective, batch: Batch, meters: Meters) -> float:
+        """One micro-batch: forward, a coefficient for each token, backward. Returns its part of the loss."""
         real = batch.mask_NT.bool()
-        model = self.policy.reference if reference else self.policy
-        with torch.autocast(self._device.split(":")[0], dtype=self._autocast, enabled=self._autocast is not None):
-            hidden = model.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
-        flat = hidden.flatten(0, 1)[batch.source_NT[real]]
-        if self._autocast is not None:
-            flat = flat.to(self._autocast)
-        chosen, entropy = selected_logprobs(
-            flat, batch.target_NT[real], model.output_embedding, self._spec.sampling.temperature
-        )
-        return torch.zeros_like(batch.mask_NT).masked_scatter(real, chosen), entropy
+        targets = batch.target_NT[real]
+        hidden, tape = model.forward(batch)
+        scores = model.head.forward(hidden, targets)
+        meters.tokens(scores, batch.sampler_NT[real])
+        pull, other = self._other(objective, model.head, batch, hidden, scores)
+        logprobs = _spread(scores.logprobs, batch.mask_NT).requires_grad_()
+        with torch.enable_grad():
+            tokens = Tokens(logprobs, batch.sampler_NT, batch.advantages_N, batch.mask_NT, other)
+            loss = objective.loss(tokens, meters)
+            (coefficients,) = torch.autograd.grad(loss, logprobs)
+        model.backward(tape, model.head.backward(hidden, targets, scores, coefficients[real], pull))
+        if pull is None:
+            return float(loss.detach())
+        meters.add("kl", float(pull.divergence.sum()), len(targets))
+        return float(loss.detach() + pull.divergence @ pull.shares)
+
+    def _other(
+        self, objective: Objective, head: Head, batch: Batch, hidden: Tensor, scores: Scores
+    ) -> tuple[Pull | None, Tensor | None]:
+        """What the objective wants of the policy it compares with: a divergence, or log-probabilities (N, T)."""
+        if objective.other is None:
+            return None, None
+        if objective.divergence is None:
+            return None, self._logprobs(objective.other, batch)
+        real = batch.mask_NT.bool()
+        theirs, _ = objective.other.forward(batch)
+        their_scores = objective.other.head.forward(theirs, batch.target_NT[real])
+        teacher = Teacher(theirs, objective.other.head.weight, their_scores.normalisers)
+        divergence = head.diverge(hidden, scores, teacher, objective.divergence)
+        return Pull(objective.divergence, teacher, divergence, objective.token_share(batch.mask_NT)[real]), None
+
+    def _logprobs(self, model: TrainingModel, batch: Batch) -> Tensor:
+        """A policy's log-probabilities (N, T) of the micro-batch's tokens."""
+        hidden, _ = model.forward(batch)
+        scores = model.head.forward(hidden, batch.target_NT[batch.mask_NT.bool()])
+        return _spread(scores.logprobs, batch.mask_NT)
+
+
+def _spread(values_M: Tensor, mask_NT: Tensor) -> Tensor:
+    """Values of the real tokens as a table (N, T), zero on padding."""
+    return torch.zeros_like(mask_NT).masked_scatter(mask_NT.bool(), values_M)
 
 
 def stable_norm(vector: Tensor) -> float:

@@ -80,6 +80,7 @@ RewardScale = Literal["group", "batch", "none"]
 ImportanceLevel = Literal["token", "sequence"]
 ImportanceMode = Literal["truncate", "mask"]
 KlEstimator = Literal["k1", "k2", "k3"]
+KlPlace = Literal["loss", "reward"]
 
 
 class Grpo(Message):
@@ -91,7 +92,8 @@ class Grpo(Message):
     Advantages: `baseline` and `scale_rewards` (see r1node.training.advantages); completions near `max_tokens` can be
     punished by DAPO's `overlong_buffer` tokens. Loss: `loss`, `clip_low`, `clip_high`, `dual_clip`. Mismatch between
     sampler and trainer: `importance`, `importance_mode`, `importance_cap` (0 switches the correction off).
-    `kl_coef` weighs the divergence from the job's model, estimated by `kl_estimator`.
+    `kl_coef` weighs the divergence from the job's model, estimated by `kl_estimator`: in the loss of each token
+    (GRPO, arXiv:2402.03300, eq. 3), or summed over a completion and taken off its reward (arXiv:1909.08593, eq. 2).
     """
 
     kind: Literal["grpo"] = "grpo"
@@ -111,6 +113,13 @@ class Grpo(Message):
     importance_cap: float = Field(default=2.0, ge=0)
     kl_coef: float = Field(default=0.0, ge=0)
     kl_estimator: KlEstimator = "k3"
+    kl_in: KlPlace = "loss"
+
+    @model_validator(mode="after")
+    def _round_std_is_known(self) -> Grpo:
+        if self.kl_coef and self.kl_in == "reward" and self.scale_rewards == "batch":
+            raise ValueError("kl_in 'reward' needs scale_rewards 'group' or 'none': the coordinator cannot know the KL")
+        return self
 
 
 class Evaluation(Message):

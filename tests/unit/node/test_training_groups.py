@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+import torch
 
 from r1net.protocol.job import Grpo, JobSpec, PolicyVersion
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import TrainerSlot, TrainTask
-from r1node.training.groups import training_groups
 from r1node.training.advantages import STD_EPSILON
+from r1node.training.groups import training_groups
+from r1node.training.packing import Group
 from tests.unit.coordinator.jobs import job_spec, key
 
 DIGEST = "0x" + "ab" * 32
@@ -80,3 +84,23 @@ def test_long_completions_are_worth_less() -> None:
     longer = [trace(0, 0, 1.0), trace(0, 1, 1.0, length=job.sampling.max_tokens - 2)]
     (group,) = training_groups(longer, job, task())
     assert [sample.advantage for sample in group.samples] == [0.25, -0.25]
+
+
+def test_a_divergence_in_the_reward_counts_before_the_group_is_compared() -> None:
+    """Two equal rewards: the completion that left the first policy by 2 nats is worth 0.1 · 2 less."""
+    job = spec(scale_rewards="none", kl_coef=0.1, kl_in="reward", kl_estimator="k1")
+    pair = [trace(1, 0, 0.5), trace(1, 1, 0.5)]
+
+    def compare(groups: Sequence[Group]) -> dict[int, torch.Tensor]:
+        away, still = groups[0].samples
+        return {
+            id(away): torch.tensor([lp - 2.0 / len(away.sampler_logprobs) for lp in away.sampler_logprobs]),
+            id(still): torch.tensor(list(still.sampler_logprobs)),
+        }
+
+    (group,) = training_groups(pair, job, task(), compare)
+    assert [sample.advantage for sample in group.samples] == pytest.approx([-0.1, 0.1], rel=1e-5)
+    with pytest.raises(ValueError, match="log-probabilities"):
+        training_groups(pair, job, task())
+    with pytest.raises(ValueError, match="cannot know"):
+        spec(scale_rewards="batch", kl_coef=0.1, kl_in="reward")

@@ -1,0 +1,44 @@
+"""Divergences between two policies' whole distributions, a part of the vocabulary at a time.
+
+With p the policy's softmax and q the teacher's, at each of M positions:
+  forward  KL(q ‖ p) = Σ q (log q - log p),  ∂/∂logits = p - q
+  reverse  KL(p ‖ q) = Σ p (log p - log q),  ∂/∂logits = p (log p - log q - KL)
+both divided by the temperature, which both policies share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+DivergenceKind = Literal["forward", "reverse"]
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The other policy at the same M positions: its states (M, E'), output embedding (V, E') and normalisers (M)."""
+
+    hidden: Tensor
+    weight: Tensor
+    normalisers: Tensor
+
+    def logits(self, start: int, end: int, scale: float) -> Tensor:
+        """log q (M, end - start)."""
+        return (self.hidden @ self.weight[start:end].T).float() * scale - self.normalisers[:, None]
+
+
+def fold(kind: DivergenceKind, logp: Tensor, logq: Tensor) -> Tensor:
+    """A part's contribution (M) to the divergence, from log p and log q (M, part)."""
+    if kind == "forward":
+        return (logq.exp() * (logq - logp)).sum(1)
+    return (logp.exp() * (logp - logq)).sum(1)
+
+
+def slope(kind: DivergenceKind, logp: Tensor, logq: Tensor, divergence: Tensor) -> Tensor:
+    """∂ divergence / ∂ (logits · scale), (M, part)."""
+    if kind == "forward":
+        return torch.sub(logp.exp(), logq.exp())
+    return logp.exp() * (logp - logq - divergence[:, None])
