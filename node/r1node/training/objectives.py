@@ -14,7 +14,7 @@ from torch import Tensor
 from r1net.protocol.job import Grpo
 from r1node.training.divergence import DivergenceKind
 from r1node.training.importance import importance_weights
-from r1node.training.losses import clips, kl_estimate, policy_loss, token_weights
+from r1node.training.losses import clips, kl_estimate, kl_loss, policy_loss, token_weights
 from r1node.training.meters import Meters
 from r1node.training.model import TrainingModel
 
@@ -75,9 +75,9 @@ class PolicyGradient:
         meters.ratios(weights[real])
         meters.clipping(*(clipped[real] for clipped in clips(stage, logprobs.detach(), old, tokens.advantages_N, mask)))
         if tokens.other_NT is not None:
-            divergence = kl_estimate(logprobs, tokens.other_NT, stage.kl_estimator)
-            meters.add("kl", float((divergence.detach() * mask).sum()), float(mask.sum()))
-            loss = loss + stage.kl_coef * divergence
+            estimate = kl_estimate(old, tokens.other_NT, stage.kl_estimator)
+            meters.add("kl", float((estimate * mask).sum()), float(mask.sum()))
+            loss = loss + stage.kl_coef * kl_loss(logprobs, old, tokens.other_NT, stage.kl_estimator)
         return (loss * self.token_share(mask)).sum()
 
     def token_share(self, mask_NT: Tensor) -> Tensor:
