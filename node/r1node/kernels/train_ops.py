@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -67,8 +68,9 @@ class TrainOps(Protocol):
         """logits (M, V) become coefficient · (one-hot(target) - softmax) · scale in place."""
         ...
 
-    def accumulate_product(self, total: Tensor, a: Tensor, b: Tensor) -> None:
-        """total (m, n) float32 += aᵀ·b, a (M, m) and b (M, n)."""
+    def accumulate_product(self, totals: Sequence[Tensor], a: Tensor, b: Tensor) -> None:
+        """Add aᵀ·b (m, n), a (M, m) and b (M, n), to `totals`, float32: its first rows to (m₁, n), the next to
+        (m₂, n), …; Σmᵢ = m."""
         ...
 
 
@@ -162,13 +164,14 @@ class NativeTrainOps:
         tensors = (address(logits), address(targets), address(normalisers), address(coefficients))
         self._head_slope(*tensors, *logits.shape, start, scale)
 
-    def accumulate_product(self, total: Tensor, a: Tensor, b: Tensor) -> None:
+    def accumulate_product(self, totals: Sequence[Tensor], a: Tensor, b: Tensor) -> None:
         """See `TrainOps.accumulate_product`."""
         if self._dtype == torch.float32:
-            total.addmm_(a.T, b)
-            return
-        part = F.linear(self._transposed(a), self._transposed(b))
-        self._accumulate(address(total), address(part), part.numel())
+            product = a.T @ b
+        else:
+            product = F.linear(self._transposed(a), self._transposed(b))
+        for total, part in zip(totals, product.split([len(total) for total in totals]), strict=True):
+            self._accumulate(address(total), address(part), part.numel())
 
     def _transposed(self, x: Tensor) -> Tensor:
         """oneDNN multiplies twice as fast with the long side innermost, and PyTorch's own copy eats that up again."""
@@ -250,9 +253,11 @@ class TorchTrainOps:
         slope[rows, targets[rows] - start] += 1.0
         logits.copy_(slope * (coefficients * scale)[:, None])
 
-    def accumulate_product(self, total: Tensor, a: Tensor, b: Tensor) -> None:
+    def accumulate_product(self, totals: Sequence[Tensor], a: Tensor, b: Tensor) -> None:
         """See `TrainOps.accumulate_product`."""
-        total += a.T @ b
+        product = a.T @ b
+        for total, part in zip(totals, product.split([len(total) for total in totals]), strict=True):
+            total += part
 
 
 def seen(prefix: Tensor, prefix_room: int, queries: int, keys: int, first: int = 0) -> Tensor:

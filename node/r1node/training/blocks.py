@@ -67,6 +67,7 @@ class Projection:
         biases = [f"{name}.bias" for name in names]
         self.bias = torch.cat([source.weight(b).to(dtype) for b in biases]) if source.has(biases[0]) else None
         self._source, self._names, self._ops = source, names, ops
+        self._trained = f"{names[0]}.weight" in source.gradients
         self._sizes = [len(part) for part in parts]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,9 +82,9 @@ class Projection:
     def take_up(self, x: Tensor, g: Tensor) -> None:
         """Add to the gradients of weights, biases and adapters."""
         gradients = self._source.gradients
+        if self._trained:
+            self._ops.accumulate_product([gradients[f"{name}.weight"] for name in self._names], g, x)
         for name, slope in zip(self._names, g.split(self._sizes, 1), strict=True):
-            if f"{name}.weight" in gradients:
-                self._ops.accumulate_product(gradients[f"{name}.weight"], slope.contiguous(), x)
             if f"{name}.bias" in gradients:
                 gradients[f"{name}.bias"].add_(slope.float().sum(0))
             adapter = self._source.adapters.get(name)

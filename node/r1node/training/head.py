@@ -88,7 +88,7 @@ class Head:
                 by_logits += extra.to(by_logits.dtype)
             by_hidden += by_logits @ part
             if self.gradient is not None:
-                self.ops.accumulate_product(self.gradient[start : start + len(part)], by_logits, hidden)
+                self.ops.accumulate_product([self.gradient[start : start + len(part)]], by_logits, hidden)
         return by_hidden
 
     def _pull(self, pull: Pull, hidden: Tensor, part: Tensor, start: int, scores: Scores) -> Tensor:
