@@ -61,20 +61,25 @@ class Contender:
         raise RuntimeError(f"{self.name} gave no result:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
 
-def decoding(precision: str, group: int) -> tuple[Contender, ...]:
-    """All who decode, with 16 prompts of `group` completions each."""
-    arguments = (precision, str(group))
-    return (
-        Contender("r1net", "decode_ours", arguments),
-        Contender("transformers.generate", "decode_transformers", arguments),
-        Contender("vLLM", "decode_vllm", (str(TOKEN_IDS), *arguments), VLLM),
-    )
+def ours(precision: str, group: int) -> Contender:
+    """The built-in engine, with 16 prompts of `group` completions each."""
+    return Contender("r1net", "decode_ours", (precision, str(group)))
+
+
+def vllm(precision: str, group: int) -> Contender:
+    """vLLM at the same work."""
+    return Contender("vLLM", "decode_vllm", (str(TOKEN_IDS), precision, str(group)), VLLM)
+
+
+def transformers(precision: str) -> Contender:
+    """A plain script at the same work."""
+    return Contender("transformers.generate", "decode_transformers", (precision,))
 
 
 BENCHES: dict[str, tuple[Contender, ...]] = {
-    "decode-bf16": decoding("bfloat16", 8),
-    "decode-fp32": decoding("float32", 8),
-    "decode-bf16-512": decoding("bfloat16", 32),
+    "decode-bf16": (ours("bfloat16", 8), transformers("bfloat16"), vllm("bfloat16", 8)),
+    "decode-fp32": (ours("float32", 8), transformers("float32"), vllm("float32", 8)),
+    "decode-bf16-512": (ours("bfloat16", 32), vllm("bfloat16", 32)),
     "grpo-step": (
         Contender("r1net", "step_ours"),
         Contender("TRL GRPOTrainer", "step_trl"),

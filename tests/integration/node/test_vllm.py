@@ -218,10 +218,12 @@ def test_progress_counts_finished_sequences(vllm: VllmEngine, batch: list[Prompt
 
 
 def test_what_the_server_refuses_is_an_error_with_its_words(vllm: VllmEngine) -> None:
-    with pytest.raises(EngineError, match=r"refused: .*vocabulary|refused: .*range"):
-        vllm.generate([Prompt([10**6], [1])], Sampling(max_tokens=4), [])
+    with pytest.raises(EngineError, match=r"refused: .*empty"):
+        vllm.generate([Prompt([], [1])], Sampling(max_tokens=4), [])
     with pytest.raises(PreflightError, match="8192 positions"):
         vllm.generate([Prompt([1] * 8190, [1])], Sampling(max_tokens=4), [])
+    with pytest.raises(PreflightError, match="outside the model's vocabulary"):
+        vllm.generate([Prompt([10**6], [1])], Sampling(max_tokens=4), [])
     assert len(vllm.generate([Prompt([1, 2, 3], [1])], Sampling(max_tokens=4), [])[0][0].token_ids) == 4
 
 

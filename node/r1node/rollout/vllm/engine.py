@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import torch
@@ -35,7 +35,7 @@ CACHE_SHARE, CACHE_BOUNDS = 0.15, (2**29, 2**33)
 CPU_BLOCK = 32
 """Tokens to a block of the cache. The default of 128 shares no prompt shorter than that."""
 
-T = TypeVar("T")
+OUTPUT_LAYER = "lm_head.weight"
 
 
 class VllmEngine:
@@ -52,6 +52,8 @@ class VllmEngine:
         self._environment, self._folder, self._threads = environment, folder, threads
         self._options = options(config, dtype, device)
         self._device = device
+        self._tied = bool(getattr(config, "tie_word_embeddings", False))
+        self._vocabulary = int(config.vocab_size)
         self._positions = int(config.max_position_embeddings)
         self._running = _Running(ModelFolder(config, dtype, folder / "model"))
         self._finalizer = weakref.finalize(self, self._running.end)
@@ -68,6 +70,8 @@ class VllmEngine:
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """See `RolloutEngine.load`. Raises EngineError."""
+        if self._tied:  # vLLM passes over it, and it is a fifth of a small model
+            weights = {name: tensor for name, tensor in weights.items() if name != OUTPUT_LAYER}
         self._running.model.write(weights)
         client = self._running.client
         if client is None:
@@ -93,10 +97,10 @@ class VllmEngine:
         progress: Progress | None = None,
     ) -> list[list[Completion]]:
         """See `RolloutEngine.generate`. Raises EngineError when the server died twice, PreflightError for sequences
-        longer than the model takes."""
+        that the model cannot take."""
         if not self._running.model.written:
             raise RuntimeError("generate() before load()")
-        self._require_room(prompts, sampling)
+        self._require_fit(prompts, sampling)
         client = self._running.client or self._start()
         try:
             return self._attempt(client, prompts, sampling, stop_ids, progress)
@@ -110,7 +114,13 @@ class VllmEngine:
                 hint="try fewer groups at a time, or engine = builtin",
             ) from gone
 
-    def _require_room(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+    def _require_fit(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+        """The server would end such sequences early, or die of them."""
+        if any(not 0 <= token < self._vocabulary for prompt in prompts for token in prompt.ids):
+            raise PreflightError(
+                f"a prompt has tokens outside the model's vocabulary of {self._vocabulary}",
+                hint="the job's tokenizer is not the model's",
+            )
         needed = max(len(prompt.ids) for prompt in prompts) + sampling.max_tokens
         if needed > self._positions:
             raise PreflightError(

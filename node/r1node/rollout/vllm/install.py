@@ -21,6 +21,8 @@ REQUIREMENTS = Path(__file__).with_name("requirements-cpu.txt")
 LOG_TAIL = 5
 """Lines of a failed step that the error repeats; the rest is in the log."""
 
+LINE = 200
+
 Say = Callable[[str], None]
 
 
@@ -91,10 +93,10 @@ def run(step: Step, log: Path) -> None:
 
 
 def tail(log: Path, lines: int) -> str:
-    """The last lines of a log that say something."""
+    """The last lines of a log that say something, each cut to a readable length."""
     try:
         text = log.read_text(errors="replace")
     except OSError:
         return ""
-    told: Sequence[str] = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(told[-lines:])
+    told: Sequence[str] = [line.strip() for line in text.splitlines() if line.strip(" ^~|\t")]
+    return " | ".join(line[:LINE] for line in told[-lines:])

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import r1net
@@ -26,7 +27,10 @@ START_LIMIT = 1800.0
 """Seconds. On two busy cores the first start compiles for minutes; later ones take about one."""
 
 TELL_EVERY = 15.0
-LOG_TAIL = 12
+DYING = 3.0
+"""Seconds that a process may take to end after its connections broke."""
+
+LOG_TAIL = 4
 
 KEY = "R1_VLLM_KEY"
 """Environment variable with the server's key: other users can read a command line, but not this."""
@@ -93,7 +97,10 @@ class ServerProcess:
 
     def reason(self) -> str:
         """How it ended, or that it didn't, with the last lines of its log."""
-        code = self._process.poll() if self._process is not None else None
+        code = None
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(DYING)
         how = "it runs, but broke off" if code is None else f"exit code {code}"
         if code is not None and code < 0:
             how = f"killed by {signal.Signals(-code).name}"
@@ -143,6 +150,7 @@ def surroundings(environment: Environment, threads: int, device: str) -> dict[st
     if device != "cpu":
         return env
     env |= {
+        "VLLM_USE_AOT_COMPILE": "0",  # on CPUs this release cannot read what that wrote, and compiles at every start
         "OMP_NUM_THREADS": str(threads),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # pinned threads wait for whatever else runs on their core
     }
