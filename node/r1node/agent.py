@@ -53,13 +53,17 @@ class Agent:
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
     _asking: bool = False
+    _idle_since: float = field(default_factory=time.monotonic)
+    _waited: float = 0.0
 
     def run(self) -> None:
         """Work until stopped."""
         while not self.stop.is_set():
             lease = self._ask()
             if lease is not None:
+                self._waited = time.monotonic() - self._idle_since
                 self._do(lease)
+                self._idle_since = time.monotonic()
 
     def request_stop(self) -> None:
         """End after the task in hand; at once while waiting for one. To be called on the main thread by a signal."""
@@ -123,6 +127,7 @@ class Agent:
             "rollout", f"{task.split} round {task.round}: {len(task.groups)} groups, version {task.version.number}"
         )
         bundle, metrics = roll_out(job, task, keeper)
+        metrics["seconds/waiting"] = self._waited
         receipt = self._persist(keeper, lambda: self.session.submit_rollout(bundle, metrics))
         note_metrics(self.folder, keeper.lease, task, receipt.tokens, metrics)
         self.events.receipt(receipt, metrics)
@@ -131,6 +136,7 @@ class Agent:
         self.events.note("train", f"round {task.round}, attempt {task.attempt}, {len(task.slots)} trainers")
         try:
             report = train(job, task, keeper, self.swarm, self.averaging)
+            report.metrics["seconds/waiting"] = self._waited
         except (SwarmError, LeaseLost, FloatingPointError):
             job.at = task.version if job.at == task.version else None
             raise

@@ -32,7 +32,9 @@ def roll_out(job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> tuple[T
     heldout = task.split == "heldout"
     sampling = spec.evaluation.sampling if heldout else spec.sampling
     size = 1 if heldout else spec.stage.group_size
+    asked = time.monotonic()
     engine = job.ready_engine(task.version)
+    weights = time.monotonic() - asked
     prompts = [
         Prompt(
             ids=job.scorer.prompt_ids(task.split, task.round, group),
@@ -49,7 +51,11 @@ def roll_out(job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> tuple[T
         for index, completion in enumerate(completions)
     ]
     tokens = sum(len(trace.completion_ids) for trace in traces)
-    metrics = {"rollout/seconds": seconds, "rollout/tokens_per_second": tokens / max(seconds, 1e-9)}
+    metrics = {
+        "rollout/seconds": seconds,
+        "rollout/tokens_per_second": tokens / max(seconds, 1e-9),
+        "seconds/weights": weights,
+    }
     return TraceBundle(lease_id=keeper.lease.id, traces=tuple(traces)), metrics
 
 
@@ -82,7 +88,9 @@ def train(
 
     Raises SwarmError when a peer fails, FloatingPointError when a gradient isn't finite, LeaseLost.
     """
+    asked = time.monotonic()
     job.ensure(task.version)
+    weights = time.monotonic() - asked
     slot = next(slot for slot in task.slots if slot.worker == keeper.lease.worker)
     traces = [trace for digest in slot.bundles for trace in job.bundle(digest).traces]
     job.rest_engine()
@@ -99,6 +107,7 @@ def train(
     version = job.save_step(task.version.number + 1)
     tokens = sum(group.tokens for group in groups)
     metrics |= {
+        "seconds/weights": weights,
         "seconds/gradient": computed - started,
         "seconds/averaging": averaged - computed,
         "train/tokens_per_second": tokens / max(computed - started, 1e-9),

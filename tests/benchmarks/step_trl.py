@@ -1,4 +1,4 @@
-"""The same step with TRL's GRPOTrainer. Runs in an environment of its own (see the Makefile)."""
+"""The same step with TRL's GRPOTrainer."""
 
 from __future__ import annotations
 

@@ -166,10 +166,7 @@ class NativeTrainOps:
 
     def accumulate_product(self, totals: Sequence[Tensor], a: Tensor, b: Tensor) -> None:
         """See `TrainOps.accumulate_product`."""
-        if self._dtype == torch.float32:
-            product = a.T @ b
-        else:
-            product = F.linear(self._transposed(a), self._transposed(b))
+        product = a.T @ b if self._dtype == torch.float32 else F.linear(self._transposed(a), self._transposed(b))
         for total, part in zip(totals, product.split([len(total) for total in totals]), strict=True):
             self._accumulate(address(total), address(part), part.numel())
 
@@ -257,7 +254,7 @@ class TorchTrainOps:
         """See `TrainOps.accumulate_product`."""
         product = a.T @ b
         for total, part in zip(totals, product.split([len(total) for total in totals]), strict=True):
-            total += part
+            total.add_(part)
 
 
 def seen(prefix: Tensor, prefix_room: int, queries: int, keys: int, first: int = 0) -> Tensor:

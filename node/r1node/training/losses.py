@@ -27,15 +27,15 @@ def clips(
 ) -> tuple[Tensor, Tensor]:
     """Which tokens' ratios lie below and above the stage's bounds where that takes their gradient, two of (N, T) bool.
 
-    CISPO has an upper bound only, and clips a token's weight whatever its advantage.
+    CISPO has an upper bound only.
     """
+    up, down = advantages_N[:, None] > 0, advantages_N[:, None] < 0
     if stage.loss == "cispo":
-        high = (logprobs_NT - old_NT).exp() > 1 + stage.clip_high
+        high = ((logprobs_NT - old_NT).exp() > 1 + stage.clip_high) & up
         return torch.zeros_like(high), high
     gspo = stage.loss == "gspo"
     ratios = sequence_ratio(logprobs_NT, old_NT, mask_NT) if gspo else (logprobs_NT - old_NT).exp()
-    up = advantages_N[:, None] > 0
-    return (ratios < 1 - stage.clip_low) & ~up, (ratios > 1 + stage.clip_high) & up
+    return (ratios < 1 - stage.clip_low) & down, (ratios > 1 + stage.clip_high) & up
 
 
 def clipped(ratios_NT: Tensor, advantages_N: Tensor, low: float, high: float, dual: float | None = None) -> Tensor:

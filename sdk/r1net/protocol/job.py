@@ -116,9 +116,12 @@ class Grpo(Message):
     kl_in: KlPlace = "loss"
 
     @model_validator(mode="after")
-    def _round_std_is_known(self) -> Grpo:
-        if self.kl_coef and self.kl_in == "reward" and self.scale_rewards == "batch":
-            raise ValueError("kl_in 'reward' needs scale_rewards 'group' or 'none': the coordinator cannot know the KL")
+    def _rewards_are_known(self) -> Grpo:
+        if self.kl_coef and self.kl_in == "reward":
+            if self.scale_rewards == "batch":
+                raise ValueError("kl_in 'reward' forbids scale_rewards 'batch': the coordinator cannot know the KL")
+            if self.dynamic_sampling > 1:
+                raise ValueError("kl_in 'reward' forbids dynamic_sampling: the coordinator cannot know the KL")
         return self
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from r1net.protocol.job import Baseline, Grpo, ImportanceLevel, ImportanceMode, KlEstimator, LossName, RewardScale
 from r1node.training.advantages import STD_EPSILON, advantages
 from r1node.training.importance import importance_weights
-from r1node.training.losses import kl_estimate, kl_loss, policy_loss, token_weights
+from r1node.training.losses import clips, kl_estimate, kl_loss, policy_loss, token_weights
 
 LOSSES: tuple[LossName, ...] = ("grpo", "dr_grpo", "dapo", "gspo", "cispo")
 MAX_TOKENS = 7
@@ -197,3 +197,20 @@ def test_the_divergence_as_a_loss_has_the_divergences_gradient(estimator: KlEsti
     loss = (old.exp() * kl_loss(policy, old, reference, estimator)).sum()
     (found,) = torch.autograd.grad(loss, weights)
     assert torch.allclose(found, exact, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", get_args(LossName))
+def test_clips_are_where_the_gradient_is_lost(loss: LossName) -> None:
+    """A token counts as clipped exactly where its loss has no gradient; CISPO never loses one and counts its bound."""
+    stage = Grpo(rounds=1, loss=loss)
+    ratios = torch.tensor([[0.5], [1.0], [2.0]] * 2, dtype=torch.float64)
+    advantages = torch.tensor([1.0] * 3 + [-1.0] * 3, dtype=torch.float64)
+    logprobs, old, mask = ratios.log().requires_grad_(), torch.zeros_like(ratios), torch.ones_like(ratios)
+    (slope,) = torch.autograd.grad(policy_loss(stage, logprobs, old, advantages, mask).sum(), logprobs)
+    low, high = clips(stage, logprobs.detach(), old, advantages, mask)
+    assert high[:, 0].tolist() == [False, False, True, False, False, False]
+    if loss == "cispo":
+        assert not bool(low.any())
+    else:
+        assert low[:, 0].tolist() == [False, False, False, True, False, False]
+        assert torch.equal((slope == 0), low | high)
