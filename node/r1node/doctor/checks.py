@@ -15,10 +15,11 @@ import torch
 from eth_account import Account
 
 from r1net.chain.keystore import keystore_address
-from r1net.errors import R1Error
+from r1net.errors import PreflightError, R1Error
 from r1net.protocol.session import MAX_SKEW
 from r1node.cli.join import KEEP_MEMORY
 from r1node.doctor.report import Finding, Report
+from r1node.kernels.build import library
 from r1node.network import connect_chain, network_info
 from r1node.rollout.choice import choose
 from r1node.settings import Settings
@@ -59,6 +60,17 @@ def engine(settings: Settings) -> Finding:
     if choice.name == "vllm" and device == "cpu" and shutil.which("g++") is None:
         return Finding("engine", "failure", "vLLM compiles for CPUs with g++, which is missing", "install g++")
     return Finding("engine", "ok", f"{choice.name}: {choice.reason}")
+
+
+def kernels(settings: Settings) -> Finding:
+    """Whether the C kernels compile here; without them a CPU takes PyTorch's operators."""
+    if pick_device(settings.device) != "cpu":
+        return Finding("kernels", "ok", "not needed on a GPU")
+    try:
+        library("bf16" if has_fast_bf16("cpu") else "fp32")
+    except PreflightError as error:
+        return Finding("kernels", "warning", f"{error.message}; a CPU works at about half the speed", error.hint)
+    return Finding("kernels", "ok", "compiled for this processor")
 
 
 def memory(settings: Settings) -> Finding:
@@ -152,6 +164,7 @@ def stake(settings: Settings) -> Finding:
 CHECKS: tuple[Check, ...] = (
     accelerator,
     engine,
+    kernels,
     memory,
     allocator,
     disk,
