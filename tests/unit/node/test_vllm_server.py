@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 from transformers import AutoConfig
 
 from r1net.errors import EngineError
+from r1net.protocol.job import Sampling
+from r1node.rollout.engine import Prompt
 from r1node.rollout.sampler import uniforms
 from r1node.rollout.vllm.engine import VllmEngine
 from r1node.rollout.vllm.environment import Environment
@@ -94,10 +96,12 @@ def test_an_environment_without_vllm_is_an_error_with_its_words(tmp_path: Path) 
     Environment(empty).complete("cpu")
     model = llama()
     engine = VllmEngine(model.config, torch.float32, "cpu", Environment(empty), tmp_path / "engine")
-    with pytest.raises(EngineError, match="No module named 'vllm'"):
-        engine.load(model.state_dict())
+    prompts = [Prompt([3], [1])]
     with pytest.raises(RuntimeError, match="before load"):
-        engine.generate([], None, [])  # type: ignore[arg-type]
+        engine.generate(prompts, Sampling(), [])
+    for attempt in (lambda: engine.load(model.state_dict()), lambda: engine.generate(prompts, Sampling(), [])):
+        with pytest.raises(EngineError, match="No module named 'vllm'"):
+            attempt()
     place = (tmp_path / "engine" / "model").resolve()
     assert place.is_dir()
     engine.close()
