@@ -34,12 +34,17 @@ VLLM = Environment(Path(os.environ.get("R1_VLLM_DIR", ROOT / "build" / "engines"
 
 @dataclass(frozen=True)
 class Contender:
-    """A module of this folder with its arguments, and the environment it runs in when it isn't ours."""
+    """A module of this folder with its arguments, and the environment it runs in when it isn't ours.
+
+    `tuned`: with the allocator settings that the node sets for itself (see r1node.cli.join), which help everybody;
+    without them it is what a host gets who just runs the script.
+    """
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
     environment: Environment | None = None
+    tuned: bool = True
 
     @property
     def there(self) -> bool:
@@ -52,7 +57,8 @@ class Contender:
         if self.environment is not None:
             python, env = str(self.environment.python), surroundings(self.environment, 1, "cpu")
         command = [python, "-m", f"tests.benchmarks.{self.module}", *self.arguments]
-        env |= {**KEEP_MEMORY, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        env = {key: value for key, value in env.items() if key not in KEEP_MEMORY} | (KEEP_MEMORY if self.tuned else {})
+        env |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         for line in done.stdout.splitlines():
             if line.startswith("RESULT "):
@@ -71,18 +77,30 @@ def vllm(precision: str, group: int) -> Contender:
     return Contender("vLLM", "decode_vllm", (str(TOKEN_IDS), precision, str(group)), VLLM)
 
 
-def transformers(precision: str) -> Contender:
-    """A plain script at the same work."""
-    return Contender("transformers.generate", "decode_transformers", (precision,))
+def transformers(precision: str, tuned: bool) -> Contender:
+    """A script with `generate` at the same work."""
+    name = "transformers, tuned" if tuned else "transformers"
+    return Contender(name, "decode_transformers", (precision,), tuned=tuned)
 
 
 BENCHES: dict[str, tuple[Contender, ...]] = {
-    "decode-bf16": (ours("bfloat16", 8), transformers("bfloat16"), vllm("bfloat16", 8)),
-    "decode-fp32": (ours("float32", 8), transformers("float32"), vllm("float32", 8)),
+    "decode-bf16": (
+        ours("bfloat16", 8),
+        transformers("bfloat16", tuned=False),
+        transformers("bfloat16", tuned=True),
+        vllm("bfloat16", 8),
+    ),
+    "decode-fp32": (
+        ours("float32", 8),
+        transformers("float32", tuned=False),
+        transformers("float32", tuned=True),
+        vllm("float32", 8),
+    ),
     "decode-bf16-512": (ours("bfloat16", 32), vllm("bfloat16", 32)),
     "grpo-step": (
         Contender("r1net", "step_ours"),
-        Contender("TRL GRPOTrainer", "step_trl"),
+        Contender("TRL", "step_trl", tuned=False),
+        Contender("TRL, tuned", "step_trl"),
     ),
 }
 AGREEMENT = "agreement"

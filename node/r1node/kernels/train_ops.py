@@ -21,6 +21,12 @@ from r1node.kernels.native import LANES, Kernels, address
 log = logging.getLogger(__name__)
 
 
+HeadNorms = tuple[Tensor | None, Tensor | None]
+"""Weights (D) of the norms of q's and k's heads, where a family has them."""
+
+NO_NORMS: HeadNorms = (None, None)
+
+
 class TrainOps(Protocol):
     """All tensors are contiguous. `dtype` is that of the products; sums that grow over tokens are float32."""
 
@@ -34,8 +40,11 @@ class TrainOps(Protocol):
         """Add the gradients of RMSNorm(x (M, E) in `dtype`) to `dx` (M, E) and `dweight` (E), both float32."""
         ...
 
-    def rotate(self, mixed: Tensor, angles: tuple[Tensor, Tensor], kv_heads: int) -> None:
-        """Turn q and k of mixed (M, C) in place by cos and sin (M, D/2) float32 (arXiv:2104.09864)."""
+    def rotate(
+        self, mixed: Tensor, angles: tuple[Tensor, Tensor], kv_heads: int, norms: HeadNorms = NO_NORMS, eps: float = 0.0
+    ) -> None:
+        """Turn q and k of mixed (M, C) in place by cos and sin (M, D/2) float32 (arXiv:2104.09864), after RMSNorm of
+        each head where there are `norms`."""
         ...
 
     def gate(self, gate_up: Tensor) -> Tensor:
@@ -116,14 +125,16 @@ class NativeTrainOps:
         if self._norm_backward(*tensors, *x.shape, eps):
             raise MemoryError("no memory for the backward pass of a norm")
 
-    def rotate(self, mixed: Tensor, angles: tuple[Tensor, Tensor], kv_heads: int) -> None:
+    def rotate(
+        self, mixed: Tensor, angles: tuple[Tensor, Tensor], kv_heads: int, norms: HeadNorms = NO_NORMS, eps: float = 0.0
+    ) -> None:
         """See `TrainOps.rotate`."""
         size = 2 * angles[0].shape[1]
         heads = mixed.shape[1] // size - 2 * kv_heads
-        places = (None,) * 6
+        nowhere = (None,) * 4
         self._rotate(
-            *(address(mixed), address(angles[0]), address(angles[1]), *places),
-            *(len(mixed), heads, kv_heads, size, 0, 0.0),
+            *(address(mixed), address(angles[0]), address(angles[1]), address(norms[0]), address(norms[1]), *nowhere),
+            *(len(mixed), heads, kv_heads, size, 0, eps),
         )
 
     def gate(self, gate_up: Tensor) -> Tensor:
@@ -196,12 +207,17 @@ class TorchTrainOps:
         if dweight is not None:
             dweight += (g.float() * whole * scale).sum(0)
 
-    def rotate(self, mixed: Tensor, angles: tuple[Tensor, Tensor], kv_heads: int) -> None:
+    def rotate(
+        self, mixed: Tensor, angles: tuple[Tensor, Tensor], kv_heads: int, norms: HeadNorms = NO_NORMS, eps: float = 0.0
+    ) -> None:
         """See `TrainOps.rotate`."""
         cos, sin = (angle[:, None] for angle in angles)
-        turned = mixed.view(len(mixed), -1, 2 * cos.shape[-1])[:, :-kv_heads]
-        first, second = turned.float().chunk(2, -1)
-        turned.copy_(torch.cat((first * cos - second * sin, second * cos + first * sin), -1))
+        size = 2 * cos.shape[-1]
+        turned = mixed.view(len(mixed), -1, size)[:, :-kv_heads]
+        for part, weight in zip(turned.tensor_split([-kv_heads], 1), norms, strict=True):
+            whole = part.float() if weight is None else F.rms_norm(part.float(), (size,), weight.float(), eps)
+            first, second = whole.chunk(2, -1)
+            part.copy_(torch.cat((first * cos - second * sin, second * cos + first * sin), -1))
 
     def gate(self, gate_up: Tensor) -> Tensor:
         """See `TrainOps.gate`."""

@@ -28,7 +28,7 @@ from r1node.training.head import Head
 from r1node.training.packing import Group
 from r1node.training.ragged import Ragged, lay_out, ragged_batches
 
-SUPPORTED = ("llama", "mistral", "qwen2")
+SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
 
 KEPT_BYTES = 2**30
 """A micro-batch whose layers would keep more than this keeps their inputs only: a third more time, a fifth of the
@@ -96,7 +96,8 @@ class Projection:
 @dataclass(frozen=True)
 class Made:
     """What a layer's backward starts from, in the products' precision: its input and the stream after attention (M, E),
-    q, k and v rotated (M, C), what attention gave (M, H·D), and the gated layer's input (M, 2F)."""
+    q, k and v (M, C), rotated unless their heads are normed, what attention gave (M, H·D), and the gated layer's input
+    (M, 2F)."""
 
     start: Tensor
     mixed: Tensor
@@ -121,6 +122,8 @@ class Block:
             return source.weight(full).to(dtype), source.gradients.get(full)
 
         self._input_norm, self._post_norm = norm("input_layernorm"), norm("post_attention_layernorm")
+        names = ("self_attn.q_norm", "self_attn.k_norm")
+        self._head_norms = [norm(name) for name in names] if source.has(f"{prefix}.{names[0]}.weight") else []
         self._qkv = projection("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
         self._out = projection("self_attn.o_proj")
         self._gate_up = projection("mlp.gate_proj", "mlp.up_proj")
@@ -141,8 +144,7 @@ class Block:
         hidden = self._ops.norm(x, None, self._input_norm[0], self._eps)
         start = x.to(self._dtype, copy=True)
         mixed = self._qkv.forward(hidden)
-        self._ops.rotate(mixed, angles, self._attention.kv_heads)
-        attended = self._attention.forward(mixed, batch)
+        attended = self._attention.forward(self._turned(mixed, angles), batch)
         hidden = self._ops.norm(x, self._out.forward(attended), self._post_norm[0], self._eps)
         return Made(start, mixed, attended, x.to(self._dtype, copy=True), self._gate_up.forward(hidden))
 
@@ -155,10 +157,33 @@ class Block:
         hidden = self._ops.norm(made.middle.float(), None, self._post_norm[0], self._eps)
         self._norm_backward(made.middle, self._post_norm, self._gate_up.backward(hidden, by_gate_up), dx)
         by_attended = self._out.backward(made.attended, dx.to(self._dtype))
-        by_mixed = self._attention.backward(made.mixed, batch, by_attended)
+        turned = self._turned(made.mixed, angles) if self._head_norms else made.mixed
+        by_mixed = self._attention.backward(turned, batch, by_attended)
         self._ops.rotate(by_mixed, (angles[0], -angles[1]), self._attention.kv_heads)
+        if self._head_norms:
+            self._head_norms_backward(made.mixed, by_mixed)
         hidden = self._ops.norm(made.start.float(), None, self._input_norm[0], self._eps)
         self._norm_backward(made.start, self._input_norm, self._qkv.backward(hidden, by_mixed), dx)
+
+    def _turned(self, mixed: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+        """q and k rotated: in place, unless their heads are normed first, which backward needs them unnormed for."""
+        if not self._head_norms:
+            self._ops.rotate(mixed, angles, self._attention.kv_heads)
+            return mixed
+        turned = mixed.clone()
+        norms = (self._head_norms[0][0], self._head_norms[1][0])
+        self._ops.rotate(turned, angles, self._attention.kv_heads, norms, self._eps)
+        return turned
+
+    def _head_norms_backward(self, mixed: Tensor, g: Tensor) -> None:
+        """g (M, C), the gradient by the normed heads of q and k, becomes that by `mixed`, in place."""
+        attention = self._attention
+        sizes = [heads * attention.size for heads in (attention.heads, attention.kv_heads, attention.kv_heads)]
+        for x, slope, norm in zip(mixed.split(sizes, 1), g.split(sizes, 1), self._head_norms, strict=False):
+            heads = x.reshape(-1, attention.size)
+            by_heads = torch.zeros(heads.shape, device=g.device)
+            self._norm_backward(heads, norm, slope.reshape(-1, attention.size), by_heads)
+            slope.copy_(by_heads.view(slope.shape))
 
     def _norm_backward(self, x: Tensor, norm: tuple[Tensor, Tensor | None], g: Tensor, dx: Tensor) -> None:
         self._ops.norm_backward(x, norm[0], g, dx, norm[1], self._eps)

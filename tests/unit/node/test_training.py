@@ -20,12 +20,13 @@ from r1node.training.objectives import CrossEntropy, Distillation, PolicyGradien
 from r1node.training.packing import Group, Sample, micro_batches, pack
 from r1node.training.policy import TrainablePolicy
 from r1node.training.trainer import Trainer
-from tests.unit.node.models import VOCABULARY, llama, qwen2
+from tests.unit.node.models import VOCABULARY, llama, qwen2, qwen3
 
 MODELS = {
     "tied": llama(),
     "untied": llama(tied=False),
     "biases": qwen2(),
+    "normed heads": qwen3(),
     "without C kernels": llama(head_dim=8),
 }
 NOBODY = "0x" + "00" * 20
