@@ -71,23 +71,35 @@ void NAME(rotate_store)(real *mixed, const float *cosine, const float *sine, con
 
 #define INLINE static inline __attribute__((always_inline))
 
+#if defined(R1_BF16) && defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
+/* LANES parts of q . key, whose sum it is. */
+INLINE lanes products(const real *q, const real *key, const int D) {
+#if defined(R1_BF16) && defined(__AVX512BF16__)
+    if (D % 32 == 0) { /* 32 pairs at a time, summed in float32 */
+        __m512 sum = _mm512_setzero_ps();
+        for (int d = 0; d < D; d += 32)
+            sum = _mm512_dpbf16_ps(sum, (__m512bh)_mm512_loadu_si512(q + d), (__m512bh)_mm512_loadu_si512(key + d));
+        return (lanes)sum;
+    }
+#endif
+    lanes sum = load(q) * load(key);
+    for (int d = LANES; d < D; d += LANES) sum += load(q + d) * load(key + d);
+    return sum;
+}
+
 /* scores[r][i] = q[r] . keys[i] for R heads and `count` keys, four keys at a time so that their sums overlap. */
-INLINE void score(const lanes *q, const real *keys, int64_t count, float *scores, int64_t stride, const int R,
+INLINE void score(const real *q, const real *keys, int64_t count, float *scores, int64_t stride, float scale, const int R,
                   const int D) {
     for (int64_t i = 0; i < count; i += 4) {
-        lanes dot[R][4];
-        for (int j = 0; j < 4; j++) {
-            const real *key = keys + (i + j < count ? i + j : count - 1) * D;
-            for (int r = 0; r < R; r++) dot[r][j] = q[r * D / LANES] * load(key);
-            for (int d = 1; d < D / LANES; d++) {
-                const lanes part = load(key + d * LANES);
-                for (int r = 0; r < R; r++) dot[r][j] += q[r * D / LANES + d] * part;
-            }
-        }
         for (int r = 0; r < R; r++) {
+            lanes dot[4];
             float sums[4];
-            add_lanes(dot[r], sums);
-            for (int j = 0; j < 4 && i + j < count; j++) scores[r * stride + i + j] = sums[j];
+            for (int j = 0; j < 4; j++) dot[j] = products(q + r * D, keys + (i + j < count ? i + j : count - 1) * D, D);
+            add_lanes(dot, sums);
+            for (int j = 0; j < 4 && i + j < count; j++) scores[r * stride + i + j] = sums[j] * scale;
         }
     }
 }
@@ -107,13 +119,10 @@ INLINE void attend_heads(const real *query, const real *pk, const real *pv, int6
                          const real *sv, int64_t own, float *scores, real *out, float scale, const int R,
                          const int D) {
     const int64_t all = prompt + own;
-    lanes q[R * D / LANES], sum[R * D / LANES];
-    for (int i = 0; i < R * D / LANES; i++) {
-        q[i] = load(query + i * LANES) * scale;
-        sum[i] = q[i] * 0.0f;
-    }
-    score(q, pk, prompt, scores, all, R, D);
-    score(q, sk, own, scores + prompt, all, R, D);
+    lanes sum[R * D / LANES];
+    memset(sum, 0, sizeof sum);
+    score(query, pk, prompt, scores, all, scale, R, D);
+    score(query, sk, own, scores + prompt, all, scale, R, D);
     for (int r = 0; r < R; r++) {
         const float share = 1.0f / exponentials(scores + r * all, all);
 #pragma omp simd

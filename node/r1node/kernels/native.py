@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from r1node.kernels.build import library
-from r1node.kernels.rows import Rows
+from r1node.kernels.rows import Rows, Store
 
 LANES = 16
 """Head sizes must be multiples of it: the width of a vector in number.h."""
@@ -57,24 +57,21 @@ class NativeOps:
         mixed: Tensor,
         angles: tuple[Tensor, Tensor],
         norms: tuple[Tensor | None, Tensor | None],
-        suffix: tuple[Tensor, Tensor],
-        rows: Rows,
+        store: Store | None,
+        kv_heads: int,
         eps: float,
     ) -> None:
         """See `StepOps.rotate_store`."""
-        *_, kv_heads, room, size = suffix[0].shape
+        size = 2 * angles[0].shape[1]
         heads = mixed.shape[1] // size - 2 * kv_heads
+        places: list[int | None] = [None] * 4
+        room = 0
+        if store is not None:
+            (keys, values), rows = store
+            places, room = [address(x) for x in (keys, values, rows.slots, rows.t)], keys.shape[2]
         self._rotate_store(
-            *(
-                address(mixed),
-                address(angles[0]),
-                address(angles[1]),
-                address(norms[0]),
-                address(norms[1]),
-                address(suffix[0]),
-                address(suffix[1]),
-            ),
-            *(address(rows.slots), address(rows.t), mixed.shape[0], heads, kv_heads, size, room, eps),
+            *(address(mixed), address(angles[0]), address(angles[1]), address(norms[0]), address(norms[1]), *places),
+            *(len(mixed), heads, kv_heads, size, room, eps),
         )
 
     def attend(

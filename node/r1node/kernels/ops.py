@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from r1net.errors import PreflightError
 from r1node.kernels.native import LANES, NativeOps
-from r1node.kernels.rows import Rows
+from r1node.kernels.rows import Rows, Store
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,12 @@ class StepOps(Protocol):
         mixed: Tensor,
         angles: tuple[Tensor, Tensor],
         norms: tuple[Tensor | None, Tensor | None],
-        suffix: tuple[Tensor, Tensor],
-        rows: Rows,
+        store: Store | None,
+        kv_heads: int,
         eps: float,
     ) -> None:
         """Rotate q and k of `mixed` (N, (H + 2K)·D) in place by cos and sin (N, D/2) float32, after RMSNorm where
-        `norms` has weights (D); store k and v of each row in `suffix`, two of (slots, K, T, D)."""
+        `norms` has weights (D); put k and v of each row into the store, where one is given."""
         ...
 
     def attend(
@@ -82,21 +82,23 @@ class TorchOps:
         mixed: Tensor,
         angles: tuple[Tensor, Tensor],
         norms: tuple[Tensor | None, Tensor | None],
-        suffix: tuple[Tensor, Tensor],
-        rows: Rows,
+        store: Store | None,
+        kv_heads: int,
         eps: float,
     ) -> None:
         """See `StepOps.rotate_store`."""
-        _, kv_heads, _, size = suffix[0].shape
+        cos, sin = (angle[:, None] for angle in angles)
+        size = 2 * cos.shape[-1]
         parts = mixed.view(len(mixed), -1, size)
         heads = parts.shape[1] - 2 * kv_heads
-        cos, sin = (angle[:, None] for angle in angles)
         for part, weight in zip(parts[:, : heads + kv_heads].split((heads, kv_heads), 1), norms, strict=True):
             whole = part.float() if weight is None else F.rms_norm(part.float(), (size,), weight.float(), eps)
             first, second = whole.chunk(2, -1)
             part.copy_(torch.cat((first * cos - second * sin, second * cos + first * sin), -1))
-        suffix[0][rows.slots, :, rows.t] = parts[:, heads : heads + kv_heads]
-        suffix[1][rows.slots, :, rows.t] = parts[:, heads + kv_heads :]
+        if store is not None:
+            (keys, values), rows = store
+            keys[rows.slots, :, rows.t] = parts[:, heads : heads + kv_heads]
+            values[rows.slots, :, rows.t] = parts[:, heads + kv_heads :]
 
     def attend(
         self, mixed: Tensor, prompt: tuple[Tensor, Tensor], lengths: Tensor, suffix: tuple[Tensor, Tensor], rows: Rows

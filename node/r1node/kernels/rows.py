@@ -18,3 +18,7 @@ class Rows:
     slots: Tensor
     prompts: Tensor
     t: Tensor
+
+
+Store = tuple[tuple[Tensor, Tensor], Rows]
+"""Room for the completions' keys and values, two of (slots, K, T, D), and where each row writes."""

@@ -133,15 +133,14 @@ class Decoder:
         """Run prompts (B, P), padded on the right, into `slots` (B) of the cache. Returns their last states, normed
         (B, E)."""
         batch, width = ids.shape
-        positions = torch.arange(width, device=self.device).expand(batch, width)
-        cos, sin = (angle.view(batch, 1, width, -1) for angle in self._angles(positions.reshape(-1)))
+        angles = self._angles(torch.arange(width, device=self.device).repeat(batch))
         x = F.embedding(ids, self.embedding).float().flatten(0, 1)
         delta: Tensor | None = None
         for layer, (keys, values) in zip(self.layers, cache.prompt, strict=True):
             mixed = layer.qkv(self.ops.add_norm(x, delta, layer.input_norm, self.eps))
-            mixed = mixed.view(batch, width, -1, self.head_dim).transpose(1, 2)
-            q, k, v = mixed.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
-            q, k = self._turn(q, layer.q_norm, cos, sin), self._turn(k, layer.k_norm, cos, sin)
+            self.ops.rotate_store(mixed, angles, (layer.q_norm, layer.k_norm), None, self.kv_heads, self.eps)
+            heads = mixed.view(batch, width, -1, self.head_dim).transpose(1, 2)
+            q, k, v = heads.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
             keys[slots, :, :width], values[slots, :, :width] = k, v
             attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
             delta = self._finish(layer, x, attended.transpose(1, 2).reshape(batch * width, -1))
@@ -156,7 +155,7 @@ class Decoder:
         delta: Tensor | None = None
         for layer, prompt, suffix in zip(self.layers, cache.prompt, cache.suffix, strict=True):
             mixed = layer.qkv(self.ops.add_norm(x, delta, layer.input_norm, self.eps))
-            self.ops.rotate_store(mixed, angles, (layer.q_norm, layer.k_norm), suffix, rows, self.eps)
+            self.ops.rotate_store(mixed, angles, (layer.q_norm, layer.k_norm), (suffix, rows), self.kv_heads, self.eps)
             delta = self._finish(layer, x, self.ops.attend(mixed, prompt, cache.lengths, suffix, rows))
         return self.ops.add_norm(x, delta, self.norm, self.eps)
 
@@ -164,12 +163,6 @@ class Decoder:
         """The second half of a layer. Its last addition to x is left to the next norm."""
         hidden = self.ops.add_norm(x, layer.out(attended), layer.post_norm, self.eps)
         return layer.down(self.ops.gate(layer.gate_up(hidden)))
-
-    def _turn(self, x: Tensor, norm: Tensor | None, cos: Tensor, sin: Tensor) -> Tensor:
-        """Normalise (Qwen3) and rotate the heads of prompts, x (B, heads, P, D)."""
-        whole = x.float() if norm is None else F.rms_norm(x.float(), (self.head_dim,), norm.float(), self.eps)
-        first, second = whole.chunk(2, -1)
-        return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(self.dtype)
 
     def _angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """positions (N,) -> cos, sin (N, D/2) float32."""

@@ -75,7 +75,7 @@ def test_a_step_of_attention(
     outcomes = []
     for ops in (NativeOps(dtype), TorchOps()):
         q, stored = mixed.clone(), (suffix[0].clone(), suffix[1].clone())
-        ops.rotate_store(q, (turn.cos(), turn.sin()), norms, stored, places, 1e-6)
+        ops.rotate_store(q, (turn.cos(), turn.sin()), norms, (stored, places), kv_heads, 1e-6)
         outcomes.append((q, *stored, ops.attend(q, prompt, lengths, stored, places)))
     for ours, theirs in zip(*outcomes, strict=True):
         close(ours, theirs, dtype)
