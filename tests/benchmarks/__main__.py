@@ -18,7 +18,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from r1node.cli.join import KEEP_MEMORY
+from r1node.allocator import GLIBC, keep_memory
 from r1node.rollout.vllm.environment import Environment
 from r1node.rollout.vllm.process import surroundings
 from tests.benchmarks import agreement
@@ -36,7 +36,7 @@ VLLM = Environment(Path(os.environ.get("R1_VLLM_DIR", ROOT / "build" / "engines"
 class Contender:
     """A module of this folder with its arguments, and the environment it runs in when it isn't ours.
 
-    `tuned`: with the allocator settings that the node sets for itself (see r1node.cli.join), which help everybody;
+    `tuned`: with the allocator settings that the node sets for itself (r1node.allocator), which help everybody;
     without them it is what a host gets who just runs the script.
     """
 
@@ -57,7 +57,9 @@ class Contender:
         if self.environment is not None:
             python, env = str(self.environment.python), surroundings(self.environment, 1, "cpu")
         command = [python, "-m", f"tests.benchmarks.{self.module}", *self.arguments]
-        env = {key: value for key, value in env.items() if key not in KEEP_MEMORY} | (KEEP_MEMORY if self.tuned else {})
+        env = {key: value for key, value in env.items() if key not in GLIBC}
+        if self.tuned and self.environment is None:
+            env |= keep_memory()
         env |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         for line in done.stdout.splitlines():

@@ -9,16 +9,9 @@ from typing import Annotated
 import typer
 
 from r1net.chain import load_keystore
+from r1node.allocator import keep_memory
 from r1node.cli.context import Context
 from r1node.events import Events
-
-KEEP_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": "2000000000",
-    "MALLOC_TRIM_THRESHOLD_": "16000000000",
-    "MALLOC_TOP_PAD_": "268435456",
-}
-"""glibc settings under which freed memory is kept: on many virtual machines fresh pages are 20–40 times slower to
-touch, and PyTorch on CPU frees and allocates large blocks all the time."""
 
 
 def join(
@@ -44,7 +37,7 @@ def join(
 
 def _tune_process(threads: int) -> None:
     """Start this process anew with the allocator's and OpenMP's settings, which are read at start only."""
-    wanted = KEEP_MEMORY | {"OMP_NUM_THREADS": str(threads or os.cpu_count() or 1)}
+    wanted = keep_memory() | {"OMP_NUM_THREADS": str(threads or os.cpu_count() or 1)}
     missing = {key: value for key, value in wanted.items() if key not in os.environ}
     if missing:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **missing})  # noqa: S606

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import json
 import logging
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 import r1net
 import r1node
 from r1net.errors import EngineError
+from r1node.allocator import tcmalloc
 from r1node.rollout.vllm.environment import Environment
 from r1node.rollout.vllm.install import tail
 
@@ -154,7 +154,7 @@ def surroundings(environment: Environment, threads: int, device: str) -> dict[st
         "OMP_NUM_THREADS": str(threads),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # pinned threads wait for whatever else runs on their core
     }
-    allocator = ctypes.util.find_library("tcmalloc_minimal") or ctypes.util.find_library("tcmalloc")
+    allocator = tcmalloc()
     if allocator is not None:
         env["LD_PRELOAD"] = " ".join(filter(None, [env.get("LD_PRELOAD"), allocator]))
     return env
