@@ -31,8 +31,8 @@ from r1node.training.ragged import Ragged, lay_out, ragged_batches
 SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
 
 KEPT_BYTES = 2**30
-"""A micro-batch whose layers would keep more than this keeps their inputs only: a third more time, a fifth of the
-memory."""
+"""A micro-batch whose layers would keep more than this (on a GPU: half of what is free) keeps their inputs only: a third
+more time, a fifth of the memory."""
 
 EMBEDDING, NORM, OUTPUT = "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"
 
@@ -209,7 +209,8 @@ class BlockModel:
         width = (
             2 * config.hidden_size + (2 * heads + 2 * config.num_key_value_heads) * size + 2 * config.intermediate_size
         )
-        self.bytes_per_token = config.num_hidden_layers * width * dtype.itemsize
+        self._room = KEPT_BYTES if device == "cpu" else torch.cuda.mem_get_info(device)[0] // 2
+        self._bytes_per_token = config.num_hidden_layers * width * dtype.itemsize
         self.head = Head(weight, source.gradients.get(output), temperature, self._ops)
 
     def batches(self, groups: Sequence[Group], token_budget: int) -> Iterator[Ragged]:
@@ -218,7 +219,7 @@ class BlockModel:
 
     def forward(self, batch: Ragged) -> tuple[Tensor, Tape]:
         """Normed states (tokens to predict, E), in the order of `source_NT`'s real places, and what backward needs."""
-        checkpoint = len(batch.ids_M) * self.bytes_per_token > KEPT_BYTES
+        checkpoint = len(batch.ids_M) * self._bytes_per_token > self._room
         turns = batch.positions_M[:, None].float() * self._frequencies
         angles = (turns.cos() * self._rope_scale, turns.sin() * self._rope_scale)
         x = F.embedding(batch.ids_M, self._embedding).float()
