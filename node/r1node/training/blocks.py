@@ -31,8 +31,8 @@ from r1node.training.ragged import Ragged, lay_out, ragged_batches
 SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
 
 KEPT_BYTES = 2**30
-"""A micro-batch whose layers would keep more than this (on a GPU: half of what is free) keeps their inputs only: a third
-more time, a fifth of the memory."""
+"""A micro-batch whose layers would keep more than this (on a GPU: half of what is free) keeps their inputs only: a
+third more time, a fifth of the memory."""
 
 EMBEDDING, NORM, OUTPUT = "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"
 
