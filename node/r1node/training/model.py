@@ -11,22 +11,7 @@ from torch import Tensor
 
 from r1node.kernels.train_ops import train_ops
 from r1node.training.head import Head
-from r1node.training.packing import Group, Sample, micro_batches, pack
-
-
-class Batch(Protocol):
-    """What the loss needs of a micro-batch of N completions with at most T tokens. `mask_NT` is 1 on real tokens."""
-
-    @property
-    def target_NT(self) -> Tensor: ...
-    @property
-    def sampler_NT(self) -> Tensor: ...
-    @property
-    def mask_NT(self) -> Tensor: ...
-    @property
-    def advantages_N(self) -> Tensor: ...
-    @property
-    def samples(self) -> Sequence[Sample]: ...
+from r1node.training.packing import Group, micro_batches, pack
 
 
 class TrainingModel(Protocol):
@@ -35,7 +20,7 @@ class TrainingModel(Protocol):
     head: Head
 
     def batches(self, groups: Sequence[Group], token_budget: int) -> Iterator[Any]:
-        """Micro-batches (`Batch`) for `forward`."""
+        """Micro-batches (`Completions`) for `forward`."""
         ...
 
     def forward(self, batch: Any) -> tuple[Tensor, Any]:

@@ -40,22 +40,28 @@ class Group:
         return self.width - len(self.prompt_ids)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Packed rows. B rows, L tokens, N completions in all, T the longest of them.
+@dataclass(frozen=True, kw_only=True)
+class Completions:
+    """What the loss needs of a micro-batch: N completions of at most T tokens, `mask_NT` 1 on real ones.
 
-    `source_NT`: flat index (row · L + column) of the position that predicts each completion token; 0 on padding.
+    `source_NT`: flat index of the position that predicts each completion token; 0 on padding.
     """
 
-    ids_BL: Tensor
-    positions_BL: Tensor
-    attention_B1LL: Tensor
     source_NT: Tensor
     target_NT: Tensor
     sampler_NT: Tensor
     mask_NT: Tensor
     advantages_N: Tensor
     samples: Sequence[Sample]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(Completions):
+    """Packed rows: B rows, L tokens. Positions are numbered row · L + column."""
+
+    ids_BL: Tensor
+    positions_BL: Tensor
+    attention_B1LL: Tensor
 
 
 def micro_batches(groups: Sequence[Group], token_budget: int) -> Iterator[list[Group]]:

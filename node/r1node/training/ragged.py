@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from r1node.training.packing import Group, Sample, split_wide
+from r1node.training.packing import Completions, Group, split_wide
 
 
-@dataclass(frozen=True)
-class Ragged:
-    """A micro-batch. Index tables hold places in the flat run, and M where there is no token.
+@dataclass(frozen=True, kw_only=True)
+class Ragged(Completions):
+    """A flat run of M tokens. Index tables hold places in it, and M where there is no token.
 
     `prompts_BP`, `inputs_NT`: where each prompt's tokens and each completion's, but its last, lie (T - 1 columns).
-    `owner_N`: each completion's prompt. `source_NT`: the place that predicts each completion token; 0 on padding.
+    `lengths_B`: the prompts' lengths. `owner_N`: each completion's prompt.
     """
 
     ids_M: Tensor
@@ -33,12 +33,6 @@ class Ragged:
     lengths_B: Tensor
     inputs_NT: Tensor
     owner_N: Tensor
-    source_NT: Tensor
-    target_NT: Tensor
-    sampler_NT: Tensor
-    mask_NT: Tensor
-    advantages_N: Tensor
-    samples: Sequence[Sample]
 
 
 def ragged_batches(groups: Sequence[Group], token_budget: int) -> Iterator[list[Group]]:

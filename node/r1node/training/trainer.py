@@ -24,9 +24,9 @@ from r1net.protocol.job import JobSpec
 from r1node.training.divergence import Teacher
 from r1node.training.head import Head, Pull, Scores
 from r1node.training.meters import Meters
-from r1node.training.model import Batch, TrainingModel
+from r1node.training.model import TrainingModel
 from r1node.training.objectives import Objective, Tokens
-from r1node.training.packing import Group
+from r1node.training.packing import Completions, Group
 from r1node.training.policy import TrainablePolicy
 
 Tick = Callable[[], None]
@@ -156,7 +156,7 @@ class Trainer:
         rounds = self._spec.optimizer.warmup_rounds
         return min(1.0, (self._steps + 1) / rounds) if rounds else 1.0
 
-    def _take_up(self, model: TrainingModel, objective: Objective, batch: Batch, meters: Meters) -> float:
+    def _take_up(self, model: TrainingModel, objective: Objective, batch: Completions, meters: Meters) -> float:
         """One micro-batch: forward, a coefficient for each token, backward. Returns its part of the loss."""
         real = batch.mask_NT.bool()
         targets = batch.target_NT[real]
@@ -176,7 +176,7 @@ class Trainer:
         return float(loss.detach() + pull.divergence @ pull.shares)
 
     def _other(
-        self, objective: Objective, head: Head, batch: Batch, hidden: Tensor, scores: Scores
+        self, objective: Objective, head: Head, batch: Completions, hidden: Tensor, scores: Scores
     ) -> tuple[Pull | None, Tensor | None]:
         """What the objective wants of the policy it compares with: a divergence, or log-probabilities (N, T)."""
         if objective.other is None:
@@ -190,7 +190,7 @@ class Trainer:
         divergence = head.diverge(hidden, scores, teacher, objective.divergence)
         return Pull(objective.divergence, teacher, divergence, objective.token_share(batch.mask_NT)[real]), None
 
-    def _logprobs(self, model: TrainingModel, batch: Batch) -> Tensor:
+    def _logprobs(self, model: TrainingModel, batch: Completions) -> Tensor:
         """A policy's log-probabilities (N, T) of the micro-batch's tokens."""
         hidden, _ = model.forward(batch)
         scores = model.head.forward(hidden, batch.target_NT[batch.mask_NT.bool()])

@@ -49,7 +49,7 @@ def test_a_redraw_agrees_with_the_draw(seed: int, sampling: Sampling) -> None:
     u = torch.rand(40, generator=generator, dtype=torch.float64)
     tokens, logprobs = sample(logits, u, sampling)
     found = redraw(logits, u, tokens, sampling)
-    assert torch.equal(found.logprobs, logprobs)
+    assert torch.allclose(found.logprobs, logprobs, atol=1e-6)  # one sums in blocks, the other at a stretch
     assert float(found.misses.max()) < 1e-6
     other = (tokens + 1) % 23
     missed = redraw(logits, u, other, sampling)
