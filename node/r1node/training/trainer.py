@@ -67,16 +67,10 @@ class Trainer:
             weight_decay=options.weight_decay,
             fused=True,
         )
-        # All that lives as long as the trainer is allocated at once, below what comes and goes: left to the optimizer's
-        # first step, it would land among the freed blocks of a round and keep the next round from using them.
-        total = sum(p.numel() for p in policy.parameters.values())
-        self._flat, *moments = (torch.zeros(total, device=device) for _ in range(3))
+        self._flat = torch.zeros(sum(p.numel() for p in policy.parameters.values()), device=device)
         offset = 0
         for parameter in policy.parameters.values():
-            place = slice(offset, offset + parameter.numel())
-            parameter.grad = self._flat[place].view(parameter.shape)
-            first, second = (moment[place].view(parameter.shape) for moment in moments)
-            self._optimizer.state[parameter] = {"step": torch.tensor(0.0), "exp_avg": first, "exp_avg_sq": second}
+            parameter.grad = self._flat[offset : offset + parameter.numel()].view(parameter.shape)
             offset += parameter.numel()
 
     def accumulate(self, groups: Sequence[Group], objective: Objective, tick: Tick | None = None) -> dict[str, float]:
@@ -132,25 +126,25 @@ class Trainer:
     def save_optimizer(self) -> bytes:
         """AdamW's state as a safetensors file."""
         tensors = {"steps": torch.tensor([self._steps], dtype=torch.int64)}
-        for name, state in self._states() if self._steps else ():
-            tensors[f"exp_avg.{name}"] = state["exp_avg"].cpu()
-            tensors[f"exp_avg_sq.{name}"] = state["exp_avg_sq"].cpu()
+        for name, parameter in self.policy.parameters.items():
+            state = self._optimizer.state.get(parameter)
+            if state:
+                tensors[f"exp_avg.{name}"] = state["exp_avg"].cpu().contiguous()
+                tensors[f"exp_avg_sq.{name}"] = state["exp_avg_sq"].cpu().contiguous()
         return bytes(save_safetensors(tensors))
 
     def load_optimizer(self, data: bytes) -> None:
         """Take the state of a file written by `save_optimizer`."""
         tensors = load_safetensors(data)
         self._steps = int(tensors["steps"][0])
-        for name, state in self._states():
-            state["step"].fill_(self._steps)
-            for moment in ("exp_avg", "exp_avg_sq"):
-                if self._steps:
-                    state[moment].copy_(tensors[f"{moment}.{name}"])
-                else:
-                    state[moment].zero_()
-
-    def _states(self) -> list[tuple[str, dict[str, Tensor]]]:
-        return [(name, self._optimizer.state[parameter]) for name, parameter in self.policy.parameters.items()]
+        self._optimizer.state.clear()
+        for name, parameter in self.policy.parameters.items():
+            if f"exp_avg.{name}" in tensors:
+                self._optimizer.state[parameter] = {
+                    "step": torch.tensor(float(self._steps)),
+                    "exp_avg": tensors[f"exp_avg.{name}"].to(parameter.device),
+                    "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(parameter.device),
+                }
 
     def _warmup(self) -> float:
         rounds = self._spec.optimizer.warmup_rounds
