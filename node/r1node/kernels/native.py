@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from r1node.kernels.build import library
-from r1node.kernels.rows import Rows, Store
+from r1node.kernels.rows import HeadNorms, Rows, Store
 
 LANES = 16
 """Head sizes must be multiples of it: the width of a vector in number.h."""
@@ -38,7 +38,7 @@ class NativeOps:
     """Implements `StepOps` for one precision. Raises PreflightError when the kernels cannot be compiled here."""
 
     def __init__(self, dtype: torch.dtype) -> None:
-        kernels = Kernels(dtype)
+        self._kernels = kernels = Kernels(dtype)
         self._dtype = dtype
         self._add_norm = kernels.take("add_norm", 4, 2, 1)
         self._rotate_store = kernels.take("rotate_store", 9, 5, 1)
@@ -56,7 +56,7 @@ class NativeOps:
         self,
         mixed: Tensor,
         angles: tuple[Tensor, Tensor],
-        norms: tuple[Tensor | None, Tensor | None],
+        norms: HeadNorms,
         store: Store | None,
         kv_heads: int,
         eps: float,

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from r1net.errors import PreflightError
-from r1node.kernels.native import LANES, NativeOps
-from r1node.kernels.rows import Rows, Store
+from r1node.kernels.native import LANES, Kernels, NativeOps
+from r1node.kernels.rows import HeadNorms, Rows, Store
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class StepOps(Protocol):
         self,
         mixed: Tensor,
         angles: tuple[Tensor, Tensor],
-        norms: tuple[Tensor | None, Tensor | None],
+        norms: HeadNorms,
         store: Store | None,
         kv_heads: int,
         eps: float,
@@ -58,14 +58,20 @@ class StepOps(Protocol):
 
 
 def step_ops(device: str, dtype: torch.dtype, head_size: int) -> StepOps:
-    """The kernels for a device: C on a CPU where they can be compiled, else PyTorch's operators."""
+    """The kernels of decoding for a device."""
+    return NativeOps(dtype) if has_native(device, dtype, head_size) else TorchOps()
+
+
+def has_native(device: str, dtype: torch.dtype, head_size: int) -> bool:
+    """Whether C serves here: on a CPU where it can be compiled; else PyTorch's operators do."""
     if device != "cpu" or head_size % LANES:
-        return TorchOps()
+        return False
     try:
-        return NativeOps(dtype)
+        Kernels(dtype)
     except PreflightError as error:
-        log.warning("decoding without C kernels, at about half the speed: %s (%s)", error.message, error.hint)
-        return TorchOps()
+        log.warning("working without C kernels, at about half the speed: %s (%s)", error.message, error.hint)
+        return False
+    return True
 
 
 class TorchOps:
@@ -81,7 +87,7 @@ class TorchOps:
         self,
         mixed: Tensor,
         angles: tuple[Tensor, Tensor],
-        norms: tuple[Tensor | None, Tensor | None],
+        norms: HeadNorms,
         store: Store | None,
         kv_heads: int,
         eps: float,

@@ -1,10 +1,15 @@
-"""Where the rows of a decoding step lie in the key-value cache."""
+"""What the kernels are told besides tensors: which heads are normed, where rows lie in the key-value cache."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from torch import Tensor
+
+HeadNorms = tuple[Tensor | None, Tensor | None]
+"""Weights (D) of the norms of q's and k's heads, where a family has them."""
+
+NO_NORMS: HeadNorms = (None, None)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ gated layer, N sequences, R = H / K, T queries, S keys, V vocabulary (or a part 
 from __future__ import annotations
 
 import ctypes
-import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -15,40 +14,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from r1net.errors import PreflightError
-from r1node.kernels.native import LANES, Kernels, address
-
-log = logging.getLogger(__name__)
+from r1node.kernels.native import NativeOps, address
+from r1node.kernels.ops import StepOps, TorchOps, has_native
 
 
-HeadNorms = tuple[Tensor | None, Tensor | None]
-"""Weights (D) of the norms of q's and k's heads, where a family has them."""
-
-NO_NORMS: HeadNorms = (None, None)
-
-
-class TrainOps(Protocol):
-    """All tensors are contiguous. `dtype` is that of the products; sums that grow over tokens are float32."""
-
-    def norm(self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float) -> Tensor:
-        """x (M, E) float32 += delta (M, E), in place; returns RMSNorm(x) in `dtype` (arXiv:1910.07467, eq. 4)."""
-        ...
+class TrainOps(StepOps, Protocol):
+    """What decoding does, and its backward. Sums that grow over tokens are float32."""
 
     def norm_backward(
         self, x: Tensor, weight: Tensor, g: Tensor, dx: Tensor, dweight: Tensor | None, eps: float
     ) -> None:
         """Add the gradients of RMSNorm(x (M, E) in `dtype`) to `dx` (M, E) and `dweight` (E), both float32."""
-        ...
-
-    def rotate(
-        self, mixed: Tensor, angles: tuple[Tensor, Tensor], kv_heads: int, norms: HeadNorms = NO_NORMS, eps: float = 0.0
-    ) -> None:
-        """Turn q and k of mixed (M, C) in place by cos and sin (M, D/2) float32 (arXiv:2104.09864), after RMSNorm of
-        each head where there are `norms`."""
-        ...
-
-    def gate(self, gate_up: Tensor) -> Tensor:
-        """(M, 2F) -> silu(first half) · second half, (M, F)."""
         ...
 
     def gate_backward(self, gate_up: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,38 +60,23 @@ class TrainOps(Protocol):
 
 
 def train_ops(device: str, dtype: torch.dtype, head_size: int) -> TrainOps:
-    """The kernels for a device: C on a CPU where they can be compiled, else PyTorch's operators."""
-    if device != "cpu" or head_size % LANES:
-        return TorchTrainOps()
-    try:
-        return NativeTrainOps(dtype)
-    except PreflightError as error:
-        log.warning("training without C kernels: %s (%s)", error.message, error.hint)
-        return TorchTrainOps()
+    """The kernels of training for a device."""
+    return NativeTrainOps(dtype) if has_native(device, dtype, head_size) else TorchTrainOps()
 
 
-class NativeTrainOps:
+class NativeTrainOps(NativeOps):
     """Implements `TrainOps` in C for one precision. Raises PreflightError when the kernels cannot be compiled here."""
 
     def __init__(self, dtype: torch.dtype) -> None:
-        kernels = Kernels(dtype)
-        self._dtype = dtype
-        self._norm = kernels.take("add_norm", 4, 2, 1)
+        super().__init__(dtype)
+        kernels = self._kernels
         self._norm_backward = kernels.take("norm_backward", 5, 2, 1, ctypes.c_int)
-        self._rotate = kernels.take("rotate_store", 9, 5, 1)
-        self._gate = kernels.take("gate", 2, 2, 0)
         self._gate_backward = kernels.take("gate_backward", 4, 2, 0)
         self._softmax_backward = kernels.take("softmax_backward", 4, 6, 1)
         self._head_fold = kernels.take("head_fold", 6, 3, 1)
         self._head_slope = kernels.take("head_slope", 4, 3, 1)
         self._accumulate = kernels.take("accumulate", 2, 1, 0)
         self._transpose = kernels.take("transpose", 2, 2, 0)
-
-    def norm(self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float) -> Tensor:
-        """See `TrainOps.norm`."""
-        out = torch.empty(x.shape, dtype=self._dtype)
-        self._norm(address(x), address(delta), address(weight), address(out), *x.shape, eps)
-        return out
 
     def norm_backward(
         self, x: Tensor, weight: Tensor, g: Tensor, dx: Tensor, dweight: Tensor | None, eps: float
@@ -124,25 +85,6 @@ class NativeTrainOps:
         tensors = (address(x), address(weight), address(g), address(dx), address(dweight))
         if self._norm_backward(*tensors, *x.shape, eps):
             raise MemoryError("no memory for the backward pass of a norm")
-
-    def rotate(
-        self, mixed: Tensor, angles: tuple[Tensor, Tensor], kv_heads: int, norms: HeadNorms = NO_NORMS, eps: float = 0.0
-    ) -> None:
-        """See `TrainOps.rotate`."""
-        size = 2 * angles[0].shape[1]
-        heads = mixed.shape[1] // size - 2 * kv_heads
-        nowhere = (None,) * 4
-        self._rotate(
-            *(address(mixed), address(angles[0]), address(angles[1]), address(norms[0]), address(norms[1]), *nowhere),
-            *(len(mixed), heads, kv_heads, size, 0, eps),
-        )
-
-    def gate(self, gate_up: Tensor) -> Tensor:
-        """See `TrainOps.gate`."""
-        rows, width = gate_up.shape
-        out = torch.empty(rows, width // 2, dtype=self._dtype)
-        self._gate(address(gate_up), address(out), rows, width // 2)
-        return out
 
     def gate_backward(self, gate_up: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         """See `TrainOps.gate_backward`."""
@@ -188,14 +130,8 @@ class NativeTrainOps:
         return out
 
 
-class TorchTrainOps:
+class TorchTrainOps(TorchOps):
     """Implements `TrainOps` with PyTorch's operators."""
-
-    def norm(self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float) -> Tensor:
-        """See `TrainOps.norm`."""
-        if delta is not None:
-            x += delta
-        return F.rms_norm(x, (x.shape[-1],), weight.float(), eps).to(weight.dtype)
 
     def norm_backward(
         self, x: Tensor, weight: Tensor, g: Tensor, dx: Tensor, dweight: Tensor | None, eps: float
@@ -206,23 +142,6 @@ class TorchTrainOps:
         dx += scale * (slope - whole * scale.square() * (slope * whole).mean(-1, keepdim=True))
         if dweight is not None:
             dweight += (g.float() * whole * scale).sum(0)
-
-    def rotate(
-        self, mixed: Tensor, angles: tuple[Tensor, Tensor], kv_heads: int, norms: HeadNorms = NO_NORMS, eps: float = 0.0
-    ) -> None:
-        """See `TrainOps.rotate`."""
-        cos, sin = (angle[:, None] for angle in angles)
-        size = 2 * cos.shape[-1]
-        turned = mixed.view(len(mixed), -1, size)[:, :-kv_heads]
-        for part, weight in zip(turned.tensor_split([-kv_heads], 1), norms, strict=True):
-            whole = part.float() if weight is None else F.rms_norm(part.float(), (size,), weight.float(), eps)
-            first, second = whole.chunk(2, -1)
-            part.copy_(torch.cat((first * cos - second * sin, second * cos + first * sin), -1))
-
-    def gate(self, gate_up: Tensor) -> Tensor:
-        """See `TrainOps.gate`."""
-        gate, up = gate_up.float().chunk(2, -1)
-        return (F.silu(gate) * up).to(gate_up.dtype)
 
     def gate_backward(self, gate_up: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         """See `TrainOps.gate_backward`."""

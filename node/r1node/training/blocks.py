@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from r1node.kernels.rows import NO_NORMS, HeadNorms
 from r1node.kernels.train_ops import TrainOps, train_ops
 from r1node.rollout.decoder import rope
 from r1node.training.attention import Attention
@@ -141,11 +142,11 @@ class Block:
         return self._down.forward(self._ops.gate(made.gate_up)), made if start is None else start
 
     def _make(self, x: Tensor, batch: Ragged, angles: tuple[Tensor, Tensor]) -> Made:
-        hidden = self._ops.norm(x, None, self._input_norm[0], self._eps)
+        hidden = self._ops.add_norm(x, None, self._input_norm[0], self._eps)
         start = x.to(self._dtype, copy=True)
         mixed = self._qkv.forward(hidden)
         attended = self._attention.forward(self._turned(mixed, angles), batch)
-        hidden = self._ops.norm(x, self._out.forward(attended), self._post_norm[0], self._eps)
+        hidden = self._ops.add_norm(x, self._out.forward(attended), self._post_norm[0], self._eps)
         return Made(start, mixed, attended, x.to(self._dtype, copy=True), self._gate_up.forward(hidden))
 
     def backward(self, saved: Saved, dx: Tensor, batch: Ragged, angles: tuple[Tensor, Tensor]) -> None:
@@ -154,26 +155,29 @@ class Block:
         g = dx.to(self._dtype)
         product, by_gate_up = self._ops.gate_backward(made.gate_up, g @ self._down.weight)
         self._down.take_up(product, g)
-        hidden = self._ops.norm(made.middle.float(), None, self._post_norm[0], self._eps)
+        hidden = self._ops.add_norm(made.middle.float(), None, self._post_norm[0], self._eps)
         self._norm_backward(made.middle, self._post_norm, self._gate_up.backward(hidden, by_gate_up), dx)
         by_attended = self._out.backward(made.attended, dx.to(self._dtype))
         turned = self._turned(made.mixed, angles) if self._head_norms else made.mixed
         by_mixed = self._attention.backward(turned, batch, by_attended)
-        self._ops.rotate(by_mixed, (angles[0], -angles[1]), self._attention.kv_heads)
+        self._rotate(by_mixed, (angles[0], -angles[1]))
         if self._head_norms:
             self._head_norms_backward(made.mixed, by_mixed)
-        hidden = self._ops.norm(made.start.float(), None, self._input_norm[0], self._eps)
+        hidden = self._ops.add_norm(made.start.float(), None, self._input_norm[0], self._eps)
         self._norm_backward(made.start, self._input_norm, self._qkv.backward(hidden, by_mixed), dx)
 
     def _turned(self, mixed: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
         """q and k rotated: in place, unless their heads are normed first, which backward needs them unnormed for."""
         if not self._head_norms:
-            self._ops.rotate(mixed, angles, self._attention.kv_heads)
+            self._rotate(mixed, angles)
             return mixed
         turned = mixed.clone()
         norms = (self._head_norms[0][0], self._head_norms[1][0])
-        self._ops.rotate(turned, angles, self._attention.kv_heads, norms, self._eps)
+        self._rotate(turned, angles, norms)
         return turned
+
+    def _rotate(self, mixed: Tensor, angles: tuple[Tensor, Tensor], norms: HeadNorms = NO_NORMS) -> None:
+        self._ops.rotate_store(mixed, angles, norms, None, self._attention.kv_heads, self._eps)
 
     def _head_norms_backward(self, mixed: Tensor, g: Tensor) -> None:
         """g (M, C), the gradient by the normed heads of q and k, becomes that by `mixed`, in place."""
@@ -232,7 +236,7 @@ class BlockModel:
         assert delta is not None
         last = x[places] + delta[places]
         tape = Tape(batch, angles, kept, places, last.to(self._dtype))
-        return self._ops.norm(last, None, self._norm, self._eps), tape
+        return self._ops.add_norm(last, None, self._norm, self._eps), tape
 
     def backward(self, tape: Tape, g: Tensor) -> None:
         """Take up the gradients for g, that by what `forward` returned. Uses the tape up."""

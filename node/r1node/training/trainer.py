@@ -94,9 +94,10 @@ class Trainer:
         found: dict[int, Tensor] = {}
         for batch in other.batches(groups, self._budget):
             with torch.no_grad():
-                logprobs, real = self._logprobs(other, batch), batch.mask_NT.bool()
-            for sample, row, tokens in zip(batch.samples, logprobs, real, strict=True):
-                found[id(sample)] = row[tokens].cpu()
+                logprobs = _score(other, batch)[1].logprobs
+            lengths = [len(sample.completion_ids) for sample in batch.samples]
+            for sample, own in zip(batch.samples, logprobs.cpu().split(lengths), strict=True):
+                found[id(sample)] = own
             if tick is not None:
                 tick()
         return found
@@ -176,19 +177,18 @@ class Trainer:
         if objective.other is None:
             return None, None
         if objective.divergence is None:
-            return None, self._logprobs(objective.other, batch)
-        real = batch.mask_NT.bool()
-        theirs, _ = objective.other.forward(batch)
-        their_scores = objective.other.head.forward(theirs, batch.target_NT[real])
+            return None, _spread(_score(objective.other, batch)[1].logprobs, batch.mask_NT)
+        theirs, their_scores = _score(objective.other, batch)
         teacher = Teacher(theirs, objective.other.head.weight, their_scores.normalisers)
         divergence = head.diverge(hidden, scores, teacher, objective.divergence)
-        return Pull(objective.divergence, teacher, divergence, objective.token_share(batch.mask_NT)[real]), None
+        shares = objective.token_share(batch.mask_NT)[batch.mask_NT.bool()]
+        return Pull(objective.divergence, teacher, divergence, shares), None
 
-    def _logprobs(self, model: TrainingModel, batch: Completions) -> Tensor:
-        """A policy's log-probabilities (N, T) of the micro-batch's tokens."""
-        hidden, _ = model.forward(batch)
-        scores = model.head.forward(hidden, batch.target_NT[batch.mask_NT.bool()])
-        return _spread(scores.logprobs, batch.mask_NT)
+
+def _score(model: TrainingModel, batch: Completions) -> tuple[Tensor, Scores]:
+    """What a frozen policy makes of the micro-batch's tokens: its states, and its scores of them."""
+    hidden, _ = model.forward(batch)
+    return hidden, model.head.forward(hidden, batch.target_NT[batch.mask_NT.bool()])
 
 
 def _spread(values_M: Tensor, mask_NT: Tensor) -> Tensor:
