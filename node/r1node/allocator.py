@@ -2,7 +2,7 @@
 
 On many virtual machines fresh pages are 20–40 times slower to touch than old ones, and PyTorch on a CPU frees and
 allocates large blocks all the time. tcmalloc, where it is installed, keeps freed memory and finds a use for it again;
-glibc can be told to keep it, but leaves about a sixth more lying in pieces.
+glibc can be told to keep it, but leaves more of it lying in pieces.
 """
 
 from __future__ import annotations

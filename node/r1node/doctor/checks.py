@@ -89,9 +89,7 @@ def allocator(settings: Settings) -> Finding:
     if missing:
         return Finding("allocator", "warning", f"{', '.join(missing)} set by hand", "unset them; `join` sets them")
     if tcmalloc() is None:
-        return Finding(
-            "allocator", "ok", "`join` keeps freed memory; libtcmalloc-minimal4 would need a sixth less of it"
-        )
+        return Finding("allocator", "ok", "`join` keeps freed memory; libtcmalloc-minimal4 would need less of it")
     return Finding("allocator", "ok", "`join` keeps freed memory, with tcmalloc")
 
 
