@@ -150,7 +150,8 @@ class BundleRow(Base):
 
 
 class TraceRow(Base):
-    """An admitted trace; its text and tokens are in its bundle at `position`."""
+    """An admitted trace; its text and tokens are in its bundle at `position`. `due_id` is set when its work is closed,
+    `epoch` while the proposal that anchors it stands on chain."""
 
     __tablename__ = "traces"
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
@@ -167,6 +168,7 @@ class TraceRow(Base):
     tokens: Mapped[int]
     finish_reason: Mapped[str] = mapped_column(String(10))
     epoch: Mapped[int | None] = mapped_column(index=True)
+    due_id: Mapped[int | None] = mapped_column(index=True)
     __table_args__ = (
         UniqueConstraint("job_id", "split", "round", "group", "index", name="uq_traces_place"),
         Index("ix_traces_job", "job_id", "number"),
@@ -223,7 +225,7 @@ class EvaluationRow(Base):
 
 
 class ContributionRow(Base):
-    """Work that is paid. `amount` and `epoch` are set when its epoch closes."""
+    """Work that is paid. `amount` and `due_id` are set when it is closed, `epoch` while its proposal stands."""
 
     __tablename__ = "contributions"
     lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -237,11 +239,36 @@ class ContributionRow(Base):
     token: Mapped[str] = mapped_column(String(42))
     epoch: Mapped[int | None] = mapped_column(index=True)
     amount: Mapped[int | None] = mapped_column(WeiColumn)
+    due_id: Mapped[int | None] = mapped_column(index=True)
     __table_args__ = (Index("ix_contributions_job", "job_id", "epoch"),)
 
 
+class DueRow(Base):
+    """What a job owes for the work between two closings, fixed for good: `part` is the JobEpoch that settles it.
+
+    `state`: waiting, settling (in the epoch `epoch`), settled, unpayable (its escrow can never pay it) or held (its
+    epochs were rejected too often). `retry_at` is when a waiting one may be looked at again.
+    """
+
+    __tablename__ = "dues"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(String(66), index=True)
+    part: Mapped[str] = mapped_column(Text)
+    amount: Mapped[int] = mapped_column(WeiColumn)
+    traces: Mapped[int]
+    state: Mapped[str] = mapped_column(String(10), index=True)
+    epoch: Mapped[int | None] = mapped_column(index=True)
+    tries: Mapped[int]
+    rejections: Mapped[int]
+    retry_at: Mapped[float]
+    error: Mapped[str | None] = mapped_column(Text)
+    closed_at: Mapped[float]
+
+
 class EpochRow(Base):
-    """An epoch and where its settlement stands. `report` is the canonical JSON whose digest goes on chain."""
+    """An epoch and where its settlement stands: open (not on chain), proposed, final, rejected, or rejected and
+    unwound. `report` is the canonical JSON whose digest goes on chain, `previous_report` the digest of the one that it
+    builds on."""
 
     __tablename__ = "epochs"
     epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -255,6 +282,18 @@ class EpochRow(Base):
     finalise_tx: Mapped[str | None] = mapped_column(String(66))
     error: Mapped[str | None] = mapped_column(Text)
     closed_at: Mapped[float]
+    previous_report: Mapped[str | None] = mapped_column(String(66))
+
+
+class DraftRow(Base):
+    """A report that may have been sent under its number, kept until that number is final: a transaction that was given
+    up may still be mined, or come back in a reorganisation, and then its epoch is known again."""
+
+    __tablename__ = "drafts"
+    report_digest: Mapped[str] = mapped_column(String(66), primary_key=True)
+    epoch: Mapped[int] = mapped_column(index=True)
+    report: Mapped[str] = mapped_column(Text)
+    dues: Mapped[list[int]] = mapped_column(JSON)
 
 
 class RefusalRow(Base):
