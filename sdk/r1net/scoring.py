@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from r1net.environments import Draw, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
+from r1net.protocol.model_files import MOST_TOKENIZER_BYTES
 from r1net.protocol.trace import Split
 from r1net.rewards import score
 
@@ -22,7 +23,6 @@ _REMEMBERED = 4096
 class Scored:
     """What a completion came to. `reward` is the weighted sum of the `parts` that apply; None where none does."""
 
-    text: str
     reward: float | None
     parts: dict[str, float | None]
 
@@ -30,19 +30,34 @@ class Scored:
 class JobScorer:
     """One job's problems, prompts and rewards. A pure function of the spec and its tokenizer file.
 
+    For jobs of strangers use `r1net.sandbox`, which runs this class where it can do no harm.
     Raises UsageError when the tokenizer file can't be read or the environment can't be loaded.
     """
 
-    def __init__(self, spec: JobSpec, tokenizer_path: Path | str) -> None:
+    def __init__(self, spec: JobSpec, tokenizer: Path | bytes) -> None:
         self.spec = spec
         self._draw = Draw(spec)
+        data = tokenizer if isinstance(tokenizer, bytes) else tokenizer.read_bytes()
+        if len(data) > MOST_TOKENIZER_BYTES:
+            raise UsageError(f"tokenizer.json has {len(data)} bytes; at most {MOST_TOKENIZER_BYTES} are read")
         try:
-            self._tokenizer = Tokenizer.from_file(str(tokenizer_path))
+            self._tokenizer = Tokenizer.from_buffer(data)
         except Exception as error:  # the Rust side raises bare Exception for every kind of broken file
-            raise UsageError(f"{tokenizer_path} is not a tokenizer.json: {error}") from error
+            raise UsageError(f"that is not a tokenizer.json: {error}"[:300]) from error
         self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         self._stops = frozenset(spec.stop_token_ids)
         self._problem = lru_cache(maxsize=_REMEMBERED)(self._draw.problem)
+
+    def check(self, vocabulary: int) -> None:
+        """Whether the job can be worked on: its prompts have tokens, its stop ids exist, its rewards can be given.
+
+        Raises UsageError.
+        """
+        if not self.prompt_ids("train", 0, 0):
+            raise UsageError("the prompt has no tokens")
+        if any(not 0 <= token < vocabulary for token in self.spec.stop_token_ids):
+            raise UsageError(f"a stop token id is outside the vocabulary of {vocabulary}")
+        self.score("train", 0, 0, [self.spec.stop_token_ids[0]])
 
     def problem(self, split: Split, round_: int, group: int) -> Problem:
         """The problem of one group."""
@@ -65,8 +80,8 @@ class JobScorer:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
     def score(self, split: Split, round_: int, group: int, completion_ids: Sequence[int]) -> Scored:
-        """Text and rewards of one completion."""
+        """The rewards of one completion."""
         text = self.text(completion_ids)
         problem = self.problem(split, round_, group)
         reward, parts = score(self._draw.environment, problem, text, self.spec.rewards)
-        return Scored(text=text, reward=reward, parts=parts)
+        return Scored(reward=reward, parts=parts)

@@ -1,0 +1,108 @@
+"""Inside: one job's problems, prompts, rewards and texts, asked for over the channel."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+from r1net.environments import Draw
+from r1net.errors import R1Error
+from r1net.protocol.job import JobSpec
+from r1net.protocol.model_files import vocabulary_of
+from r1net.sandbox.confine import allow_seconds
+from r1net.sandbox.frames import Ended, receive, send
+from r1net.sandbox.guard import only_data
+from r1net.sandbox.limits import FRAME_BYTES, Limits
+from r1net.scoring import JobScorer
+
+Header = dict[str, Any]
+
+
+def serve(channel: socket.socket, limits: Limits) -> None:
+    """Answer until nobody asks any more."""
+    grader = Grader(channel, limits)
+    try:
+        while True:
+            grader.answer(*receive(channel, FRAME_BYTES))
+    except Ended:
+        return
+
+
+class Grader:
+    """Holds the job once it is opened. A fault that the job's own files or settings have is an answer, not an end."""
+
+    def __init__(self, channel: socket.socket, limits: Limits) -> None:
+        self._channel, self._limits = channel, limits
+        self._scorer: JobScorer | None = None
+
+    def answer(self, header: Header, attachments: tuple[bytes, ...]) -> None:
+        """Do what one message asks for."""
+        if header["op"] == "grade":
+            self._grade(header["items"])
+            return
+        action = {"examine": self._examine, "open": self._open, "prompts": self._prompts, "texts": self._texts}
+        allow_seconds(self._limits.setup_seconds)
+        try:
+            with only_data():
+                found = action[header["op"]](header, attachments)
+        except R1Error as error:
+            found = {"fault": error.message, "hint": error.hint}
+        except MemoryError:
+            found = {"fault": "it takes more memory than a job may", "hint": None}
+        except Exception as error:  # the settings are a stranger's: whatever a generator raises is the job's fault
+            found = {"fault": f"{type(error).__name__}: {error}"[:500], "hint": None}
+        allow_seconds(0)
+        send(self._channel, found)
+
+    def _examine(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
+        Draw(JobSpec.parse(header["spec"])).problem("train", 0, 0)
+        return {}
+
+    def _open(self, header: Header, attachments: tuple[bytes, ...]) -> Header:
+        tokenizer, config = attachments
+        spec = JobSpec.parse(header["spec"])
+        vocabulary = vocabulary_of(config)
+        scorer = JobScorer(spec, tokenizer)
+        scorer.check(vocabulary)
+        self._scorer = scorer
+        return {"vocabulary": vocabulary}
+
+    def _prompts(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
+        scorer = self._opened()
+        places = header["places"]
+        return {
+            "prompts": [
+                {
+                    "question": scorer.problem(*place).question,
+                    "text": scorer.prompt(*place),
+                    "ids": scorer.prompt_ids(*place),
+                }
+                for place in places
+            ]
+        }
+
+    def _texts(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
+        return {"texts": [self._opened().text(ids) for ids in header["ids"]]}
+
+    def _grade(self, items: list[tuple[str, int, int, list[int]]]) -> None:
+        """A message for each completion, as soon as it is graded: whoever ends this process is known by its place."""
+        scorer = self._opened()
+        for split, round_, group, ids in items:
+            allow_seconds(self._limits.setup_seconds)
+            with only_data():
+                scorer.problem(split, round_, group)  # type: ignore[arg-type]
+            allow_seconds(self._limits.grade_seconds)
+            began = time.process_time()
+            try:
+                with only_data():
+                    scored = scorer.score(split, round_, group, ids)  # type: ignore[arg-type]
+                found: Header = {"reward": scored.reward, "parts": scored.parts}
+            except MemoryError:
+                found = {"over": "memory"}
+            allow_seconds(0)
+            send(self._channel, found | {"seconds": time.process_time() - began})
+
+    def _opened(self) -> JobScorer:
+        assert self._scorer is not None, "the job comes first"
+        return self._scorer

@@ -1,0 +1,202 @@
+"""A job's problems, prompts, rewards and texts, computed in the sandbox: `r1net.scoring.JobScorer` at arm's length."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from r1net.errors import UsageError
+from r1net.protocol.job import JobSpec
+from r1net.protocol.trace import Split
+from r1net.sandbox.pool import Prepare, ProcessEnded, SandboxPool
+from r1net.sandbox.process import Child, SandboxFailed
+
+log = logging.getLogger(__name__)
+
+Place = tuple[Split, int, int]
+"""Split, round, group."""
+
+T = TypeVar("T")
+A = TypeVar("A", bound=BaseModel)
+
+
+class _Answer(BaseModel):
+    """What a process says is checked like any stranger's message: a job's own files may have taken it over."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Opened(_Answer):
+    vocabulary: int = Field(gt=0)
+
+
+class Prompt(_Answer):
+    """The prompt of one group."""
+
+    question: str
+    text: str
+    ids: list[Annotated[int, Field(ge=0, lt=2**31)]]
+
+
+class _Prompts(_Answer):
+    prompts: list[Prompt]
+
+
+class _Texts(_Answer):
+    texts: list[str]
+
+
+class _Grade(_Answer):
+    seconds: float
+    reward: float | None = None
+    parts: dict[str, float | None] = Field(default_factory=dict)
+    over: Literal["memory"] | None = None
+
+
+class _Fault(_Answer):
+    fault: str
+    hint: str | None
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A completion's rewards, as `r1net.scoring.Scored` has them.
+
+    `over`: it went over a limit, which makes every reward 0, the same for everyone. `doubtful`: it came so near to the
+    limit of time that another machine may have found it over.
+    """
+
+    reward: float | None
+    parts: dict[str, float | None]
+    over: Literal["time", "memory", "crash"] | None = None
+    doubtful: bool = False
+
+
+class SandboxedScorer:
+    """One job's scorer. `tokenizer` and `config` bring the bytes of the model's files when a process needs them.
+
+    Methods raise UsageError when the job's own settings or files are at fault, SandboxFailed when the sandbox is.
+    """
+
+    def __init__(
+        self, pool: SandboxPool, spec: JobSpec, tokenizer: Callable[[], bytes], config: Callable[[], bytes]
+    ) -> None:
+        self.spec = spec
+        self._pool, self._tokenizer, self._config = pool, tokenizer, config
+        self._key = spec.digest()
+        self._vocabulary = 0
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of token ids that the model can emit. Loads the job at the first use."""
+        if not self._vocabulary:
+            self.texts([[0]])
+        return self._vocabulary
+
+    def prompts(self, places: Sequence[Place]) -> list[Prompt]:
+        """The canonical prompts of groups."""
+        if not places:
+            return []
+        answer = self._ask({"op": "prompts", "places": list(places)}, _Prompts)
+        return _counted(answer.prompts, len(places))
+
+    def texts(self, completions: Sequence[Sequence[int]]) -> list[str]:
+        """The texts of completions, without stop tokens and special tokens."""
+        if not completions:
+            return []
+        answer = self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, _Texts)
+        return _counted(answer.texts, len(completions))
+
+    def grade(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[Graded]:
+        """The rewards of completions, in one round trip unless one of them goes over a limit.
+
+        One that takes too long is over at once; one that ends its process in any other way, when it does so twice.
+        """
+        grades: list[Graded] = []
+        crashed = -1
+        while len(grades) < len(items):
+            try:
+                self._grade_into(grades, items[len(grades) :])
+            except ProcessEnded as error:
+                place = len(grades)
+                log.warning("job %s: completion %d ended its grader: %d", self.spec.name, place, error.signal)
+                if error.signal == signal.SIGPROF:
+                    grades.append(self._over("time"))
+                elif crashed == place:
+                    grades.append(self._over("crash"))
+                crashed = place
+        return grades
+
+    def _grade_into(self, grades: list[Graded], items: Sequence[tuple[Place, Sequence[int]]]) -> None:
+        with self._pool.process(self._key, self._open) as child:
+            child.tell({"op": "grade", "items": [[*place, list(ids)] for place, ids in items]})
+            for _ in items:
+                grades.append(self._graded(child.hear(self._pool.limits.grade_seconds)))
+
+    def _graded(self, header: dict[str, Any]) -> Graded:
+        answer = _checked(_Grade, header)
+        if answer.over is not None:
+            return self._over(answer.over)
+        if answer.parts.keys() != {reward.name for reward in self.spec.rewards}:
+            raise SandboxFailed("the grader answered for other rewards")
+        return Graded(answer.reward, answer.parts, doubtful=self._pool.limits.doubtful(answer.seconds))
+
+    def _over(self, limit: Literal["time", "memory", "crash"]) -> Graded:
+        return Graded(0.0, {reward.name: 0.0 for reward in self.spec.rewards}, over=limit)
+
+    def _ask(self, header: dict[str, Any], kind: type[A]) -> A:
+        return _asked(self._pool, self._key, self._open, header, kind)
+
+    def _open(self, child: Child) -> None:
+        header = child.ask({"op": "open", "spec": self.spec.model_dump_json()}, self._tokenizer(), self._config())
+        self._vocabulary = _checked(_Opened, header).vocabulary
+
+
+def examine(pool: SandboxPool, spec: JobSpec) -> None:
+    """Whether a specification's environment makes problems. Raises UsageError, SandboxFailed."""
+    question = {"op": "examine", "spec": spec.model_dump_json()}
+    _asked(pool, f"examine {spec.submitter}", lambda child: None, question, _Answer, keep=False)
+
+
+def _asked(
+    pool: SandboxPool, job: str, prepare: Prepare, header: dict[str, Any], kind: type[A], keep: bool = True
+) -> A:
+    """One question and its answer; once more when the process ended for no reason that lies in the question."""
+    for last in (False, True):
+        try:
+            with pool.process(job, prepare, keep) as child:
+                return _checked(kind, child.ask(header))
+        except ProcessEnded as error:
+            if last or error.signal == signal.SIGPROF:
+                limit = f"takes more than {pool.limits.setup_seconds:g} s of CPU time"
+                how = limit if error.signal == signal.SIGPROF else f"ends its process (signal {error.signal})"
+                raise UsageError(
+                    f"loading the job or drawing its problems {how}",
+                    hint="take smaller settings, or fewer held-out problems",
+                ) from error
+    raise AssertionError("unreachable")
+
+
+def _checked(kind: type[A], header: dict[str, Any]) -> A:
+    if "fault" in header:
+        fault = _checked_as(_Fault, header)
+        raise UsageError(fault.fault, hint=fault.hint)
+    return _checked_as(kind, header)
+
+
+def _checked_as(kind: type[A], header: dict[str, Any]) -> A:
+    try:
+        return kind.model_validate(header)
+    except ValidationError as error:
+        raise SandboxFailed(f"the grader speaks nonsense: {error.errors(include_url=False)[0]['msg']}") from error
+
+
+def _counted(values: list[T], wanted: int) -> list[T]:
+    if len(values) != wanted:
+        raise SandboxFailed(f"the grader answered {len(values)} times, not {wanted}")
+    return values
