@@ -68,10 +68,12 @@ def _serve(settings: Settings, as_json: bool) -> None:
     from r1coordinator.api.app import create_app  # noqa: PLC0415
     from r1coordinator.services import build, load_key  # noqa: PLC0415
     from r1net.chain import Deployment  # noqa: PLC0415
+    from r1net.sandbox import SandboxPool  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("r1coordinator").setLevel(logging.INFO)
-    services = build(settings, Deployment.load(settings.deployment), load_key(settings))
+    sandbox = SandboxPool(settings.sandbox_processes, unsafe=settings.unsafe_no_sandbox)
+    services = build(settings, Deployment.load(settings.deployment), load_key(settings), sandbox)
     url = f"http://{settings.host}:{settings.port}"
     _say(as_json, f"serving on {url} as {services.key.address}", url=url, account=services.key.address)
     uvicorn.run(

@@ -23,6 +23,7 @@ from r1net.chain import Deployment, load_keystore
 from r1net.errors import UsageError
 from r1net.protocol.signing import Domain
 from r1net.protocol.views import NetworkInfo
+from r1net.sandbox import SandboxPool
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Services:
     settings: Settings
     db: Database
     blobs: BlobStore
+    sandbox: SandboxPool
     scorers: Scorers
     ctx: Context
     domain: Domain
@@ -43,7 +45,7 @@ class Services:
     admission: Admission
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database. The sandbox belongs to whoever made it."""
         self.db.close()
 
 
@@ -71,23 +73,29 @@ def build(
     settings: Settings,
     deployment: Deployment,
     key: LocalAccount,
+    sandbox: SandboxPool,
     chain: ChainPort | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Services:
-    """Open the stores and take up the work where it was left. Raises PreflightError on an old database."""
+    """Open the stores and take up the work where it was left.
+
+    Raises PreflightError on an old database, and where this machine can't hold strangers' text.
+    """
+    sandbox.start()
     db = Database(settings.database)
     require_head(db)
     with db.write() as s:
         resume_clocks(s, clock())
     blobs = BlobStore(settings.blobs)
     blobs.discard_unfinished()
-    scorers, bell = Scorers(blobs), Bell()
+    scorers, bell = Scorers(blobs, sandbox), Bell()
     domain = Domain(deployment.chain_id, deployment.address("NodeRegistry"))
     ctx = Context(settings=settings, chain_id=deployment.chain_id, new_id=new_id)
     return Services(
         settings=settings,
         db=db,
         blobs=blobs,
+        sandbox=sandbox,
         scorers=scorers,
         ctx=ctx,
         domain=domain,

@@ -48,6 +48,15 @@ class Settings(BaseModel):
 
     max_body_bytes: int = Field(default=64 * 2**20, ge=2**16)
     max_blob_bytes: int = Field(default=8 * 2**30, ge=2**20)
+    sandbox_processes: int = Field(
+        default=0,
+        ge=0,
+        description="sandboxed processes that score at the same time; 0: one for each core, two at least",
+    )
+    unsafe_no_sandbox: bool = Field(
+        default=False,
+        description="serve on a machine that offers no boundary: strangers' text may then read this user's files and keys",
+    )
     tick_seconds: float = Field(default=1.0, gt=0)
     settlement_poll_seconds: float = Field(default=5.0, gt=0)
     settlement_backoff_max_seconds: float = Field(default=300.0, gt=0)

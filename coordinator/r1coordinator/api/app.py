@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from r1coordinator.api import blobs, jobs, money, network, nodes, problems, traces
 from r1coordinator.dashboard import page
+from r1coordinator.scheduling.intake import start_waiting
 from r1coordinator.scheduling.tick import tick
 from r1coordinator.services import Services
 from r1coordinator.settlement.sender import Settler
@@ -36,7 +37,14 @@ def create_app(services: Services, *, background: bool = True) -> FastAPI:
     settler = Settler(services.db, services.chain, services.settings)
 
     async def ticking() -> float:
-        if await run_in_threadpool(tick, services.db, services.ctx, services.scorers, services.clock()):
+        if await run_in_threadpool(tick, services.db, services.ctx, services.clock()):
+            services.bell.ring()
+        return services.settings.tick_seconds
+
+    async def starting() -> float:
+        """Apart from the tick: a job's check takes as long as its settings make it."""
+        now = services.clock()
+        if await run_in_threadpool(start_waiting, services.db, services.ctx, services.scorers, now):
             services.bell.ring()
         return services.settings.tick_seconds
 
@@ -50,6 +58,7 @@ def create_app(services: Services, *, background: bool = True) -> FastAPI:
         if background:
             tick_pause, poll_pause = services.settings.tick_seconds, services.settings.settlement_poll_seconds
             tasks.append(asyncio.create_task(_repeat(ticking, "tick", tick_pause)))
+            tasks.append(asyncio.create_task(_repeat(starting, "starting jobs", tick_pause)))
             tasks.append(asyncio.create_task(_repeat(settling, "settlement", poll_pause)))
         yield
         for task in tasks:

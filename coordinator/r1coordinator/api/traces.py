@@ -57,23 +57,21 @@ def get_traces(
             rows = list(s.execute(query.order_by(TraceRow.number.desc()).limit(limit)))[::-1]
         else:
             rows = list(s.execute(query.order_by(TraceRow.number).offset(after).limit(limit)))
-    scorer = services.scorers.of(spec).scorer if rows else None
-    views = []
-    for row, sha256 in rows:
-        assert scorer is not None
-        trace = _bundle(services.blobs, sha256).traces[row.position]
-        place = (trace.split, trace.round, trace.group)
-        views.append(
-            TraceView(
-                trace_digest=row.digest,
-                trace=trace,
-                question=scorer.problem(*place).question,
-                prompt=scorer.prompt(*place),
-                completion=scorer.text(trace.completion_ids),
-                epoch=row.epoch,
-            )
+    traces = [_bundle(services.blobs, sha256).traces[row.position] for row, sha256 in rows]
+    scorer = services.scorers.of(spec)
+    prompts = scorer.prompts([(trace.split, trace.round, trace.group) for trace in traces])
+    texts = scorer.texts([trace.completion_ids for trace in traces])
+    return [
+        TraceView(
+            trace_digest=row.digest,
+            trace=trace,
+            question=prompt.question,
+            prompt=prompt.text,
+            completion=text,
+            epoch=row.epoch,
         )
-    return views
+        for (row, _), trace, prompt, text in zip(rows, traces, prompts, texts, strict=True)
+    ]
 
 
 @router.get("/{digest}/proof")

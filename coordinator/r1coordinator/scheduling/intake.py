@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -16,21 +18,22 @@ from r1coordinator.store.rows import get_job, job_view, parse_spec
 from r1coordinator.store.tables import BlobRow, JobRow
 from r1coordinator.verification.scorers import Scorers
 from r1net import rewards
-from r1net.environments import Draw
-from r1net.errors import ChainError, ChainUnavailable, R1Error, Refused
+from r1net.errors import ChainError, ChainUnavailable, Refused, UsageError
 from r1net.protocol.job import JobSpec, JobView, SubmitJob
+from r1net.sandbox import SandboxFailed
+
+log = logging.getLogger("r1coordinator")
 
 
-def check_spec(spec: JobSpec) -> None:
+def check_spec(spec: JobSpec, scorers: Scorers) -> None:
     """Refuse a job that can't be worked on. What needs the model's files is checked once they are here."""
     unknown = [reward.name for reward in spec.rewards if reward.name not in rewards.names()]
     if unknown:
         known = ", ".join(rewards.names())
         raise Refused("unknown_reward", f"unknown reward {unknown[0]!r}", status=422, hint=f"use one of {known}")
     try:
-        draw = Draw(spec)
-        draw.problem("train", 0, 0)
-    except R1Error as error:
+        scorers.examine(spec)
+    except UsageError as error:
         raise Refused("bad_environment", error.message, status=422, hint=error.hint) from error
 
 
@@ -124,15 +127,23 @@ def waiting_jobs(s: Session) -> list[JobRow]:
 
 
 def start_waiting(db: Database, ctx: Context, scorers: Scorers, now: float) -> bool:
-    """Check the models that have come and start their jobs; whether a job moved. Loads outside transactions."""
+    """Check the models that have come and start their jobs; whether a job moved. Loads outside transactions.
+
+    A job that can't be checked now (SandboxFailed) waits for the next turn.
+    """
     with db.read() as s:
         waiting = waiting_jobs(s)
     for seen in waiting:
         fault: str | None = None
         try:
             scorers.check(parse_spec(seen.spec))
-        except R1Error as error:
+        except SandboxFailed as error:
+            log.warning("job %s waits for its check: %s", seen.job_id, error)
+            continue
+        except UsageError as error:
             fault = error.message
+        except OSError as error:
+            fault = f"a file of the model can't be read: {error.strerror}"
         with db.write() as s:
             job = get_job(s, seen.job_id)
             if job.state != "waiting_for_model":
@@ -155,7 +166,7 @@ def submit(
         return known
     _check_sizes(request.spec, ctx.settings)
     epoch_cap = check_funding(chain, request.job_id, request.spec)
-    check_spec(request.spec)
+    check_spec(request.spec, scorers)
     with db.write() as s:
         if s.get(JobRow, request.job_id) is None:
             add_job(s, blobs, request, epoch_cap, now)

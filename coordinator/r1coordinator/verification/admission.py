@@ -11,7 +11,8 @@ from r1net.errors import Refused
 from r1net.protocol.job import JobSpec, Sampling
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import RolloutTask
-from r1net.scoring import JobScorer
+from r1net.sandbox import SandboxedScorer
+from r1net.sandbox.scorer import Graded
 
 LOGPROB_SLACK = 1e-4
 """A log-probability may exceed 0 by this much: engines round."""
@@ -26,8 +27,7 @@ class Terms:
     worker: str
     lease_id: str
     task: RolloutTask
-    scorer: JobScorer
-    vocabulary: int
+    scorer: SandboxedScorer
 
     @property
     def spec(self) -> JobSpec:
@@ -54,16 +54,26 @@ def refusal(code: str, detail: str, position: int | None = None) -> Refused:
 
 
 def check_bundle(bundle: TraceBundle, terms: Terms) -> None:
-    """Raises Refused with the first fault; the cheap checks come first, for all traces."""
+    """Raises Refused with the first fault; the cheap checks come first, for all traces.
+
+    Raises UsageError when the job itself turns out to be at fault, SandboxFailed when its rewards can't be given now.
+    """
     if bundle.lease_id != terms.lease_id:
         raise refusal("wrong_job", "the bundle names another lease")
     for position, trace in enumerate(bundle.traces):
         _check_identity(trace, terms, position)
     _check_complete(bundle, terms)
+    groups = terms.task.groups
+    prompts = terms.scorer.prompts([(terms.task.split, terms.task.round, group) for group in groups])
+    prompt_ids = {group: prompt.ids for group, prompt in zip(groups, prompts, strict=True)}
+    vocabulary = terms.scorer.vocabulary
     for position, trace in enumerate(bundle.traces):
-        _check_tokens(trace, terms, position)
-    for position, trace in enumerate(bundle.traces):
-        _check_reward(trace, terms, position)
+        if list(trace.prompt_ids) != prompt_ids[trace.group]:
+            raise refusal("wrong_prompt", "the prompt is not the canonical one of its group", position)
+        _check_tokens(trace, terms, vocabulary, position)
+    items = [((trace.split, trace.round, trace.group), trace.completion_ids) for trace in bundle.traces]
+    for position, (trace, graded) in enumerate(zip(bundle.traces, terms.scorer.grade(items), strict=True)):
+        _check_reward(trace, graded, position)
 
 
 def _check_identity(trace: Trace, terms: Terms, position: int) -> None:
@@ -86,14 +96,12 @@ def _check_complete(bundle: TraceBundle, terms: Terms) -> None:
         raise refusal("incomplete_group", f"{detail}; each must come exactly once")
 
 
-def _check_tokens(trace: Trace, terms: Terms, position: int) -> None:
-    if list(trace.prompt_ids) != terms.scorer.prompt_ids(trace.split, trace.round, trace.group):
-        raise refusal("wrong_prompt", "the prompt is not the canonical one of its group", position)
+def _check_tokens(trace: Trace, terms: Terms, vocabulary: int, position: int) -> None:
     ids = trace.completion_ids
     if len(ids) > terms.sampling.max_tokens:
         raise refusal("bad_length", f"{len(ids)} tokens, {terms.sampling.max_tokens} are allowed", position)
-    if not all(0 <= token < terms.vocabulary for token in ids):
-        raise refusal("bad_token", f"a token id is outside the vocabulary of {terms.vocabulary}", position)
+    if not all(0 <= token < vocabulary for token in ids):
+        raise refusal("bad_token", f"a token id is outside the vocabulary of {vocabulary}", position)
     _check_finish(trace, frozenset(terms.spec.stop_token_ids), terms.sampling.max_tokens, position)
     if not all(math.isfinite(value) and value <= LOGPROB_SLACK for value in trace.logprobs):
         raise refusal("bad_logprob", "a log-probability is positive or not finite", position)
@@ -109,15 +117,21 @@ def _check_finish(trace: Trace, stops: Collection[int], max_tokens: int, positio
         raise refusal("bad_length", "cut off before the length limit", position)
 
 
-def _check_reward(trace: Trace, terms: Terms, position: int) -> None:
-    scored = terms.scorer.score(trace.split, trace.round, trace.group, trace.completion_ids)
-    if scored.parts.keys() != trace.reward_parts.keys():
-        raise refusal("reward_mismatch", f"the job's rewards are {', '.join(scored.parts)}", position)
-    for name, value in scored.parts.items():
+def _check_reward(trace: Trace, graded: Graded, position: int) -> None:
+    if graded.parts.keys() != trace.reward_parts.keys():
+        raise refusal("reward_mismatch", f"the job's rewards are {', '.join(graded.parts)}", position)
+    if graded.doubtful and _given_up(trace):
+        return
+    for name, value in graded.parts.items():
         if not _close(trace.reward_parts[name], value):
             raise refusal("reward_mismatch", f"{name} is {value}, not {trace.reward_parts[name]}", position)
-    if not _close(trace.reward, scored.reward):
-        raise refusal("reward_mismatch", f"the reward is {scored.reward}, not {trace.reward}", position)
+    if not _close(trace.reward, graded.reward):
+        raise refusal("reward_mismatch", f"the reward is {graded.reward}, not {trace.reward}", position)
+
+
+def _given_up(trace: Trace) -> bool:
+    """Whether the node found the completion over the limit of time, where everything is 0."""
+    return trace.reward == 0 and all(part == 0 for part in trace.reward_parts.values())
 
 
 def _close(claimed: float | None, found: float | None) -> bool:

@@ -11,6 +11,7 @@ from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active
 from r1coordinator.scheduling.metrics import require_modest
+from r1coordinator.scheduling.quarantine import fail_job
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.database import Database
 from r1coordinator.store.rows import count_refusal, get_job, parse_spec, token_of
@@ -18,7 +19,7 @@ from r1coordinator.store.tables import BundleRow, ContributionRow, LeaseRow, Tra
 from r1coordinator.verification.admission import Terms, check_bundle, refusal
 from r1coordinator.verification.codes import CONTENT
 from r1coordinator.verification.scorers import Scorers
-from r1net.errors import ProtocolError, Refused
+from r1net.errors import ProtocolError, Refused, UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.signing import Domain, receipt_values, submission_values
 from r1net.protocol.trace import RolloutSubmission, TraceBundle, trace_tree
@@ -59,15 +60,18 @@ class Admission:
             if lease.kind != "rollout":
                 raise Refused("wrong_kind", f"a {lease.kind} lease takes no rollout", status=409)
             spec = parse_spec(get_job(s, lease.job_id).spec)
-        loaded = self._scorers.of(spec)
         task = RolloutTask.parse(lease.task)
-        terms = Terms(lease.job_id, lease.worker, lease_id, task, loaded.scorer, loaded.vocabulary)
+        terms = Terms(lease.job_id, lease.worker, lease_id, task, self._scorers.of(spec))
         try:
             self._check_signature(submission, lease, root)
             check_bundle(submission.bundle, terms)
         except Refused as error:
             self._refuse(lease, error, now)
             raise
+        except UsageError as fault:
+            fail_job(self._db, self._ctx, lease.job_id, now, f"its problems can't be drawn: {fault}")
+            self._changed()
+            raise Refused("job_failed", f"the job is at fault: {fault.message}", status=409) from fault
         evidence = self._blobs.put(submission.bundle.canonical())
         receipt = self._receipt(submission.bundle, lease, root)
         with self._db.write() as s:

@@ -7,6 +7,7 @@ memory. `limits` says what is bounded, `boundary` and `confine` how, `guard` tha
 
 from r1net.sandbox.limits import Limits
 from r1net.sandbox.pool import SandboxPool
+from r1net.sandbox.process import SandboxFailed
 from r1net.sandbox.scorer import SandboxedScorer
 
-__all__ = ["Limits", "SandboxPool", "SandboxedScorer"]
+__all__ = ["Limits", "SandboxFailed", "SandboxPool", "SandboxedScorer"]

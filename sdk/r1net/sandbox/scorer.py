@@ -95,8 +95,12 @@ class SandboxedScorer:
     def vocabulary(self) -> int:
         """The number of token ids that the model can emit. Loads the job at the first use."""
         if not self._vocabulary:
-            self.texts([[0]])
+            self.load()
         return self._vocabulary
+
+    def load(self) -> None:
+        """Load the job, which checks its files and settings."""
+        self._ask({"op": "texts", "ids": []}, _Texts)
 
     def prompts(self, places: Sequence[Place]) -> list[Prompt]:
         """The canonical prompts of groups."""

@@ -30,6 +30,7 @@ from r1net.protocol.signing import Domain, session_values, submission_values
 from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainReport, TrainTask, WorkAnswer
 from r1net.scoring import JobScorer
+from tests.sandbox import SANDBOX
 from tests.unit.coordinator.chain import FakeChain
 from tests.unit.coordinator.jobs import (
     CHAIN_ID,
@@ -69,7 +70,7 @@ class World:
     def start(self) -> None:
         """Start, or start again after `kill`."""
         deployment = Deployment(chain_id=CHAIN_ID, contracts={"NodeRegistry": REGISTRY}, block=0)
-        self.services: Services = build(self.settings, deployment, key(0), chain=self.chain, clock=self.clock)
+        self.services: Services = build(self.settings, deployment, key(0), SANDBOX, chain=self.chain, clock=self.clock)
         self.http = TestClient(create_app(self.services, background=False), raise_server_exceptions=False)
         self.http.__enter__()
 
@@ -79,10 +80,12 @@ class World:
 
     def tick(self, seconds: float = 0.0) -> None:
         """Let time pass, and the coordinator notice."""
+        from r1coordinator.scheduling.intake import start_waiting
         from r1coordinator.scheduling.tick import tick
 
         self.clock.time += seconds
-        tick(self.services.db, self.services.ctx, self.services.scorers, self.clock())
+        start_waiting(self.services.db, self.services.ctx, self.services.scorers, self.clock())
+        tick(self.services.db, self.services.ctx, self.clock())
 
     @property
     def domain(self) -> Domain:
@@ -95,7 +98,8 @@ class World:
 
     def scorer(self, job_id: str) -> JobScorer:
         """The job's scorer."""
-        return self.services.scorers.of(JobSpec.model_validate(self.job(job_id)["spec"])).scorer
+        spec = JobSpec.model_validate(self.job(job_id)["spec"])
+        return JobScorer(spec, self.services.blobs.get(spec.model.files["tokenizer.json"].sha256))
 
     def submit(self, spec: JobSpec | None = None, number: int = 1) -> str:
         """Fund, submit and upload a job."""
