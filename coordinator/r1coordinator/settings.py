@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from r1net.errors import UsageError
 
 ENV_PREFIX = "R1_COORDINATOR_"
+DEVELOPMENT_CHAIN = 31337
 DEFAULT_FILE = Path("r1coordinator.toml")
 
 
@@ -25,7 +26,13 @@ class Settings(BaseModel):
     port: int = Field(default=8420, ge=0, le=65535)
     database: str = Field(default="sqlite:///r1coordinator.db", description="SQLAlchemy URL")
     blobs: Path = Field(default=Path("r1coordinator-blobs"), description="folder of the content-addressed store")
-    rpc_url: str = "http://127.0.0.1:8545"
+    rpc_url: str = Field(default="http://127.0.0.1:8545", description="the chain's endpoint; it is never shown")
+    public_rpc_url: str | None = Field(default=None, description="a chain endpoint to publish for everybody")
+    tls_certificate: Path | None = Field(default=None, description="PEM file; with tls_key, serve https")
+    tls_key: Path | None = None
+    trusted_proxies: str = Field(
+        default="127.0.0.1", description="addresses whose X-Forwarded-For names the caller, with commas; * for any"
+    )
     deployment: Path = Field(default=Path("deployment.json"), description="addresses of the contracts")
     keystore: Path | None = Field(default=None, description="encrypted key that signs receipts and settles")
     password_file: Path | None = None
@@ -44,10 +51,25 @@ class Settings(BaseModel):
     replayable_versions: int = Field(
         default=64, ge=2, description="versions whose weights are kept, so that their traces can be replayed"
     )
-    session_max_seconds: float = Field(default=30 * 86400, gt=0)
+    session_max_seconds: float = Field(default=86400, gt=0, description="longest that one session grant may hold")
 
     max_body_bytes: int = Field(default=64 * 2**20, ge=2**16)
     max_blob_bytes: int = Field(default=8 * 2**30, ge=2**20)
+    body_memory_bytes: int = Field(default=256 * 2**20, ge=2**23, description="memory for bodies at work, in all")
+    body_patience_seconds: float = Field(default=10, gt=0, description="how long a body waits for that memory")
+    body_stall_seconds: float = Field(default=10, gt=0, description="silence after which a sender is cut off")
+    body_min_rate: int = Field(default=16 * 2**10, ge=0, description="bytes a second that a sender must bring")
+    upload_bytes: int = Field(default=64 * 2**30, ge=2**20, description="bytes of blobs on their way, in all")
+    uploads_per_caller: int = Field(default=4, ge=1)
+    max_uploads: int = Field(default=32, ge=1)
+    requests_per_caller: int = Field(default=64, ge=4, description="requests at once from one address")
+    max_requests: int = Field(default=1024, ge=4)
+    max_connections: int = Field(default=2048, ge=16)
+    posts_per_minute: float = Field(default=120, gt=0, description="unsigned posts from one address, in the long run")
+    chain_answer_seconds: float = Field(default=30, ge=0, description="how long what the registry says is believed")
+    chain_queue: int = Field(default=64, ge=1, description="questions to the chain that may wait")
+    cache_bytes: int = Field(default=64 * 2**20, ge=0, description="bytes of bundles that are kept parsed, in all")
+    retention_days: float = Field(default=30, ge=0, description="days after its end that a job's files are kept")
     sandbox_processes: int = Field(
         default=0,
         ge=0,
@@ -55,16 +77,40 @@ class Settings(BaseModel):
     )
     unsafe_no_sandbox: bool = Field(
         default=False,
-        description="serve on a machine that offers no boundary: strangers' text may then read this user's files and keys",
+        description="serve without a boundary: strangers' text may then read this user's files and keys",
     )
     tick_seconds: float = Field(default=1.0, gt=0)
     settlement_poll_seconds: float = Field(default=5.0, gt=0)
     settlement_backoff_max_seconds: float = Field(default=300.0, gt=0)
+    confirmations: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="blocks on top before something counts as final (default: 64, and 0 on a development chain)",
+    )
+    max_rejections: int = Field(
+        default=3, ge=1, description="rejected epochs after which what they settle is held for the operator"
+    )
+    funding_poll_seconds: float = Field(
+        default=10.0, gt=0, description="pause between two looks at the escrows of the running jobs"
+    )
+
+    def depth(self, chain_id: int) -> int:
+        """The confirmations to wait for. 64 blocks are two epochs of Ethereum, after which it is final, and within the
+        128 blocks whose state every node keeps; a challenge window is much longer. A development chain (Anvil,
+        Hardhat) reorganises when told to and may mine only what is sent, so that a depth would never be reached."""
+        if self.confirmations is not None:
+            return self.confirmations
+        return 0 if chain_id == DEVELOPMENT_CHAIN else 64
 
     @model_validator(mode="after")
     def _heartbeats_fit(self) -> Settings:
         if self.heartbeat_seconds >= min(self.lease_seconds, self.lost_after_seconds):
             raise ValueError("heartbeat_seconds must be shorter than lease_seconds and lost_after_seconds")
+        if self.max_body_bytes > self.body_memory_bytes:
+            raise ValueError("max_body_bytes must fit into body_memory_bytes")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
         return self
 
 

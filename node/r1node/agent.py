@@ -12,14 +12,14 @@ from typing import TypeVar
 
 import torch
 
-from r1net.errors import R1Error, Refused, SwarmError, Unreachable
+from r1net.errors import ProtocolError, R1Error, Refused, SwarmError, Unreachable, UsageError
 from r1net.protocol.job import JobView, PolicyVersion
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
 from r1node.events import Events
-from r1node.jobs import KEPT_FILES, JobRuntime, version_cache
+from r1node.jobs import KEPT_FILES, Host, JobRuntime, version_cache
 from r1node.journal import note_metrics
 from r1node.lease import LeaseKeeper, LeaseLost
-from r1node.rollout.choice import EngineChoice
+from r1node.quarantine import Quarantine
 from r1node.session import Session
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
@@ -47,11 +47,11 @@ class Agent:
     swarm: Swarm
     averaging: AveragingService
     folder: Path
-    device: str
-    engine: EngineChoice
+    host: Host
     events: Events
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
+    avoided: Quarantine = field(default_factory=Quarantine)
     _asking: bool = False
     _idle_since: float = field(default_factory=time.monotonic)
     _waited: float = 0.0
@@ -74,17 +74,19 @@ class Agent:
     def _ask(self) -> Lease | None:
         holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
         blobs = version_cache(self.folder).newest(KEPT_FILES)
-        request = WorkRequest(capabilities=("rollout", "train"), holds=holds, blobs=tuple(blobs))
+        request = WorkRequest(
+            capabilities=("rollout", "train"), holds=holds, blobs=tuple(blobs), without=self.avoided.jobs()
+        )
         try:
             self._asking = True
             self.session.renew_if_due()
             answer = self.session.work(request)
         except Stopped:
             return None
-        except Unreachable as error:
+        except (Unreachable, Refused, ProtocolError) as error:
             self.events.note("waiting", f"{error.message}; trying again")
             self._asking = False
-            self.stop.wait(RETRY[1])
+            self.stop.wait(RETRY[-1] if isinstance(error, Refused) else RETRY[1])
             return None
         finally:
             self._asking = False
@@ -104,11 +106,23 @@ class Agent:
                 self._give_back(lease, "nan_gradient", str(error))
             except Refused as refusal:
                 self.events.note("refused", f"{refusal.code}: {refusal.message}")
+            except UsageError as error:
+                self._leave_job(lease, "job_fault", str(error))
             except R1Error as error:
                 self._give_back(lease, error.code, str(error))
             except (MemoryError, torch.OutOfMemoryError) as error:
-                self.jobs.clear()
-                self._give_back(lease, "out_of_memory", f"{error}; smaller models need less")
+                self._leave_job(lease, "out_of_memory", f"{error}; smaller models need less")
+            except Exception as error:  # a job, a peer or a library met what nobody foresaw: it ends this task alone
+                log.exception("lease %s", lease.id)
+                self._leave_job(lease, "internal", f"{type(error).__name__}: {error}")
+            else:
+                self.avoided.forgive(lease.job_id)
+
+    def _leave_job(self, lease: Lease, code: str, detail: str) -> None:
+        """Give a task back, and stay away from its job for a while: longer each time."""
+        self.jobs.clear()
+        seconds = self.avoided.add(lease.job_id)
+        self._give_back(lease, code, f"{detail}; no work of this job for {seconds:g} s")
 
     def _dispatch(self, lease: Lease, keeper: LeaseKeeper) -> None:
         job = self._job(lease.job_id)
@@ -161,7 +175,7 @@ class Agent:
             view = self.session.transport.get(f"/v1/jobs/{job_id}", JobView)
             self.events.note("job", f"{view.spec.name}: loading {view.spec.model.name}")
             self.jobs.clear()  # one job's model in memory at a time
-            self.jobs[job_id] = JobRuntime.open(view, self.session.transport, self.folder, self.device, self.engine)
+            self.jobs[job_id] = JobRuntime.open(view, self.session.transport, self.folder, self.host)
         return self.jobs[job_id]
 
     def _persist(self, keeper: LeaseKeeper, call: Callable[[], T]) -> T:

@@ -10,18 +10,28 @@ import torch
 
 from r1net.protocol.job import JobSpec, JobView, PolicyVersion
 from r1net.protocol.trace import TraceBundle
-from r1net.scoring import JobScorer
+from r1net.sandbox import SandboxedScorer, SandboxPool
 from r1net.transport import Transport
 from r1node.rollout.choice import EngineChoice
 from r1node.rollout.engine import RolloutEngine
+from r1node.sandbox import job_scorer
 from r1node.store import BlobCache, assemble_model
-from r1node.training.policy import TrainablePolicy
+from r1node.training.policy import TrainablePolicy, load_policy
 from r1node.training.trainer import Trainer, has_fast_bf16
 
 log = logging.getLogger(__name__)
 
 KEPT_FILES = 6
 """Version files kept on disk, two to a version: the agreed one, the one in the making, and one to fall back to."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a worker computes with."""
+
+    device: str
+    engine: EngineChoice
+    sandbox: SandboxPool
 
 
 @dataclass
@@ -31,7 +41,7 @@ class JobRuntime:
 
     job_id: str
     spec: JobSpec
-    scorer: JobScorer
+    scorer: SandboxedScorer
     policy: TrainablePolicy
     trainer: Trainer
     engine: RolloutEngine
@@ -43,21 +53,27 @@ class JobRuntime:
     _initial: tuple[bytes, bytes] = (b"", b"")
 
     @classmethod
-    def open(cls, view: JobView, source: Transport, folder: Path, device: str, choice: EngineChoice) -> JobRuntime:
-        """Fetch the model and build everything at version 0. Files are kept below `folder`."""
+    def open(cls, view: JobView, source: Transport, folder: Path, host: Host) -> JobRuntime:
+        """Fetch the model and build everything at version 0. Files are kept below `folder`.
+
+        Raises UsageError when the job's files or settings are at fault.
+        """
         spec = view.spec
         model_dir = assemble_model(spec.model, source, folder)
-        policy = TrainablePolicy(spec, model_dir, device)
+        scorer = job_scorer(host.sandbox, spec, model_dir)
+        scorer.load()
+        device = host.device
+        policy = load_policy(spec, model_dir, device)
         trainer = Trainer(spec, policy, device)
         dtype = torch.bfloat16 if has_fast_bf16(device) else torch.float32
         base = PolicyVersion(number=0, policy=spec.model.digest())
         runtime = cls(
             job_id=view.job_id,
             spec=spec,
-            scorer=JobScorer(spec, model_dir / "tokenizer.json"),
+            scorer=scorer,
             policy=policy,
             trainer=trainer,
-            engine=choice.make(policy.config, dtype, device, folder / "engine"),
+            engine=host.engine.make(policy.config, dtype, device, folder / "engine"),
             versions=version_cache(folder),
             source=source,
             at=base,

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from r1net.errors import R1Error, Refused, Unreachable
+from r1net.errors import R1Error, Refused
 from r1net.protocol.work import Lease
 from r1node.session import Session
+
+_PASSING = frozenset({429, 500, 502, 503, 504})
+"""Answers of a server or a proxy in trouble: they say nothing about the lease."""
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +58,14 @@ class LeaseKeeper:
         while not self._done.wait(self.lease.heartbeat_every):
             try:
                 answer = self._session.heartbeat(self.lease.id)
-            except Unreachable as error:
-                log.warning("%s; working on", error.message)
-                continue
             except Refused as refusal:
+                if refusal.status in _PASSING:
+                    continue
                 self._lose(refusal.message)
                 return
+            except R1Error as error:  # away, or somebody between us says what it never would
+                log.warning("%s; working on", error.message)
+                continue
             if not answer.alive:
                 self._lose(answer.reason or "expired")
                 return

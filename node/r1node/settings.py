@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from r1net.errors import UsageError
+from r1net.urls import require_tls
 
 ENV_PREFIX = "R1_"
 LOCAL_FILE = Path("r1.toml")
@@ -29,11 +30,19 @@ class Settings(BaseModel):
         default="0", pattern=r"^[A-Za-z0-9_-]{1,32}$", description="name of this worker; one for each GPU"
     )
     password_file: Path | None = Field(default=None, description="file with the keystore's password; else asked for")
-    rpc_url: str | None = Field(default=None, description="chain endpoint; default: the coordinator's")
+    rpc_url: str | None = Field(
+        default=None, description="chain endpoint; default: the one that the coordinator publishes, to read by"
+    )
     deployment: Path | None = Field(
-        default=None, description="trusted contract addresses; default: what the coordinator says"
+        default=None, description="the network's contracts, from its operator; default: what `r1node trust` pinned"
+    )
+    allow_plain_http: bool = Field(
+        default=False, description="risk unencrypted connections beyond this machine; for a network that is yours alone"
     )
     stake: int | None = Field(default=None, ge=0, description="R1 wei to stake at the first join; default: the minimum")
+    unsafe_no_sandbox: bool = Field(
+        default=False, description="work without a boundary: strangers' jobs may then read this user's files and keys"
+    )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     engine: str = Field(
         default="auto", pattern=r"^(auto|builtin|vllm)$", description="what generates; auto: see `r1node engine list`"
@@ -42,10 +51,21 @@ class Settings(BaseModel):
     threads: int = Field(default=0, ge=0, description="CPU threads for tensors; 0 = all cores")
     listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
 
+    @model_validator(mode="after")
+    def _encrypted(self) -> Settings:
+        for url in (self.coordinator, *((self.rpc_url,) if self.rpc_url else ())):
+            require_tls(url, self.allow_plain_http)
+        return self
+
     @property
     def home(self) -> Path:
         """The data folder, expanded."""
         return self.data_dir.expanduser()
+
+    @property
+    def pin_file(self) -> Path:
+        """The network that the host trusts, if it has been pinned."""
+        return self.home / "network.json"
 
     @property
     def vllm_folder(self) -> Path:

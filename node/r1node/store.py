@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from r1net.protocol.job import ModelRef
+from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.transport import Transport
 
 
@@ -57,12 +58,17 @@ class BlobCache:
 
 
 def assemble_model(model: ModelRef, source: Transport, folder: Path) -> Path:
-    """A model in Hugging Face layout below `folder`; its files are links into the blob cache there."""
+    """A model in Hugging Face layout below `folder`; its files are links into the blob cache there.
+
+    Raises UsageError when a file is more than a library should be trusted to read.
+    """
     cache = BlobCache(folder / "blobs")
     target = folder / "models" / model.digest()[2:18]
     target.mkdir(parents=True, exist_ok=True)
     for name, file in model.files.items():
         blob = cache.fetch(file.sha256, source)
+        if name in JSON_FILES:
+            check_config(blob.read_bytes(), name)
         link = target / name
         if not link.exists():
             link.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from r1net.errors import SwarmError
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import PublishTask, RolloutTask, TrainReport, TrainTask
+from r1net.sandbox.scorer import Graded
 from r1node.jobs import JobRuntime
 from r1node.lease import LeaseKeeper
 from r1node.rollout.engine import Completion, Prompt
@@ -35,21 +36,24 @@ def roll_out(job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> tuple[T
     asked = time.monotonic()
     engine = job.ready_engine(task.version)
     weights = time.monotonic() - asked
+    canonical = job.scorer.prompts([(task.split, task.round, group) for group in task.groups])
     prompts = [
         Prompt(
-            ids=job.scorer.prompt_ids(task.split, task.round, group),
+            ids=prompt.ids,
             seeds=[sampling_seed(spec, task.split, task.round, group, index) for index in range(size)],
         )
-        for group in task.groups
+        for group, prompt in zip(task.groups, canonical, strict=True)
     ]
     started = time.monotonic()
     answers = engine.generate(prompts, sampling, spec.stop_token_ids, lambda done, total: keeper.check())
     seconds = time.monotonic() - started
-    traces = [
-        _trace(job, task, keeper.lease.worker, group, index, prompt, completion)
+    rows = [
+        (group, index, prompt, completion)
         for group, prompt, completions in zip(task.groups, prompts, answers, strict=True)
         for index, completion in enumerate(completions)
     ]
+    grades = job.scorer.grade([((task.split, task.round, row[0]), row[3].token_ids) for row in rows])
+    traces = [_trace(job, task, keeper.lease.worker, *row, graded) for row, graded in zip(rows, grades, strict=True)]
     tokens = sum(len(trace.completion_ids) for trace in traces)
     metrics = {
         "rollout/seconds": seconds,
@@ -60,9 +64,15 @@ def roll_out(job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> tuple[T
 
 
 def _trace(
-    job: JobRuntime, task: RolloutTask, worker: str, group: int, index: int, prompt: Prompt, completion: Completion
+    job: JobRuntime,
+    task: RolloutTask,
+    worker: str,
+    group: int,
+    index: int,
+    prompt: Prompt,
+    completion: Completion,
+    graded: Graded,
 ) -> Trace:
-    scored = job.scorer.score(task.split, task.round, group, completion.token_ids)
     return Trace(
         job_id=job.job_id,
         split=task.split,
@@ -74,8 +84,8 @@ def _trace(
         prompt_ids=tuple(prompt.ids),
         completion_ids=tuple(completion.token_ids),
         logprobs=tuple(completion.logprobs),
-        reward_parts=scored.parts,
-        reward=scored.reward,
+        reward_parts=graded.parts,
+        reward=graded.reward,
         finish_reason=completion.finish_reason,
         seed=prompt.seeds[index],
     )

@@ -14,9 +14,11 @@ from r1net.chain import Chain
 from r1net.errors import PreflightError, Refused, Unreachable
 from r1node.agent import Agent
 from r1node.events import Events
+from r1node.jobs import Host
 from r1node.locks import exclusive
 from r1node.network import connect_chain, network_info, signing_domain
 from r1node.rollout.choice import choose
+from r1node.sandbox import open_sandbox
 from r1node.session import Session
 from r1node.settings import Settings
 from r1node.swarm.allreduce import AveragingService
@@ -29,6 +31,7 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
         device = pick_device(settings.device)
         torch.set_num_threads(settings.threads or os.cpu_count() or 1)
         engine = choose(settings, device)
+        sandbox = open_sandbox(settings)  # before anything is staked
         info = network_info(settings)
         chain = connect_chain(settings, info, owner)
         enrol(chain, settings, owner, worker, events)
@@ -44,16 +47,19 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
                 swarm.peer_id,
                 software=f"r1net {version('r1net')}",
                 hardware=hardware(device),
+                allow_plain_http=settings.allow_plain_http,
             )
             session.open(swarm.addresses())
             swarm.on_restart = lambda addresses: _announce(session, addresses, events)
             events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
             events.note("engine", f"{engine.name}: {engine.reason}")
-            agent = Agent(session, swarm, averaging, settings.worker_folder, device, engine, events)
+            host = Host(device, engine, sandbox)
+            agent = Agent(session, swarm, averaging, settings.worker_folder, host, events)
             _stop_on_signals(agent)
             agent.run()
         finally:
             swarm.stop()
+            sandbox.close()
         events.note("left", "stopped on request")
 
 

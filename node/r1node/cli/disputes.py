@@ -16,7 +16,7 @@ from r1net.errors import ChainUnavailable, R1Error, Unreachable, UsageError
 from r1net.protocol.evidence import Evidence
 from r1net.protocol.signing import Domain
 from r1node.cli.context import Context
-from r1node.cli.verify import torch_device
+from r1node.cli.verify import open_desk
 from r1node.events import Events
 from r1node.network import network_info, signing_domain
 from r1node.verification.ballots import BallotBox
@@ -95,11 +95,11 @@ def challenge(
 ) -> Challenge:
     """Replay the submission that a trace came in; if it is bad, dispute it on chain against a bond."""
     context: Context = ctx.obj
-    source, device = context.coordinator(), torch_device(context)
     from r1node.verification.bench import examine  # noqa: PLC0415 - loads torch
 
-    exhibit = fetch_exhibit(source, _domain(context), job, trace)
-    verdict = examine(exhibit, source, context.settings.worker_folder, device)
+    exhibit = fetch_exhibit(context.coordinator(), _domain(context), job, trace)
+    with open_desk(context) as desk:
+        verdict = examine(exhibit, desk)
     if verdict.holds:
         raise NotFaulty(
             f"{verdict.finding.traces} traces of this submission were replayed, and nothing speaks against them",
@@ -176,13 +176,16 @@ def run_jury(
     context: Context = ctx.obj
     events = Events(context.as_json)
     owner = context.owner()
-    chain, device = context.chain(owner), torch_device(context)
+    chain = context.chain(owner)
+    box = BallotBox(context.settings.home / "disputes", chain.chain_id(), chain.disputes.address)
     from r1node.verification.bench import Bench  # noqa: PLC0415 - loads torch
 
-    bench = Bench(chain, context.coordinator(), _domain(context), context.settings.worker_folder, device)
-    box = BallotBox(context.settings.home / "disputes", chain.chain_id(), chain.disputes.address)
-    juror = Juror(chain, owner.address, box, bench.judge)
     events.note("jury", f"{owner.address} watches {chain.disputes.count()} disputes")
+    with open_desk(context) as desk:
+        _judge(Juror(chain, owner.address, box, Bench(chain, _domain(context), desk).judge), events, once)
+
+
+def _judge(juror: Juror, events: Events, once: bool) -> None:
     for _ in _turns(once):
         try:
             for step in juror.round():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +13,10 @@ import typer
 from r1net.chain.keystore import keystore_address
 from r1net.protocol.job import JobView
 from r1node.cli.context import Context
+from r1node.sandbox import open_sandbox
 
 if TYPE_CHECKING:
+    from r1node.verification.replay import Desk
     from r1node.verification.sample import Checked
 
 VERDICTS = {True: "holds", False: "bad", None: "not replayable"}
@@ -58,11 +62,10 @@ def verify(
     context: Context = ctx.obj
     source = context.coordinator()
     view = source.get(f"/v1/jobs/{job}", JobView)
-    device = torch_device(context)
     from r1node.verification.sample import check_sample, draw_sample  # noqa: PLC0415 - loads torch
 
-    drawn = draw_sample(source, job, sample, own_workers(context))
-    checked = check_sample(source, view, drawn, context.settings.worker_folder, device)
+    with open_desk(context) as desk:
+        checked = check_sample(desk, view, draw_sample(source, job, sample, own_workers(context)))
     return Verification(job, [_row(one) for one in checked])
 
 
@@ -88,6 +91,16 @@ def _row(checked: Checked) -> WorkerCheck:
 def own_workers(context: Context) -> list[str]:
     """The addresses of this host's workers."""
     return [keystore_address(file) for file in (context.settings.home / "workers").glob("*/key.json")]
+
+
+@contextmanager
+def open_desk(context: Context) -> Iterator[Desk]:
+    """A place to replay at, with its sandbox."""
+    device = torch_device(context)
+    from r1node.verification.replay import Desk  # noqa: PLC0415 - loads torch
+
+    with closing(open_sandbox(context.settings)) as sandbox:
+        yield Desk(context.coordinator(), context.settings.worker_folder, device, sandbox)
 
 
 def torch_device(context: Context) -> str:

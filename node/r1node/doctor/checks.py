@@ -7,6 +7,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -17,11 +18,13 @@ from eth_account import Account
 from r1net.chain.keystore import keystore_address
 from r1net.errors import PreflightError, R1Error
 from r1net.protocol.session import MAX_SKEW
+from r1net.urls import is_loopback, redact
 from r1node.allocator import keep_memory, tcmalloc
 from r1node.doctor.report import Finding, Report
 from r1node.kernels.build import library
-from r1node.network import connect_chain, network_info
+from r1node.network import connect_chain, network_info, pinned
 from r1node.rollout.choice import choose
+from r1node.sandbox import open_sandbox
 from r1node.settings import Settings
 from r1node.swarm.daemon import Swarm
 from r1node.training.trainer import has_fast_bf16
@@ -114,6 +117,18 @@ def keys(settings: Settings) -> Finding:
     return Finding("keys", "ok", f"wallet {keystore_address(settings.owner_keystore)}")
 
 
+def sandbox(settings: Settings) -> Finding:
+    """Start the sandbox for real: strangers' jobs are computed in it."""
+    with closing(open_sandbox(settings)) as opened:
+        layers = opened.start()
+    if not layers:
+        fix = "unset unsafe_no_sandbox and see what the doctor says then"
+        return Finding("sandbox", "warning", "none, as set by hand: strangers' jobs may read your files and keys", fix)
+    if "bubblewrap" not in layers:
+        return Finding("sandbox", "ok", f"{', '.join(layers)}; bubblewrap would add a layer")
+    return Finding("sandbox", "ok", ", ".join(layers))
+
+
 def p2p_daemon(settings: Settings) -> Finding:
     """Start p2pd for real, with a throw-away identity, and ask it for its address."""
     started = time.monotonic()
@@ -132,7 +147,18 @@ def p2p_daemon(settings: Settings) -> Finding:
 def coordinator(settings: Settings) -> Finding:
     """Whether the coordinator answers."""
     info = network_info(settings)
-    return Finding("coordinator", "ok", f"{settings.coordinator} runs {info.software} on chain {info.chain_id}")
+    return Finding("coordinator", "ok", f"{redact(settings.coordinator)} runs {info.software} on chain {info.chain_id}")
+
+
+def network(settings: Settings) -> Finding:
+    """Whether the coordinator's contracts are those that the host trusts."""
+    known = pinned(settings, network_info(settings))
+    if known is not None:
+        return Finding("network", "ok", f"trusted by {settings.deployment or settings.pin_file}")
+    if is_loopback(settings.coordinator):
+        return Finding("network", "ok", "not pinned yet; `join` pins what the coordinator on this machine names")
+    fix = "get the digest from its operator, then: r1node trust --digest 0x…"
+    return Finding("network", "failure", "nothing vouches for the coordinator's contracts", fix)
 
 
 def clock(settings: Settings) -> Finding:
@@ -171,8 +197,10 @@ CHECKS: tuple[Check, ...] = (
     allocator,
     disk,
     keys,
+    sandbox,
     p2p_daemon,
     coordinator,
+    network,
     clock,
     stake,
 )

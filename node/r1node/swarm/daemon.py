@@ -16,6 +16,7 @@ from eth_account.signers.local import LocalAccount
 from hivemind.p2p import P2P, PeerID
 from hivemind.p2p.p2p_daemon_bindings.utils import ControlFailure, P2PDaemonError
 from multiaddr import Multiaddr
+from multiaddr.exceptions import Error as MultiaddrError
 
 from r1net.errors import DaemonError, SwarmError
 from r1node.swarm.identity import identity_file
@@ -97,8 +98,11 @@ class Swarm:
 
     async def connect(self, peer_id: str, addresses: Sequence[str]) -> PeerID:
         """Make sure there is a connection to a peer. Raises SwarmError when it can't be reached."""
-        peer = PeerID.from_base58(peer_id)
-        plain = [Multiaddr(address).decapsulate("/p2p/" + peer_id) for address in addresses]
+        try:
+            peer = PeerID.from_base58(peer_id)
+            plain = [Multiaddr(address).decapsulate("/p2p/" + peer_id) for address in addresses]
+        except (ValueError, LookupError, MultiaddrError) as error:
+            raise SwarmError(f"peer {peer_id[:80]!r} announces what is no address: {error}") from error
         try:
             await asyncio.wait_for(self.p2p._client.connect(peer, plain), 15)
         except (ControlFailure, TimeoutError, OSError) as error:

@@ -18,6 +18,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec, Lora
 from r1net.protocol.seeds import derive_seed
 from r1node.training.blocks import SUPPORTED, Adapter, BlockModel, Source
@@ -146,6 +147,19 @@ class TrainablePolicy:
 def merge_pair(weight: Tensor, low: Tensor, high: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
     """W + (alpha / rank) · B·A (arXiv:2106.09685, eq. 3), added in float32."""
     return (weight.float() + (high.float() @ low.float()).mul_(scale)).to(dtype)
+
+
+def load_policy(spec: JobSpec, model_dir: Path, device: str = "cpu") -> TrainablePolicy:
+    """The policy at version 0. Raises UsageError when the model's files are at fault, MemoryError when they're too big.
+
+    What the library raises over a stranger's files is of any kind, and says nothing about this host.
+    """
+    try:
+        return TrainablePolicy(spec, model_dir, device)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # see above
+        raise UsageError(f"the job's model can't be loaded: {type(error).__name__}: {error}"[:500]) from error
 
 
 def _peft_config(lora: Lora) -> Any:

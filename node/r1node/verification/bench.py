@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from r1net.audit import audit_epoch
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputeState, Verdict
-from r1net.errors import ProtocolError, Refused
+from r1net.errors import ProtocolError, Refused, UsageError
 from r1net.protocol.job import JobView
 from r1net.protocol.signing import Domain
-from r1net.transport import Transport
 from r1node.verification.exhibit import Exhibit, fetch_exhibit, job_of
 from r1node.verification.judge import WorkVerdict, judge_work
 from r1node.verification.juror import Judgement
-from r1node.verification.replay import open_job
+from r1node.verification.replay import Desk
 
 
 @dataclass(frozen=True)
@@ -23,36 +21,34 @@ class Bench:
     """Where a juror looks, and with what. What can't be shown any more is not held against the accused."""
 
     chain: Chain
-    source: Transport
     domain: Domain
-    folder: Path
-    device: str
+    desk: Desk
 
     def judge(self, state: DisputeState) -> Judgement:
         """The verdict on one dispute. Raises Unreachable when the coordinator is away: ask again."""
         try:
             return self._epoch(state.epoch) if state.epoch else self._trace(state.dispute_id)
-        except (Refused, ProtocolError, ValueError) as error:  # ValueError: the policy's file is none of this model
+        except (Refused, ProtocolError, UsageError, ValueError) as error:  # ValueError: a policy of another model
             return Judgement(Verdict.INNOCENT, f"cannot be shown: {error}")
 
     def _trace(self, dispute_id: int) -> Judgement:
         subject, _ = self.chain.disputes.subject(dispute_id)
-        exhibit = fetch_exhibit(self.source, self.domain, job_of(self.source, subject), subject)
-        verdict = examine(exhibit, self.source, self.folder, self.device)
+        exhibit = fetch_exhibit(self.desk.source, self.domain, job_of(self.desk.source, subject), subject)
+        verdict = examine(exhibit, self.desk)
         if verdict.holds:
             return Judgement(Verdict.INNOCENT, f"{verdict.finding.traces} traces replayed, nothing speaks against them")
         return Judgement(Verdict.GUILTY, "; ".join(verdict.finding.faults))
 
     def _epoch(self, epoch: int) -> Judgement:
-        wrong = [finding.check for finding in audit_epoch(epoch, self.source, self.chain) if not finding.holds]
+        wrong = [finding.check for finding in audit_epoch(epoch, self.desk.source, self.chain) if not finding.holds]
         if wrong:
             return Judgement(Verdict.GUILTY, f"does not hold: {', '.join(wrong)}")
         return Judgement(Verdict.INNOCENT, "every root and amount was recomputed and holds")
 
 
-def examine(exhibit: Exhibit, source: Transport, folder: Path, device: str) -> WorkVerdict:
+def examine(exhibit: Exhibit, desk: Desk) -> WorkVerdict:
     """Replay a submission. Raises Refused when the policy it names is to be had no more."""
-    view = source.get(f"/v1/jobs/{exhibit.signed.job_id}", JobView)
-    replayer, archive = open_job(view, source, folder, device)
+    view = desk.source.get(f"/v1/jobs/{exhibit.signed.job_id}", JobView)
+    replayer, archive = desk.open_job(view)
     replayer.load(archive.policy(exhibit.trace.policy))
     return judge_work(replayer.replay(exhibit.sample()))

@@ -22,13 +22,14 @@ from torch import Tensor
 from r1net.environments import sampling_seed
 from r1net.protocol.job import JobSpec, JobView, Sampling
 from r1net.protocol.trace import Split, Trace
-from r1net.scoring import JobScorer
+from r1net.sandbox import SandboxPool
 from r1net.transport import Transport
 from r1node.jobs import version_cache
 from r1node.rollout.sampler import redraw, sample, uniforms
+from r1node.sandbox import job_scorer
 from r1node.store import BlobCache, assemble_model
 from r1node.training.packing import Batch, Group, Sample, micro_batches, pack
-from r1node.training.policy import TrainablePolicy
+from r1node.training.policy import TrainablePolicy, load_policy
 from r1node.training.trainer import has_fast_bf16
 
 HEAD_CHUNK = 128
@@ -57,12 +58,14 @@ class Replay:
 class Replayer:
     """One job's policy as the judge of its traces. Loads one version at a time."""
 
-    def __init__(self, spec: JobSpec, model_dir: Path, device: str = "cpu", token_budget: int = 2048) -> None:
+    def __init__(
+        self, spec: JobSpec, model_dir: Path, sandbox: SandboxPool, device: str = "cpu", token_budget: int = 2048
+    ) -> None:
         self.spec = spec
-        self.scorer = JobScorer(spec, model_dir / "tokenizer.json")
+        self.scorer = job_scorer(sandbox, spec, model_dir)
         self._device, self._budget = device, token_budget
-        self._reference = TrainablePolicy(spec.model_copy(update={"lora": None}), model_dir, device)
-        self._trained = TrainablePolicy(spec, model_dir, device) if spec.lora else self._reference
+        self._reference = load_policy(spec.model_copy(update={"lora": None}), model_dir, device)
+        self._trained = load_policy(spec, model_dir, device) if spec.lora else self._reference
         self._initial = self._trained.save()
         self._control = copy.deepcopy(self._reference)
         for parameter in self._control.parameters.values():  # parameters only: positions stay in float32
@@ -94,11 +97,12 @@ class Replayer:
         # A sample is found again by its identity: packing sorts groups and splits wide ones.
         of_sample: dict[int, Trace] = {}
         groups = []
-        for members in _by_group(traces):
+        grouped = _by_group(traces)
+        prompts = self.scorer.prompts([(members[0].split, members[0].round, members[0].group) for members in grouped])
+        for members, prompt in zip(grouped, prompts, strict=True):
             samples = [Sample(trace.completion_ids, trace.logprobs, 0.0) for trace in members]
             of_sample |= {id(sample): trace for sample, trace in zip(samples, members, strict=True)}
-            prompt = self.scorer.prompt_ids(members[0].split, members[0].round, members[0].group)
-            groups.append(Group(prompt, samples))
+            groups.append(Group(prompt.ids, samples))
         for batch in micro_batches(groups, self._budget):
             packed = [of_sample[id(sample)] for group in batch for sample in group.samples]
             yield from self._replay_batch(packed, pack(batch, self._device), sampling)
@@ -155,11 +159,21 @@ class Archive:
         return self.source.get_blob(digest)
 
 
-def open_job(view: JobView, source: Transport, folder: Path, device: str) -> tuple[Replayer, Archive]:
-    """A job's replayer and archive, with the worker's files below `folder`. Fetches the model when it isn't there."""
-    spec = view.spec
-    model_dir = assemble_model(spec.model, source, folder)
-    return Replayer(spec, model_dir, device), Archive(spec.model.digest(), version_cache(folder), source)
+@dataclass(frozen=True)
+class Desk:
+    """Where a replay happens: its files come from `source` and lie below `folder`."""
+
+    source: Transport
+    folder: Path
+    device: str
+    sandbox: SandboxPool
+
+    def open_job(self, view: JobView) -> tuple[Replayer, Archive]:
+        """A job's replayer and archive. Fetches the model when it isn't there."""
+        spec = view.spec
+        model_dir = assemble_model(spec.model, self.source, self.folder)
+        replayer = Replayer(spec, model_dir, self.sandbox, self.device)
+        return replayer, Archive(spec.model.digest(), version_cache(self.folder), self.source)
 
 
 def _by_group(traces: Sequence[Trace]) -> list[list[Trace]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from r1net.errors import Refused
 from r1net.protocol.job import JobView
@@ -13,7 +12,7 @@ from r1net.protocol.trace import Trace
 from r1net.protocol.views import TraceView
 from r1net.transport import Transport
 from r1node.verification.judge import WorkVerdict, judge_work
-from r1node.verification.replay import Replay, open_job
+from r1node.verification.replay import Desk, Replay
 
 PAGE = 500
 
@@ -57,9 +56,9 @@ def draw_sample(source: Transport, job_id: str, size: int, without: Collection[s
     return drawn
 
 
-def check_sample(source: Transport, view: JobView, drawn: dict[str, Drawn], folder: Path, device: str) -> list[Checked]:
+def check_sample(desk: Desk, view: JobView, drawn: dict[str, Drawn]) -> list[Checked]:
     """Replay a sample, one version after the other."""
-    replayer, archive = open_job(view, source, folder, device)
+    replayer, archive = desk.open_job(view)
     by_policy: dict[str, list[Trace]] = {}
     for sample in drawn.values():
         for trace in sample.traces:

@@ -19,6 +19,7 @@ class WorkRequest(Message):
     capabilities: tuple[Capability, ...] = Field(min_length=1)
     holds: dict[Hash, int] = Field(default_factory=dict, description="job id -> policy version held in memory")
     blobs: tuple[Hash, ...] = Field(default=(), description="files of policy versions on disk, the newest first")
+    without: tuple[Hash, ...] = Field(default=(), max_length=64, description="jobs to get no work of now")
     wait: float = Field(default=10.0, ge=0, le=30)
 
 

@@ -96,7 +96,7 @@ def hinted(shop: Workshop) -> list[Trace]:
     """(f) Sampled behind a prompt that holds the answer, log-probabilities as under the canonical one."""
     prompts = []
     for group in shop.groups:
-        question = shop.replayer.scorer.problem("train", 0, group).question
+        question = shop.scorer.problem("train", 0, group).question
         text = shop.spec.render(f"{question} (Hint: {shop.answer(group)})")
         ids = shop.tokenizer.encode(text, add_special_tokens=False).ids
         prompts.append(Prompt(ids, shop.seeds(group)))

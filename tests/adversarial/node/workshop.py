@@ -15,6 +15,7 @@ from r1net.models import describe_model, render_prompt, stop_tokens
 from r1net.protocol.job import EnvironmentSpec, Grpo, JobSpec, PolicyVersion, RewardSpec, Sampling
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import RolloutTask
+from r1net.scoring import JobScorer
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
 from r1node.training.packing import Group, Sample, pack
@@ -22,6 +23,7 @@ from r1node.training.policy import TrainablePolicy
 from r1node.verification.replay import Replay, Replayer
 from tests.e2e.demo.cheat import Forger
 from tests.e2e.demo.profiles import Profile
+from tests.sandbox import SANDBOX
 
 FULL_RATE = 1e-5
 """Learning rate for all weights of a job that trains an adapter at a far higher one."""
@@ -52,9 +54,10 @@ class Workshop:
         self.groups = range(submissions * bundle)
         self.rate = FULL_RATE if "lora" in job else float(job["optimizer"].learning_rate)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.scorer = JobScorer(self.spec, folder / "tokenizer.json")
         self.policy = TrainablePolicy(self.spec, folder)
         self.weights: Weights = {name: tensor.clone() for name, tensor in self.policy.merged().items()}
-        self.replayer = Replayer(self.spec, folder)
+        self.replayer = Replayer(self.spec, folder, SANDBOX)
         self.replayer.load()
 
     @property
@@ -81,11 +84,11 @@ class Workshop:
 
     def prompt_ids(self, group: int) -> list[int]:
         """The canonical prompt."""
-        return self.replayer.scorer.prompt_ids("train", 0, group)
+        return self.scorer.prompt_ids("train", 0, group)
 
     def answer(self, group: int) -> str:
         """The reference answer."""
-        return self.replayer.scorer.problem("train", 0, group).answer
+        return self.scorer.problem("train", 0, group).answer
 
     def traces(self, completions: Sequence[Sequence[Completion]]) -> list[Trace]:
         """Completions handed in at their places."""
@@ -97,7 +100,7 @@ class Workshop:
 
     def trace(self, group: int, index: int, completion: Completion) -> Trace:
         """One completion handed in as honest work of version 0."""
-        scored = self.replayer.scorer.score("train", 0, group, completion.token_ids)
+        scored = self.scorer.score("train", 0, group, completion.token_ids)
         return Trace(
             job_id=JOB,
             split="train",
@@ -117,7 +120,7 @@ class Workshop:
 
     def forged(self) -> list[Trace]:
         """What the demo's cheat hands in."""
-        forger = Forger(self.replayer.scorer, self.tokenizer, WORKER)
+        forger = Forger(self.scorer, self.tokenizer, WORKER)
         version = PolicyVersion(number=0, policy=self.spec.model.digest())
         task = RolloutTask(split="train", round=0, version=version, groups=tuple(self.groups))
         return [forger.trace(JOB, task, group, index) for group in self.groups for index in range(self.size)]

@@ -30,6 +30,7 @@ from r1node.verification.replay import Replay, Replayer
 from r1node.verification.sample import Drawn
 from tests.adversarial.node.workshop import Workshop
 from tests.e2e.demo.profiles import TINY
+from tests.sandbox import SANDBOX
 
 ALLOWED = NOISE_FACTOR + NOISE_SCATTER / FEWEST_TOKENS**0.5
 BUILD = Path(__file__).resolve().parents[3] / "build" / "models"
@@ -96,7 +97,7 @@ def test_replays_do_not_depend_on_company(shop: Workshop, honest: list[Trace]) -
     together = by_digest(shop.replayer.replay(honest))
     assert together.keys() == {trace.digest() for trace in honest}
     folder = BUILD / "tiny"
-    narrow = Replayer(shop.spec, folder, token_budget=1)
+    narrow = Replayer(shop.spec, folder, SANDBOX, token_budget=1)
     narrow.load()
     shuffled = random.Random(0).sample(honest, len(honest))
     for digest, replay in by_digest(narrow.replay(shuffled)).items():
@@ -123,7 +124,7 @@ def test_greedy_answers_are_replayed_too(shop: Workshop) -> None:
     engine = BuiltinEngine(shop.policy.config, torch.bfloat16)
     engine.load(shop.weights)
     prompts = [
-        Prompt(shop.replayer.scorer.prompt_ids("heldout", 0, group), [sampling_seed(spec, "heldout", 0, group, 0)])
+        Prompt(shop.scorer.prompt_ids("heldout", 0, group), [sampling_seed(spec, "heldout", 0, group, 0)])
         for group in range(8)
     ]
     answers = engine.generate(prompts, spec.evaluation.sampling, spec.stop_token_ids)

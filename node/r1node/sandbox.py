@@ -1,0 +1,25 @@
+"""This host's sandbox: where the problems, prompts and rewards of strangers' jobs are computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from r1net.protocol.job import JobSpec
+from r1net.sandbox import Limits, SandboxedScorer, SandboxPool
+from r1node.settings import Settings
+
+_PROCESSES = 2
+
+
+def open_sandbox(settings: Settings) -> SandboxPool:
+    """A running sandbox. Raises PreflightError where this machine offers no boundary, SandboxFailed."""
+    sandbox = SandboxPool(_PROCESSES, Limits.of_node(), settings.unsafe_no_sandbox)
+    sandbox.start()
+    return sandbox
+
+
+def job_scorer(sandbox: SandboxPool, spec: JobSpec, model_dir: Path) -> SandboxedScorer:
+    """A job's scorer. Its files are read when they are needed."""
+    return SandboxedScorer(
+        sandbox, spec, (model_dir / "tokenizer.json").read_bytes, (model_dir / "config.json").read_bytes
+    )
