@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,13 @@ import typer
 
 from r1coordinator.settings import Settings, load_settings
 from r1net.errors import R1Error
+from r1net.urls import redact, scrub_output
 
 app = typer.Typer(help="The coordinator of an r1net network.", no_args_is_help=True, add_completion=False)
 
 Config = Annotated[Path | None, typer.Option(help="settings file (default: r1coordinator.toml, if it is there)")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="SQLAlchemy URL, e.g. sqlite:///r1coordinator.db")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
-_SHUTDOWN_SECONDS = 3
 
 
 def _say(as_json: bool, words: str, **facts: Any) -> None:
@@ -32,7 +33,7 @@ def migrate(config: Config = None, database: DatabaseUrl = None, as_json: AsJson
 
     settings = load_settings({"database": database}, config)
     revision = run(settings.database)
-    _say(as_json, f"the database is at revision {revision}", database=settings.database, revision=revision)
+    _say(as_json, f"the database is at revision {revision}", database=redact(settings.database), revision=revision)
 
 
 @app.command()
@@ -66,27 +67,27 @@ def _serve(settings: Settings, as_json: bool) -> None:
     import uvicorn  # noqa: PLC0415
 
     from r1coordinator.api.app import create_app  # noqa: PLC0415
+    from r1coordinator.server import configure  # noqa: PLC0415
     from r1coordinator.services import build, load_key  # noqa: PLC0415
     from r1net.chain import Deployment  # noqa: PLC0415
     from r1net.sandbox import SandboxPool  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("r1coordinator").setLevel(logging.INFO)
     sandbox = SandboxPool(settings.sandbox_processes, unsafe=settings.unsafe_no_sandbox)
-    services = build(settings, Deployment.load(settings.deployment), load_key(settings), sandbox)
-    url = f"http://{settings.host}:{settings.port}"
-    _say(as_json, f"serving on {url} as {services.key.address}", url=url, account=services.key.address)
-    uvicorn.run(
-        create_app(services),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
+    deployment = Deployment.load(settings.deployment)
+    with closing(sandbox):
+        services = build(settings, deployment, load_key(settings), sandbox)
+        url = f"{'https' if settings.tls_key else 'http'}://{settings.host}:{settings.port}"
+        words, facts = f"serving on {url} as {services.key.address}", {"url": url, "account": services.key.address}
+        if deployment.code:  # what hosts compare with before they trust a coordinator
+            words, facts = f"{words}, network digest {deployment.digest()}", facts | {"network": deployment.digest()}
+        _say(as_json, words, **facts)
+        uvicorn.Server(configure(create_app(services), settings)).run()
 
 
 def main() -> None:
     """Run the command line; an expected error becomes two lines and its exit code."""
+    scrub_output("%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         app()
     except R1Error as error:

@@ -10,20 +10,37 @@ from dataclasses import dataclass
 
 from eth_account.signers.local import LocalAccount
 
+from r1coordinator.api.health import Pulse
+from r1coordinator.api.limits import Limits
 from r1coordinator.bell import Bell
 from r1coordinator.chain import ChainPort, RealChain
+from r1coordinator.lookups import Askers, Lookup
+from r1coordinator.registrations import Registrations
 from r1coordinator.scheduling.context import Context
 from r1coordinator.settings import Settings
 from r1coordinator.store.blobs import BlobStore
+from r1coordinator.store.cache import ByteCache
 from r1coordinator.store.database import Database, require_head
+from r1coordinator.store.refusals import Refusals
 from r1coordinator.store.workers import resume_clocks
 from r1coordinator.verification.scorers import Scorers
 from r1coordinator.verification.submission import Admission
 from r1net.chain import Deployment, load_keystore
+from r1net.chain.keystore import read_password
 from r1net.errors import UsageError
+from r1net.protocol.job import JobView
 from r1net.protocol.signing import Domain
+from r1net.protocol.trace import TraceBundle
 from r1net.protocol.views import NetworkInfo
 from r1net.sandbox import SandboxPool
+
+_ASKERS = 4
+"""Threads that ask the registry."""
+_SUBMITTERS, _WAITING_JOBS = 2, 8
+"""Threads that take jobs in, and jobs that may wait for them."""
+_REFUSED_JOB = 2.0
+"""Seconds for which a job that was refused is refused again without asking the chain."""
+_LONG_CHECK = 120.0
 
 
 @dataclass(frozen=True)
@@ -43,9 +60,16 @@ class Services:
     clock: Callable[[], float]
     network: NetworkInfo
     admission: Admission
+    registrations: Registrations
+    submissions: Lookup[JobView]
+    refusals: Refusals
+    limits: Limits
+    pulse: Pulse
+    bundles: ByteCache[TraceBundle]
 
     def close(self) -> None:
         """Let go of the database. The sandbox belongs to whoever made it."""
+        self.refusals.flush()
         self.db.close()
 
 
@@ -55,13 +79,7 @@ def load_key(settings: Settings) -> LocalAccount:
         raise UsageError(
             "no key to sign receipts with", hint="give --keystore and --password-file (or R1_COORDINATOR_KEYSTORE, …)"
         )
-    try:
-        password = settings.password_file.read_text().rstrip("\n")
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {settings.password_file}: {error.strerror}", hint="write the keystore's password into it"
-        ) from error
-    return load_keystore(settings.keystore, password)
+    return load_keystore(settings.keystore, read_password(settings.password_file))
 
 
 def new_id() -> str:
@@ -90,6 +108,8 @@ def build(
     blobs.discard_unfinished()
     scorers, bell = Scorers(blobs, sandbox), Bell()
     domain = Domain(deployment.chain_id, deployment.address("NodeRegistry"))
+    chain = chain or RealChain(settings.rpc_url, deployment, key)
+    keep = settings.chain_answer_seconds
     ctx = Context(settings=settings, chain_id=deployment.chain_id, new_id=new_id)
     return Services(
         settings=settings,
@@ -100,15 +120,21 @@ def build(
         ctx=ctx,
         domain=domain,
         key=key,
-        chain=chain or RealChain(settings.rpc_url, deployment, key),
+        chain=chain,
         bell=bell,
         clock=clock,
         network=NetworkInfo(
             chain_id=deployment.chain_id,
-            rpc_url=settings.rpc_url,
+            rpc_url=settings.public_rpc_url,
             contracts=deployment.contracts,
             coordinator=key.address,
             software=f"r1coordinator {importlib.metadata.version('r1net')}",
         ),
         admission=Admission(db, blobs, scorers, ctx, domain, key, bell.ring),
+        registrations=Registrations(chain, Askers(_ASKERS, settings.chain_queue), keep),
+        submissions=Lookup(Askers(_SUBMITTERS, _WAITING_JOBS), lambda _: 0.0, min(keep, _REFUSED_JOB), _LONG_CHECK),
+        refusals=Refusals(db),
+        limits=Limits(settings),
+        pulse=Pulse(db),
+        bundles=ByteCache(settings.cache_bytes),
     )

@@ -31,7 +31,7 @@ class Settings(BaseModel):
     tls_certificate: Path | None = Field(default=None, description="PEM file; with tls_key, serve https")
     tls_key: Path | None = None
     trusted_proxies: str = Field(
-        default="127.0.0.1", description="addresses whose X-Forwarded-For names the caller, with commas; * for any"
+        default="127.0.0.1,::1", description="addresses whose X-Forwarded-For names the caller, with commas; * for any"
     )
     deployment: Path = Field(default=Path("deployment.json"), description="addresses of the contracts")
     keystore: Path | None = Field(default=None, description="encrypted key that signs receipts and settles")

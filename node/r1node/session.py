@@ -14,6 +14,7 @@ from eth_account.signers.local import LocalAccount
 
 from r1net.errors import Refused
 from r1net.protocol.session import (
+    DIGEST_HEADER,
     NONCE_HEADER,
     SESSION_HEADER,
     SIGNATURE_HEADER,
@@ -21,6 +22,8 @@ from r1net.protocol.session import (
     OpenSession,
     SessionGrant,
     SessionOpened,
+    maddrs_digest,
+    parse_content_digest,
     sign_request,
 )
 from r1net.protocol.signing import Domain, session_values, submission_values
@@ -36,7 +39,7 @@ from r1net.protocol.work import (
 )
 from r1net.transport import Transport
 
-LIFETIME = 24 * 3600
+LIFETIME = 12 * 3600
 """Seconds a session key is good for; a new one is granted well before."""
 
 RENEW_BEFORE = 3600
@@ -45,13 +48,20 @@ RENEW_BEFORE = 3600
 class Session(httpx.Auth):
     """Signs every request with a short-lived Ed25519 key that the worker key granted once (EIP-712)."""
 
-    requires_request_body = True
-
     def __init__(
-        self, url: str, domain: Domain, owner: str, worker: LocalAccount, peer_id: str, software: str, hardware: str
+        self,
+        url: str,
+        domain: Domain,
+        owner: str,
+        worker: LocalAccount,
+        peer_id: str,
+        *,
+        software: str,
+        hardware: str,
+        allow_plain_http: bool = False,
     ) -> None:
-        self.transport = Transport(url, auth=self)
-        self._public = Transport(url)
+        self.transport = Transport(url, auth=self, allow_plain_http=allow_plain_http)
+        self._public = Transport(url, allow_plain_http=allow_plain_http)
         self._domain, self._owner, self._worker, self._peer_id = domain, owner, worker, peer_id
         self._software, self._hardware = software, hardware
         self._maddrs: tuple[str, ...] = ()
@@ -72,6 +82,8 @@ class Session(httpx.Auth):
                 worker=self._worker.address,
                 session_key="0x" + public.hex(),
                 peer_id=self._peer_id,
+                maddrs=maddrs_digest(self._maddrs),
+                nonce="0x" + secrets.token_hex(32),
                 expires=int(time.time()) + LIFETIME,
             )
             body = OpenSession(
@@ -104,12 +116,11 @@ class Session(httpx.Auth):
     def _sign(self, request: httpx.Request) -> None:
         timestamp, nonce = f"{time.time():.3f}", secrets.token_hex(12)
         target = request.url.raw_path.decode()
+        digest = parse_content_digest(request.headers[DIGEST_HEADER])
         request.headers[SESSION_HEADER] = self._id
         request.headers[TIME_HEADER] = timestamp
         request.headers[NONCE_HEADER] = nonce
-        request.headers[SIGNATURE_HEADER] = sign_request(
-            self._key, request.method, target, request.content, timestamp, nonce
-        )
+        request.headers[SIGNATURE_HEADER] = sign_request(self._key, request.method, target, digest, timestamp, nonce)
 
     def work(self, request: WorkRequest) -> WorkAnswer:
         """Ask for a lease."""

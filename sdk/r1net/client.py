@@ -12,6 +12,7 @@ run.download("out")
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from r1net.errors import KeyFileError, ProtocolError, UsageError
+from r1net.errors import KeyFileError, PreflightError, ProtocolError, UsageError
 from r1net.models import describe_model, render_prompt, stop_tokens
 from r1net.protocol.job import (
     EnvironmentSpec,
@@ -36,22 +37,28 @@ from r1net.protocol.job import (
 )
 from r1net.protocol.merkle import verify as verify_proof
 from r1net.protocol.settlement import TraceProof
+from r1net.protocol.upload import UPLOAD_HEADER, UPLOAD_LIFETIME, SignedUpload, Upload
 from r1net.protocol.views import NetworkInfo, TraceView
 from r1net.runs import Run
 from r1net.scoring import JobScorer
 from r1net.transport import Transport
+from r1net.urls import is_loopback, require_tls
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-    from r1net.chain import Chain
+    from r1net.chain import Chain, Deployment
 
 R1 = 10**18
 """One whole R1, in wei."""
 
 
 class Client:
-    """A connection to one network. Reading needs no key; `train` signs with `account` or `key_file`."""
+    """A connection to one network. Reading needs no key; `train` signs with `account` or `key_file`.
+
+    Beyond loopback the chain is used only with an endpoint of your own (`rpc_url`) and a `deployment`: the operator's
+    file, or a file that `r1node trust` wrote. What the coordinator names must be the same.
+    """
 
     def __init__(
         self,
@@ -61,8 +68,13 @@ class Client:
         key_file: Path | str | None = None,
         password_file: Path | str | None = None,
         rpc_url: str | None = None,
+        deployment: Deployment | Path | str | None = None,
+        allow_plain_http: bool = False,
     ) -> None:
-        self.transport = Transport(url)
+        self.transport = Transport(url, allow_plain_http=allow_plain_http)
+        if rpc_url is not None:
+            require_tls(rpc_url, allow_plain_http)
+        self._deployment = deployment
         self._account = account
         self._key_file = Path(key_file) if key_file else None
         self._password_file = Path(password_file) if password_file else None
@@ -84,13 +96,39 @@ class Client:
         return self.transport.get("/v1/network", NetworkInfo)
 
     @cached_property
-    def chain(self) -> Chain:
-        """The chain; loads web3 at the first use."""
-        from r1net.chain import Chain, Deployment  # noqa: PLC0415 - most uses of a client never touch the chain
+    def deployment(self) -> Deployment:
+        """The network's contracts, as the submitter knows them; for a coordinator on this machine, as it names them.
 
-        info = self.network
-        deployment = Deployment(chain_id=info.chain_id, contracts=info.contracts, block=0)
-        return Chain.connect(self._rpc_url or info.rpc_url, deployment, self._signer())
+        Raises PreflightError when there is nothing to know them by, or the coordinator names others.
+        """
+        from r1net.chain import Deployment  # noqa: PLC0415
+        from r1net.chain.trust import named, require_same  # noqa: PLC0415
+
+        known = self._deployment
+        if known is None:
+            if not is_loopback(self.transport.url):
+                raise PreflightError(
+                    "nothing vouches for the contracts that this coordinator names",
+                    hint="pass deployment=, the operator's file or one that `r1node trust` wrote",
+                )
+            return named(self.network)
+        source = "the deployment given" if isinstance(known, Deployment) else str(known)
+        found = known if isinstance(known, Deployment) else Deployment.load(Path(known).expanduser())
+        require_same(found, self.network, source)
+        return found
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The chain, its contracts' code checked; loads web3 at the first use. Raises PreflightError, ChainError."""
+        from r1net.chain import Chain  # noqa: PLC0415 - most uses of a client never touch the chain
+        from r1net.chain.trust import check_code  # noqa: PLC0415
+
+        rpc_url = self._rpc_url or (self.network.rpc_url if is_loopback(self.transport.url) else None)
+        if rpc_url is None:
+            raise PreflightError("there is no chain endpoint of your own", hint="pass rpc_url=")
+        chain = Chain.connect(rpc_url, self.deployment, self._signer())
+        check_code(chain)
+        return chain
 
     def train(  # noqa: PLR0913 - keyword-only, each a knob of the job
         self,
@@ -143,7 +181,7 @@ class Client:
             lora=lora,
             evaluation=evaluation,
             prices=prices or spread(budget, stage, sampling, evaluation),
-            payment_token=token or self.network.contracts["R1Token"],
+            payment_token=token or self.deployment.address("R1Token"),
             budget=budget,
             epoch_rounds=epoch_rounds,
             seed=seed,
@@ -155,10 +193,19 @@ class Client:
         JobScorer(spec, folder / "tokenizer.json").prompt_ids("train", 0, 0)
         job_id = self.chain.escrow.create_job(spec.payment_token, spec.budget, spec.budget, spec.digest())
         view = self.transport.post("/v1/jobs", SubmitJob(job_id=job_id, spec=spec), JobView)
-        paths = {ref.sha256: folder / name for name, ref in spec.model.files.items()}
-        for digest in view.missing_blobs:
-            self.transport.put_blob(digest, paths[digest])
+        self._upload(view, {ref.sha256: folder / name for name, ref in spec.model.files.items()})
         return Run(self, job_id)
+
+    def _upload(self, view: JobView, paths: Mapping[str, Path]) -> None:
+        """Send the files that are missing, each with the submitter's signature."""
+        from r1net.protocol.signing import Domain, upload_values  # noqa: PLC0415 - loads eth_account
+
+        domain = Domain(self.deployment.chain_id, self.deployment.address("NodeRegistry"))
+        for digest in view.missing_blobs:
+            upload = Upload(job_id=view.job_id, expires=int(time.time()) + UPLOAD_LIFETIME // 2)
+            signature = domain.sign(self._require_signer(), "Upload", upload_values(upload))
+            signed = SignedUpload(upload=upload, signature=signature)
+            self.transport.put_blob(digest, paths[digest], {UPLOAD_HEADER: signed.model_dump_json()})
 
     def run(self, job_id: str) -> Run:
         """An existing job."""
@@ -179,11 +226,11 @@ class Client:
 
     def _signer(self) -> LocalAccount | None:
         if self._account is None and self._key_file is not None:
-            from r1net.chain import load_keystore  # noqa: PLC0415
+            from r1net.chain.keystore import load_keystore, read_password  # noqa: PLC0415
 
             if self._password_file is None:
                 raise KeyFileError("key_file needs a password", hint="pass password_file=")
-            self._account = load_keystore(self._key_file, self._password_file.read_text().splitlines()[0])
+            self._account = load_keystore(self._key_file, read_password(self._password_file))
         return self._account
 
     def _require_signer(self) -> LocalAccount:

@@ -6,10 +6,12 @@
     ├── KeyFileError            key_file        4
     ├── ChainError              chain           5
     │   ├── ChainUnavailable    chain_unavailable
+    │   ├── TransactionPending  pending
     │   └── TransactionReverted reverted
     ├── ProtocolError           protocol        1   a message that breaks the rules
     ├── Refused                 (from the wire) 1   the coordinator said no, with its reason
     ├── Unreachable             unreachable     1   the coordinator does not answer
+    │   └── Busy                (from the wire) 1   it has no room for this now
     ├── EngineError             engine          1   the rollout engine's server failed
     └── SwarmError              swarm           1   peers could not average
         └── DaemonError         p2p_daemon      3   p2pd did not start or died
@@ -69,6 +71,12 @@ class ChainUnavailable(ChainError):
     code = "chain_unavailable"
 
 
+class TransactionPending(ChainError):
+    """A transaction was sent and is not mined yet; sending the same again takes it up where it is."""
+
+    code = "pending"
+
+
 class TransactionReverted(ChainError):
     """A contract refused the transaction; the message says why in words."""
 
@@ -82,18 +90,30 @@ class ProtocolError(R1Error):
 
 
 class Refused(R1Error):
-    """The coordinator refused a request. `code` and `status` are the wire's (RFC 9457)."""
+    """The coordinator refused a request. `code` and `status` are the wire's (RFC 9457); `retry_after` are the seconds
+    after which it is worth another try, None where it isn't."""
 
-    def __init__(self, code: str, message: str, *, status: int, hint: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int, hint: str | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.code = code
         self.status = status
+        self.retry_after = retry_after
 
 
 class Unreachable(R1Error):
     """The coordinator does not answer: worth another try."""
 
     code = "unreachable"
+
+
+class Busy(Unreachable):
+    """The coordinator has no room for a request (429, 503), also after waiting: worth another try later."""
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class EngineError(R1Error):

@@ -111,7 +111,7 @@ class Run:
             page = self._client.transport.get_many(f"/v1/jobs/{self.job_id}/traces", TraceView, **params)
             yield from page
             seen += len(page)
-            if len(page) < PAGE:
+            if not page:
                 return
 
     def proof(self, trace_digest: str) -> TraceProof:

@@ -5,27 +5,54 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from r1net.errors import ProtocolError, Refused, Unreachable
-from r1net.protocol.canonical import Message
+from r1net.errors import Busy, ProtocolError, Refused, Unreachable
+from r1net.protocol.canonical import Message, sha256
+from r1net.protocol.session import DIGEST_HEADER, content_digest
+from r1net.urls import redact, require_tls
 
 M = TypeVar("M", bound=Message)
 
 CHUNK = 1 << 20
 
+PATIENCE = 60.0
+"""Seconds for which a request is tried again while the coordinator has no room for it (429, 503)."""
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 15.0
+_BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+
 
 class Transport:
-    """Requests to one coordinator. Raises Refused for its problems and Unreachable when it doesn't answer."""
+    """Requests to one coordinator. Raises Refused for its problems, Busy when it has no room for a request even after
+    `patience` seconds of trying, Unreachable when it doesn't answer, and UsageError for a URL that is not encrypted
+    (see `r1net.urls.require_tls`)."""
 
-    def __init__(self, url: str, *, auth: httpx.Auth | None = None, timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth: httpx.Auth | None = None,
+        timeout: float = 60.0,
+        patience: float = PATIENCE,
+        allow_plain_http: bool = False,
+    ) -> None:
+        require_tls(url, allow_plain_http)
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(timeout, connect=5.0), auth=auth)
+        self._patience = patience
+        self._http = httpx.Client(
+            base_url=self.url,
+            timeout=httpx.Timeout(timeout, connect=5.0),
+            auth=auth,
+            headers={DIGEST_HEADER: content_digest(sha256(b""))},
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -71,11 +98,12 @@ class Transport:
             raise
         return True
 
-    def put_blob(self, digest: str, data: bytes | Path) -> None:
-        """Upload a blob. The coordinator takes only those it expects."""
+    def put_blob(self, digest: str, data: bytes | Path, headers: Mapping[str, str] | None = None) -> None:
+        """Upload a blob. The coordinator takes only those it expects, from whom it expects them; `headers` say so."""
         size = data.stat().st_size if isinstance(data, Path) else len(data)
-        content = _chunks(data) if isinstance(data, Path) else data
-        self._request("PUT", f"/v1/blobs/{digest}", content=content, headers={"Content-Length": str(size)})
+        content = _Chunks(data) if isinstance(data, Path) else data
+        fields = {**(headers or {}), "Content-Length": str(size), DIGEST_HEADER: content_digest(digest)}
+        self._request("PUT", f"/v1/blobs/{digest}", content=content, headers=fields)
 
     def get_blob(self, digest: str) -> bytes:
         """Download a blob into memory. Raises ProtocolError when its content isn't what its name says."""
@@ -98,36 +126,52 @@ class Transport:
 
     def _stream(self, digest: str, file: Any) -> None:
         state = hashlib.sha256()
-        try:
+
+        def download() -> httpx.Response:
             with self._http.stream("GET", f"/v1/blobs/{digest}") as response:
                 if response.is_error:
                     response.read()
-                    raise _refusal(response)
+                    return response
                 for chunk in response.iter_bytes(CHUNK):
                     state.update(chunk)
                     file.write(chunk)
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+                return response
+
+        self._insist(download)
         if "0x" + state.hexdigest() != digest:
             raise ProtocolError(f"blob {digest} arrived damaged", hint="try again")
 
     def _post(self, path: str, body: Message) -> httpx.Response:
-        return self._request(
-            "POST", path, content=body.model_dump_json().encode(), headers={"Content-Type": "application/json"}
-        )
+        content = body.model_dump_json().encode()
+        headers = {"Content-Type": "application/json", DIGEST_HEADER: content_digest(sha256(content))}
+        return self._request("POST", path, content=content, headers=headers)
 
     def _request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        try:
-            response = self._http.request(method, path, **kwargs)
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
-        if response.is_error:
-            raise _refusal(response)
-        return response
+        return self._insist(lambda: self._http.request(method, path, **kwargs))
+
+    def _insist(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        """Send, and again while there is no room: the coordinator did nothing then."""
+        deadline = time.monotonic() + self._patience
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                response = send()
+            except httpx.TransportError as error:
+                raise self._unreachable(error) from error
+            if not response.is_error:
+                return response
+            refusal = _refusal(response)
+            if response.status_code not in _BUSY:
+                raise refusal
+            wait = min(max(refusal.retry_after or 0.0, pause), _LONGEST_PAUSE) * random.uniform(1.0, 1.5)  # noqa: S311
+            if time.monotonic() + wait > deadline:
+                raise Busy(refusal.code, refusal.message, hint=refusal.hint or "try again in a while") from refusal
+            time.sleep(wait)
+            pause *= 2
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
         return Unreachable(
-            f"the coordinator at {self.url} does not answer: {type(error).__name__}",
+            f"the coordinator at {redact(self.url)} does not answer: {type(error).__name__}",
             hint="check the address, and that it is running",
         )
 
@@ -139,10 +183,18 @@ def _refusal(response: httpx.Response) -> Refused:
         code, detail, hint = problem["code"], problem["detail"], problem.get("hint")
     except (ValueError, KeyError, TypeError):
         code, detail, hint = f"http_{response.status_code}", response.reason_phrase or "refused", None
-    return Refused(str(code), str(detail), status=response.status_code, hint=hint)
+    after = response.headers.get("Retry-After", "")
+    seconds = float(after) if after.isascii() and after.isdigit() else None
+    return Refused(str(code), str(detail), status=response.status_code, hint=hint, retry_after=seconds)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+class _Chunks:
+    """A file's bytes, as often as they are asked for: a request may have to be sent again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import FileResponse, JSONResponse
-from sqlalchemy import select, update
+from sqlalchemy import update
 from starlette.concurrency import run_in_threadpool
 
+from r1coordinator.api.bodies import chunks, declared_length
+from r1coordinator.api.uploads import expected
 from r1coordinator.api.wire import Use
 from r1coordinator.scheduling.intake import start_waiting
 from r1coordinator.services import Services
+from r1coordinator.store.retention import why_gone
 from r1coordinator.store.tables import BlobRow
 from r1net.errors import Refused
 
@@ -26,20 +28,16 @@ Digest = Annotated[str, Path(pattern=r"^0x[0-9a-f]{64}$")]
 def get_blob(sha256: Digest, services: Use) -> FileResponse:
     """A blob, or a part of it (Range)."""
     if not services.blobs.has(sha256):
+        with services.db.read() as s:
+            reason = why_gone(s, sha256)
+        if reason is not None:
+            raise Refused("gone", f"blob {sha256} was {reason}", status=410)
         raise Refused("unknown_blob", f"there is no blob {sha256}", status=404)
     return FileResponse(
         services.blobs.path(sha256),
         media_type="application/octet-stream",
         headers={"ETag": f'"{sha256}"', "Cache-Control": "public, max-age=31536000, immutable"},
     )
-
-
-def _limit(services: Services, sha256: str) -> int:
-    with services.db.read() as s:
-        limits = list(s.scalars(select(BlobRow.limit).where(BlobRow.sha256 == sha256)))
-    if not limits:
-        raise Refused("unexpected_blob", "no job expects this blob", status=403, hint="submit the job first")
-    return min(max(limits), services.settings.max_blob_bytes)
 
 
 def _arrived(services: Services, sha256: str) -> None:
@@ -51,15 +49,24 @@ def _arrived(services: Services, sha256: str) -> None:
 
 @router.put("/{sha256}", status_code=201)
 async def put_blob(sha256: Digest, request: Request, services: Use) -> Any:
-    """Store an expected blob; its name is its proof, so nobody signs."""
-    limit = await run_in_threadpool(_limit, services, sha256)
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise Refused("blob_too_large", f"{declared} bytes; at most {limit} are expected", status=413)
+    """Store a blob from whom it is expected: a worker that publishes it, or the submitter whose model it belongs to."""
+    upload = await expected(request, sha256, services)
+    length = declared_length(request)
+    if length is None:
+        raise Refused("length_required", "a blob's length must be declared", status=411, hint="send Content-Length")
+    if length > upload.limit:
+        raise Refused("blob_too_large", f"{length} bytes; at most {upload.limit} are expected", status=413)
+    if upload.exact and length != upload.limit:
+        raise Refused("wrong_length", f"{length} bytes; {upload.limit} are expected", status=422)
     if await run_in_threadpool(services.blobs.has, sha256):
         await run_in_threadpool(_arrived, services, sha256)
         return JSONResponse({}, 200)
-    chunks: AsyncIterator[bytes] = request.stream()
-    await services.blobs.receive(sha256, chunks, limit)
+    limits = services.limits
+    with (
+        limits.uploads.hold(upload.caller),
+        limits.upload_bytes.hold(upload.caller, length),
+        limits.digests.hold(sha256),
+    ):
+        await services.blobs.receive(sha256, chunks(request, length, services.settings), length)
     await run_in_threadpool(_arrived, services, sha256)
     return {}

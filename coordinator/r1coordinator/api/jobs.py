@@ -6,7 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
 
+from r1coordinator.api.bodies import SMALL
+from r1coordinator.api.limits import caller_address
 from r1coordinator.api.wire import Number, Use, message
 from r1coordinator.bell import poll
 from r1coordinator.scheduling import intake
@@ -28,13 +31,29 @@ _BEAT = 5.0
 
 
 @router.post("")
-def post_job(services: Use, request: Annotated[SubmitJob, Depends(message(SubmitJob))]) -> JobView:
+async def post_job(
+    services: Use, http: Request, request: Annotated[SubmitJob, Depends(message(SubmitJob, SMALL))]
+) -> JobView:
     """Submit a job that the escrow stands for; the same job again brings its view."""
-    view = intake.submit(
-        services.db, services.ctx, services.blobs, services.scorers, services.chain, request, services.clock()
-    )
+    with services.limits.jobs.hold(caller_address(http.scope)):
+        known = await run_in_threadpool(_known, services, request)
+        if known is not None:
+            return known
+        key = (request.job_id, request.spec.digest())
+        view = await services.submissions.get(key, lambda: _submit(services, request))
     services.bell.ring()
     return view
+
+
+def _known(services: Services, request: SubmitJob) -> JobView | None:
+    with services.db.read() as s:
+        return intake.known_job(s, request)
+
+
+def _submit(services: Services, request: SubmitJob) -> JobView:
+    return intake.submit(
+        services.db, services.ctx, services.blobs, services.scorers, services.chain, request, services.clock()
+    )
 
 
 @router.get("")
@@ -67,14 +86,15 @@ def _rounds(services: Services, job_id: str, after: int) -> RoundPage:
 @router.get("/{job_id}/rounds")
 async def get_rounds(job_id: str, services: Use, request: Request, after: After = -1, wait: Wait = 0.0) -> RoundPage:
     """The finished rounds with a number above `after`; held for `wait` seconds until there is one or the job ends."""
-    return await poll(
-        services.bell,
-        lambda: _rounds(services, job_id, after),
-        lambda page: bool(page.rounds) or page.state in _OVER,
-        wait,
-        _BEAT,
-        request.is_disconnected,
-    )
+    with services.limits.polls.hold(caller_address(request.scope)):
+        return await poll(
+            services.bell,
+            lambda: _rounds(services, job_id, after),
+            lambda page: bool(page.rounds) or page.state in _OVER,
+            wait,
+            _BEAT,
+            request.is_disconnected,
+        )
 
 
 @router.get("/{job_id}/evaluations")
@@ -109,11 +129,12 @@ async def get_outcome(
     job_id: str, round_: Number, attempt: Number, services: Use, request: Request, wait: Wait = 0.0
 ) -> AttemptOutcome:
     """How a training attempt ended; held for `wait` seconds while it is pending."""
-    return await poll(
-        services.bell,
-        lambda: _outcome(services, job_id, round_, attempt),
-        lambda outcome: outcome.state != "pending",
-        wait,
-        _BEAT,
-        request.is_disconnected,
-    )
+    with services.limits.polls.hold(caller_address(request.scope)):
+        return await poll(
+            services.bell,
+            lambda: _outcome(services, job_id, round_, attempt),
+            lambda outcome: outcome.state != "pending",
+            wait,
+            _BEAT,
+            request.is_disconnected,
+        )

@@ -18,15 +18,14 @@ router = APIRouter(tags=["network"])
 
 
 @router.get("/healthz")
-def healthz(services: Use) -> dict[str, str]:
-    """Whether the coordinator can answer from its database."""
-    with services.db.read() as s:
-        s.execute(select(func.count()).select_from(WorkerRow))
+async def healthz(services: Use) -> dict[str, str]:
+    """Whether the coordinator can answer from its database. Waits behind no other request."""
+    await services.pulse.beat()
     return {"status": "ok"}
 
 
 @router.get("/v1/network")
-def get_network(services: Use) -> NetworkInfo:
+async def get_network(services: Use) -> NetworkInfo:
     """What a node or client must know before it signs anything."""
     return services.network
 
@@ -34,6 +33,7 @@ def get_network(services: Use) -> NetworkInfo:
 @router.get("/v1/refusals")
 def get_refusals(services: Use) -> dict[str, int]:
     """How often something was refused, by code."""
+    services.refusals.flush()
     with services.db.read() as s:
         rows = s.execute(
             select(RefusalRow.code, func.sum(RefusalRow.count)).group_by(RefusalRow.code).order_by(RefusalRow.code)

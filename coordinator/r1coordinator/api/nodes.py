@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio import to_thread
 from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from r1coordinator.api.limits import caller_address
 from r1coordinator.api.wire import Caller, Node, Use, message, read_message
 from r1coordinator.bell import poll
+from r1coordinator.registrations import Registration
 from r1coordinator.scheduling import leases, reports
 from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.offers import offer
@@ -20,7 +23,7 @@ from r1coordinator.store.tables import JobRow, LeaseRow
 from r1coordinator.store.workers import open_session
 from r1net.chain import peer_id_of
 from r1net.errors import ProtocolError, Refused
-from r1net.protocol.session import OpenSession, SessionOpened
+from r1net.protocol.session import OpenSession, SessionGrant, SessionOpened, maddrs_digest
 from r1net.protocol.signing import session_values
 from r1net.protocol.trace import RolloutSubmission
 from r1net.protocol.work import (
@@ -37,14 +40,20 @@ router = APIRouter(prefix="/v1", tags=["nodes"])
 
 _MOST_ADDRESSES = 32
 _LONGEST_ADDRESS = 300
+_LARGEST_GRANT = 16 * 2**10
+"""Bytes of a grant with all that it announces."""
 
 
 def check_grant(services: Services, request: OpenSession, now: float) -> OpenSession:
-    """Refuse a grant that the worker didn't sign, or whose owner the registry doesn't know; addresses checksummed."""
+    """Refuse a grant that the worker didn't sign, or not for this; addresses checksummed. The registry isn't asked."""
     grant = request.grant
     if not now < grant.expires <= now + services.settings.session_max_seconds:
         most = f"{services.settings.session_max_seconds:g} s"
         raise Refused("bad_expiry", f"the grant must expire within {most} from now", status=422, hint="set the clock")
+    if len(request.maddrs) > _MOST_ADDRESSES or any(len(address) > _LONGEST_ADDRESS for address in request.maddrs):
+        raise Refused("invalid_message", "too many or too long maddrs", status=422, hint="announce the reachable ones")
+    if grant.maddrs != maddrs_digest(request.maddrs):
+        raise Refused("wrong_maddrs", "the grant was signed for other addresses", status=422, hint="sign a new one")
     try:
         signer = services.domain.signer("Session", session_values(grant), request.signature)
     except ProtocolError as error:
@@ -54,32 +63,40 @@ def check_grant(services: Services, request: OpenSession, now: float) -> OpenSes
     peer_id = peer_id_of(services.domain.public_key("Session", session_values(grant), request.signature))
     if grant.peer_id != peer_id:
         raise Refused("wrong_peer_id", f"the worker key's peer id is {peer_id}", status=422)
-    if len(request.maddrs) > _MOST_ADDRESSES or any(len(address) > _LONGEST_ADDRESS for address in request.maddrs):
-        raise Refused("invalid_message", "too many or too long maddrs", status=422, hint="announce the reachable ones")
-    owner = services.chain.owner_of(signer)
-    if owner is None or owner.lower() != grant.owner.lower():
-        bound = f"acts for {owner}" if owner else "is not bound to an owner"
-        raise Refused("not_bound", f"on chain the worker {bound}", status=403, hint="bind it with `r1node init`")
-    if not services.chain.is_active(owner):
-        raise Refused("inactive_owner", f"{owner} has no active stake", status=403, hint="add stake and register")
-    checked = grant.model_copy(
-        update={"worker": to_checksum_address(grant.worker), "owner": to_checksum_address(grant.owner)}
-    )
+    checked = grant.model_copy(update={"worker": signer, "owner": to_checksum_address(grant.owner)})
     return request.model_copy(update={"grant": checked})
 
 
+def require_registered(grant: SessionGrant, found: Registration) -> None:
+    """Refuse a grant whose owner the registry doesn't know."""
+    if found.owner is None or found.owner.lower() != grant.owner.lower():
+        bound = f"acts for {found.owner}" if found.owner else "is not bound to an owner"
+        raise Refused("not_bound", f"on chain the worker {bound}", status=403, hint="bind it with `r1node init`")
+    if not found.active:
+        raise Refused("inactive_owner", f"{found.owner} has no active stake", status=403, hint="stake and register")
+
+
 @router.post("/sessions")
-def post_session(services: Use, request: Annotated[OpenSession, Depends(message(OpenSession))]) -> SessionOpened:
+async def post_session(
+    services: Use, http: Request, request: Annotated[OpenSession, Depends(message(OpenSession, _LARGEST_GRANT))]
+) -> SessionOpened:
     """Open a session. An older one of the same worker ends, and so do its leases: it has restarted."""
     now = services.clock()
-    checked = check_grant(services, request, now)
+    with services.limits.grants.hold(caller_address(http.scope)):
+        checked = await to_thread.run_sync(check_grant, services, request, now, limiter=services.limits.checking)
+        require_registered(checked.grant, await services.registrations.look(checked.grant.worker))
+        session_id = await run_in_threadpool(_open, services, checked, now)
+    services.bell.ring()
+    return SessionOpened(session_id=session_id, expires=checked.grant.expires)
+
+
+def _open(services: Services, checked: OpenSession, now: float) -> str:
     session_id = new_id()
     with services.db.write() as s:
         open_session(s, checked, session_id, now)
         lost = leases.revoke_worker(s, checked.grant.worker, now, "the worker opened a new session")
         _advance_jobs(s, services, lost, now)
-    services.bell.ring()
-    return SessionOpened(session_id=session_id, expires=checked.grant.expires)
+    return session_id
 
 
 def _advance_jobs(s: Session, services: Services, ended: list[LeaseRow], now: float) -> None:
@@ -98,9 +115,10 @@ async def post_work(request: Request, services: Use, node: Node) -> WorkAnswer:
             return offer(s, services.ctx, node.worker, asked, services.clock())
 
     beat = services.settings.heartbeat_seconds / 2
-    return await poll(
-        services.bell, look, lambda answer: answer.lease is not None, asked.wait, beat, request.is_disconnected
-    )
+    with services.limits.polls.hold(node.worker):
+        return await poll(
+            services.bell, look, lambda answer: answer.lease is not None, asked.wait, beat, request.is_disconnected
+        )
 
 
 @router.post("/leases/{lease_id}/heartbeat")

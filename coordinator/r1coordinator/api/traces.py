@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -11,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from r1coordinator.api.wire import Use
 from r1coordinator.services import Services
-from r1coordinator.store.blobs import BlobStore
+from r1coordinator.store.cache import ByteCache
+from r1coordinator.store.retention import require_kept
 from r1coordinator.store.rows import get_job, parse_spec
 from r1coordinator.store.tables import BundleRow, EpochRow, TraceRow
 from r1net.errors import Refused
@@ -22,14 +22,25 @@ from r1net.protocol.views import TraceView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/traces", tags=["traces"])
 
+_PAGE_TOKENS = 1 << 18
+_TREES = 1 << 24
+"""Bytes of reports whose trees are kept."""
 
-@lru_cache(maxsize=128)
-def _bundle(blobs: BlobStore, sha256: str) -> TraceBundle:
-    return TraceBundle.parse(blobs.get(sha256))
+
+def _bundle(services: Services, sha256: str) -> TraceBundle:
+    size = services.blobs.path(sha256).stat().st_size
+    return services.bundles.get(sha256, size, lambda: TraceBundle.parse(services.blobs.get(sha256)))
 
 
-@lru_cache(maxsize=8)
-def _tree(report: str, job_id: str) -> tuple[StandardMerkleTree, dict[str, int]]:
+_trees: ByteCache[tuple[StandardMerkleTree, dict[str, int]]] = ByteCache(_TREES)
+
+
+def _tree(epoch: EpochRow, job_id: str) -> tuple[StandardMerkleTree, dict[str, int]]:
+    key = (epoch.report_digest, job_id)
+    return _trees.get(key, len(epoch.report), lambda: _make_tree(epoch.report, job_id))
+
+
+def _make_tree(report: str, job_id: str) -> tuple[StandardMerkleTree, dict[str, int]]:
     part = next(job for job in EpochReport.parse(report).jobs if job.job_id == job_id)
     return trace_tree(list(part.trace_digests)), {digest: n for n, digest in enumerate(part.trace_digests)}
 
@@ -38,6 +49,18 @@ def _select(job_id: str, split: Split | None) -> Select[TraceRow, str]:
     query = select(TraceRow, BundleRow.sha256).join(BundleRow, BundleRow.lease_id == TraceRow.lease_id)
     query = query.where(TraceRow.job_id == job_id)
     return query if split is None else query.where(TraceRow.split == split)
+
+
+def _page(s: Session, query: Select[TraceRow, str]) -> list[tuple[TraceRow, str]]:
+    """The first rows whose completions come to no more tokens than a page may have, one at least."""
+    rows: list[tuple[TraceRow, str]] = []
+    tokens = 0
+    for row, sha256 in s.execute(query).tuples():
+        tokens += row.tokens
+        if rows and tokens > _PAGE_TOKENS:
+            break
+        rows.append((row, sha256))
+    return rows
 
 
 @router.get("")
@@ -49,15 +72,17 @@ def get_traces(
     split: Split | None = None,
 ) -> list[TraceView]:
     """Traces in the order of their admission. Without `after` the newest ones; `after=N` leaves the first N out,
-    so that a full export asks for after=0 and then adds what it got until nothing comes."""
+    so that a full export asks for after=0 and then adds what it got until nothing comes. Long traces make a page
+    shorter than `limit`."""
     with services.db.read() as s:
+        require_kept(s, job_id)
         spec = parse_spec(get_job(s, job_id).spec)
         query = _select(job_id, split)
         if after is None:
-            rows = list(s.execute(query.order_by(TraceRow.number.desc()).limit(limit)))[::-1]
+            rows = _page(s, query.order_by(TraceRow.number.desc()).limit(limit))[::-1]
         else:
-            rows = list(s.execute(query.order_by(TraceRow.number).offset(after).limit(limit)))
-    traces = [_bundle(services.blobs, sha256).traces[row.position] for row, sha256 in rows]
+            rows = _page(s, query.order_by(TraceRow.number).offset(after).limit(limit))
+    traces = [_bundle(services, sha256).traces[row.position] for row, sha256 in rows]
     scorer = services.scorers.of(spec)
     prompts = scorer.prompts([(trace.split, trace.round, trace.group) for trace in traces])
     texts = scorer.texts([trace.completion_ids for trace in traces])
@@ -78,7 +103,7 @@ def get_traces(
 def get_proof(job_id: str, digest: str, services: Use) -> TraceProof:
     """The proof that a trace is in its epoch's anchored tree."""
     row, epoch = _settled(services, job_id, digest)
-    tree, places = _tree(epoch.report, job_id)
+    tree, places = _tree(epoch, job_id)
     return TraceProof(
         job_id=job_id,
         epoch=epoch.epoch,
@@ -93,10 +118,11 @@ def get_submission(job_id: str, digest: str, services: Use) -> SignedTrace:
     """What the worker signed for when it handed the trace in: the evidence that `Disputes.challengeTrace` takes."""
     with services.db.read() as s:
         row = _trace(s, job_id, digest)
+        require_kept(s, job_id)
         bundle = s.get_one(BundleRow, row.lease_id)
     if bundle.signature is None:
         raise Refused("no_signature", "the trace is older than the keeping of signatures", status=404)
-    tree = _bundle(services.blobs, bundle.sha256).tree()
+    tree = _bundle(services, bundle.sha256).tree()
     return SignedTrace(
         job_id=job_id,
         trace_digest=row.digest,

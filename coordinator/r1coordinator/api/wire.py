@@ -10,24 +10,29 @@ from fastapi import Depends, Path, Request
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from r1coordinator.api.bodies import SMALL, known_length, read_signed, read_unsigned
+from r1coordinator.api.limits import caller_address
+from r1coordinator.scheduling.leases import owned
 from r1coordinator.services import Services
 from r1coordinator.store.workers import session_of, touch, use_nonce
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.canonical import Message
 from r1net.protocol.session import (
+    DIGEST_HEADER,
     MAX_SKEW,
     NONCE_HEADER,
     SESSION_HEADER,
     SIGNATURE_HEADER,
     TIME_HEADER,
     check_request,
+    parse_content_digest,
 )
 
 M = TypeVar("M", bound=Message)
 
 
-def services_of(request: Request) -> Services:
-    """The services that the app was made with."""
+async def services_of(request: Request) -> Services:
+    """The services that the app was made with. (A plain function would wait for a thread of the pool.)"""
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
@@ -56,26 +61,29 @@ def read_message(model: type[M], body: bytes) -> M:
         ) from error
 
 
-def message(model: type[M]) -> Callable[[Request], Awaitable[M]]:
-    """A dependency that reads the body as `model`, off the event loop."""
+def message(model: type[M], limit: int) -> Callable[[Request], Awaitable[M]]:
+    """A dependency that reads an unsigned body of at most `limit` bytes as `model`, off the event loop."""
 
     async def dependency(request: Request) -> M:
-        return await run_in_threadpool(read_message, model, await request.body())
+        limits = (await services_of(request)).limits
+        limits.unsigned.take(caller_address(request.scope))
+        most = min(limit, limits.settings.max_body_bytes)
+        return await run_in_threadpool(read_message, model, await read_unsigned(request, most, limits))
 
     return dependency
 
 
 @dataclass(frozen=True)
 class Signed:
-    """The parts of a signed request."""
+    """The parts of a signed request. `digest` is the SHA-256 that its body is to have."""
 
     session_id: str
     timestamp: str
     nonce: str
     signature: str
+    digest: str
     method: str
     target: str
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -86,16 +94,23 @@ class Caller:
     body: bytes
 
 
-def _signed(request: Request, body: bytes) -> Signed:
-    names = (SESSION_HEADER, TIME_HEADER, NONCE_HEADER, SIGNATURE_HEADER)
-    values = [request.headers.get(name, "") for name in names]
-    missing = [name for name, value in zip(names, values, strict=True) if not value]
+_HEADERS = (SESSION_HEADER, TIME_HEADER, NONCE_HEADER, SIGNATURE_HEADER, DIGEST_HEADER)
+
+
+def signed_parts(request: Request) -> Signed:
+    """What is signed of a request, from its first line and headers alone. Refused (401) when a header is missing."""
+    values = [request.headers.get(name, "") for name in _HEADERS]
+    missing = [name for name, value in zip(_HEADERS, values, strict=True) if not value]
     if missing:
         raise Refused("not_signed", f"header {missing[0]} is missing", status=401, hint="sign with the session key")
+    try:
+        digest = parse_content_digest(values[4])
+    except ProtocolError as error:
+        raise Refused("not_signed", error.message, status=401, hint=error.hint) from error
     query = request.scope["query_string"].decode("latin-1")
     path = request.scope["raw_path"].decode("latin-1")
     target = f"{path}?{query}" if query else path
-    return Signed(values[0], values[1], values[2], values[3], request.method, target, body)
+    return Signed(values[0], values[1], values[2], values[3], digest, request.method, target)
 
 
 def authenticate(services: Services, signed: Signed, now: float) -> str:
@@ -118,7 +133,7 @@ def authenticate(services: Services, signed: Signed, now: float) -> str:
             signed.signature,
             signed.method,
             signed.target,
-            signed.body,
+            signed.digest,
             signed.timestamp,
             signed.nonce,
         )
@@ -130,12 +145,30 @@ def authenticate(services: Services, signed: Signed, now: float) -> str:
     return session.worker
 
 
-async def caller_of(request: Request, services: Use) -> Caller:
-    """Authenticate a node's request."""
-    body = await request.body()
-    worker = await run_in_threadpool(authenticate, services, _signed(request, body), services.clock())
+async def worker_of(request: Request, signed: Signed, services: Services) -> str:
+    """The worker that sent a request, known before a byte of its body is read, and counted."""
+    worker = await run_in_threadpool(authenticate, services, signed, services.clock())
     request.state.worker = worker
-    return Caller(worker, body)
+    request.state.held.enter_context(services.limits.workers.hold(worker))
+    return worker
+
+
+async def caller_of(request: Request, services: Use) -> Caller:
+    """Authenticate a node's request, then read its body."""
+    signed = signed_parts(request)
+    largest = services.settings.max_body_bytes
+    length = known_length(request, largest if request.url.path.endswith("/rollout") else min(largest, SMALL))
+    worker = await worker_of(request, signed, services)
+    await run_in_threadpool(_require_lease, services, request, worker)
+    return Caller(worker, await read_signed(request, worker, signed.digest, length, services.limits))
+
+
+def _require_lease(services: Services, request: Request, worker: str) -> None:
+    """A body that belongs to a lease is read only from the worker that has the lease."""
+    lease_id = request.path_params.get("lease_id")
+    if lease_id is not None:
+        with services.db.read() as s:
+            owned(s, lease_id, worker)
 
 
 Node = Annotated[Caller, Depends(caller_of)]

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
 from r1net.errors import PreflightError, UsageError
+from r1net.urls import redact, scrub
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITES = "r1_writes"
@@ -54,14 +55,17 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             self.engine = create_engine(url)
+            self._pulse = create_engine(url, pool_size=1, max_overflow=0)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise UsageError(
-                f"cannot use database {url!r}: {error}", hint="give an SQLAlchemy URL such as sqlite:///r1.db"
+                f"cannot use database {redact(url)}: {scrub(str(error))}",
+                hint="give an SQLAlchemy URL such as sqlite:///r1.db",
             ) from error
-        if self.engine.dialect.name == "sqlite":
-            _prepare_sqlite(self.engine)
-        elif self.engine.dialect.name == "postgresql":
-            _prepare_postgresql(self.engine)
+        for engine in (self.engine, self._pulse):
+            if engine.dialect.name == "sqlite":
+                _prepare_sqlite(engine)
+            elif engine.dialect.name == "postgresql":
+                _prepare_postgresql(engine)
         self._reader = self.engine.execution_options()
         self._writer = self.engine.execution_options(**{_WRITES: True})
         self._lock = threading.Lock()
@@ -78,9 +82,15 @@ class Database:
         with self._lock, Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def ping(self) -> None:
+        """Read something, on a connection that nothing else uses."""
+        with self._pulse.connect() as connection:
+            connection.execute(text("SELECT version_num FROM alembic_version")).first()
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+        self._pulse.dispose()
 
 
 def _config(url: str) -> Config:
@@ -100,7 +110,9 @@ def migrate(url: str) -> str:
     try:
         command.upgrade(config, "head")
     except OperationalError as error:
-        raise PreflightError(f"cannot open the database: {error.orig}", hint="check the database URL") from error
+        raise PreflightError(
+            f"cannot open the database: {scrub(str(error.orig))}", hint="check the database URL"
+        ) from error
     return str(ScriptDirectory.from_config(config).get_current_head())
 
 
@@ -111,7 +123,9 @@ def require_head(database: Database) -> None:
         with database.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
     except OperationalError as error:
-        raise PreflightError(f"cannot open the database: {error.orig}", hint="check the database URL") from error
+        raise PreflightError(
+            f"cannot open the database: {scrub(str(error.orig))}", hint="check the database URL"
+        ) from error
     if current != head:
         found = f"at revision {current}" if current else "empty"
         raise PreflightError(f"the database is {found}, this version needs {head}", hint="run `r1coordinator migrate`")

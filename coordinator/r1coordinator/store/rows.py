@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 
 from eth_utils.address import to_checksum_address
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from r1coordinator.store.tables import BlobRow, JobRow, LeaseRow, RefusalRow, TraceRow
+from r1coordinator.store.cache import ByteCache
+from r1coordinator.store.tables import BlobRow, DueRow, JobRow, LeaseRow, RefusalRow, TraceRow
 from r1net.errors import Refused
 from r1net.protocol.job import JobSpec, JobView, PolicyVersion
 from r1net.protocol.work import Lease
 
 _DETAIL = 500
+_SPECS = 1 << 23
+"""Characters of specifications that are kept parsed."""
 
 
-@lru_cache(maxsize=128)
+_specs: ByteCache[JobSpec] = ByteCache(_SPECS)
+
+
 def parse_spec(text: str) -> JobSpec:
     """A stored specification."""
-    return JobSpec.parse(text)
+    return _specs.get(text, len(text), lambda: JobSpec.parse(text))
 
 
 def token_of(spec: JobSpec) -> str:
@@ -62,8 +66,15 @@ def job_view(s: Session, job: JobRow) -> JobView:
             "missing_blobs": tuple(missing),
             "traces_accepted": accepted or 0,
             "error": job.error,
+            "settlement": _unsettled(s, job.job_id),
         }
     )
+
+
+def _unsettled(s: Session, job_id: str) -> str | None:
+    """Why the oldest due that isn't paid isn't, if there is more to say than that it waits."""
+    due = (DueRow.job_id == job_id, DueRow.state != "settled", DueRow.error.is_not(None))
+    return s.scalar(select(DueRow.error).where(*due).order_by(DueRow.id).limit(1))
 
 
 def lease_message(row: LeaseRow, heartbeat_every: float) -> Lease:
@@ -80,13 +91,13 @@ def lease_message(row: LeaseRow, heartbeat_every: float) -> Lease:
     )
 
 
-def count_refusal(s: Session, code: str, detail: str, worker: str = "", job_id: str = "") -> None:
-    """One more refusal of this kind."""
+def count_refusal(s: Session, code: str, detail: str, worker: str = "", job_id: str = "", count: int = 1) -> None:
+    """One more refusal of this kind, or `count` more."""
     row = s.get(RefusalRow, (worker, job_id, code))
     if row is None:
-        s.add(RefusalRow(worker=worker, job_id=job_id, code=code, count=1, detail=detail[:_DETAIL]))
+        s.add(RefusalRow(worker=worker, job_id=job_id, code=code, count=count, detail=detail[:_DETAIL]))
     else:
-        row.count += 1
+        row.count += count
         row.detail = detail[:_DETAIL]
 
 

@@ -97,6 +97,15 @@ class NonceRow(Base):
     forget_at: Mapped[float] = mapped_column(index=True)
 
 
+class GrantRow(Base):
+    """The nonce of a session grant that was taken, kept until the grant has expired anyway."""
+
+    __tablename__ = "grants"
+    nonce: Mapped[str] = mapped_column(String(66), primary_key=True)
+    worker: Mapped[str] = mapped_column(String(42))
+    expires: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
 class LeaseRow(Base):
     """A lease. `state`: active, done, reported, refused, failed, expired or revoked; `reason` says why it ended."""
 
@@ -305,3 +314,22 @@ class RefusalRow(Base):
     code: Mapped[str] = mapped_column(String(40), primary_key=True)
     count: Mapped[int]
     detail: Mapped[str] = mapped_column(Text)
+
+
+class RetentionRow(Base):
+    """A job that is over: since when, since when its files are being deleted, and whether none is left."""
+
+    __tablename__ = "retentions"
+    job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
+    over_since: Mapped[float]
+    gone_since: Mapped[float | None]
+    swept: Mapped[bool] = mapped_column(index=True)
+
+
+class GoneBlobRow(Base):
+    """A blob that was here and was deleted, and why."""
+
+    __tablename__ = "gone_blobs"
+    sha256: Mapped[str] = mapped_column(String(66), primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    gone_at: Mapped[float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from r1coordinator.store.tables import AttemptRow, LeaseRow, NonceRow, SessionRow, WorkerRow
+from r1coordinator.store.tables import AttemptRow, GrantRow, LeaseRow, NonceRow, SessionRow, WorkerRow
 from r1net.errors import Refused
 from r1net.protocol.session import OpenSession
 
@@ -15,8 +15,14 @@ _UNTIL_IT_ASKS = ["rollout"]
 
 
 def open_session(s: Session, request: OpenSession, session_id: str, now: float) -> None:
-    """Remember the session and what the worker says of itself; older sessions of the worker end."""
+    """Remember the session and what the worker says of itself; older sessions of the worker end.
+
+    A grant opens one session: who has read it on the way gains nothing by sending it again.
+    """
     grant = request.grant
+    if s.get(GrantRow, grant.nonce) is not None:
+        raise Refused("replayed_grant", "this grant has opened a session before", status=409, hint="sign a new one")
+    s.add(GrantRow(nonce=grant.nonce, worker=grant.worker, expires=grant.expires))
     s.execute(update(SessionRow).where(SessionRow.worker == grant.worker).values(revoked=True))
     row = s.get(WorkerRow, grant.worker)
     if row is None:
@@ -58,8 +64,9 @@ def use_nonce(s: Session, session_id: str, nonce: str, forget_at: float) -> None
 
 
 def forget_nonces(s: Session, now: float) -> None:
-    """Drop the nonces whose requests would be refused as too old."""
+    """Drop the nonces whose requests or grants would be refused as too old."""
     s.execute(delete(NonceRow).where(NonceRow.forget_at < now))
+    s.execute(delete(GrantRow).where(GrantRow.expires < now))
 
 
 def touch(s: Session, worker: str, now: float) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import typer
 
+from r1net.urls import redact
 from r1node.cli.context import Context
 from r1node.settings import ENV_PREFIX, Settings
 
@@ -31,13 +32,17 @@ def show(ctx: typer.Context) -> list[Setting]:
         rows.append(
             Setting(
                 name=name,
-                value=None if value is None else str(value),
+                value=None if value is None else _shown(name, str(value)),
                 origin=resolved.origins[name],
                 variable=ENV_PREFIX + name.upper(),
                 meaning=field.description or "",
             )
         )
     return rows
+
+
+def _shown(name: str, value: str) -> str:
+    return redact(value) if name in ("coordinator", "rpc_url") else value
 
 
 def add_to(app: typer.Typer) -> None:

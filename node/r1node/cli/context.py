@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from getpass import getpass
-from pathlib import Path
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
 from r1net.chain import Chain, load_keystore
-from r1net.chain.keystore import keystore_address
+from r1net.chain.keystore import keystore_address, read_password
 from r1net.errors import KeyFileError
 from r1net.transport import Transport
 from r1node.network import connect_chain, network_info
@@ -37,7 +36,7 @@ class Context:
 
     def coordinator(self) -> Transport:
         """Unauthenticated requests to the coordinator."""
-        return Transport(self.settings.coordinator)
+        return Transport(self.settings.coordinator, allow_plain_http=self.settings.allow_plain_http)
 
     def address(self) -> str:
         """The owner's address; needs no password."""
@@ -62,11 +61,3 @@ class Context:
         if new and getpass("Once more: ") != password:
             raise KeyFileError("the two passwords differ", hint="try again")
         return password
-
-
-def read_password(file: Path) -> str:
-    """The first line of a password file."""
-    try:
-        return file.expanduser().read_text().splitlines()[0]
-    except (OSError, IndexError) as error:
-        raise KeyFileError(f"cannot read a password from {file}", hint="put it in the file's first line") from error

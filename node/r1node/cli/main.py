@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from r1net.errors import R1Error
-from r1node.cli import audit, config, disputes, doctor, engine, identity, join, rewards, status, verify
+from r1net.urls import scrub_output
+from r1node.cli import audit, config, disputes, doctor, engine, identity, join, rewards, status, trust, verify
 from r1node.cli.context import Context
 from r1node.cli.output import render, render_error
 
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     result_callback=show,
 )
-for module in (identity, join, status, doctor, engine, rewards, audit, verify, disputes, config):
+for module in (identity, trust, join, status, doctor, engine, rewards, audit, verify, disputes, config):
     module.add_to(app)
 
 
@@ -78,6 +79,7 @@ def shared_first(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Run a command; the one place where an r1net error becomes words and an exit code."""
+    scrub_output()
     arguments = shared_first(sys.argv[1:])
     try:
         app(arguments)

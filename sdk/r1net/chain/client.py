@@ -8,6 +8,7 @@ from eth_account.signers.local import LocalAccount
 
 from r1net.chain.deployment import Deployment
 from r1net.errors import ChainError
+from r1net.urls import redact
 
 if TYPE_CHECKING:
     from r1net.chain.sender import Sender
@@ -55,7 +56,7 @@ class Chain:
         chain_id = sender.read(lambda: sender.w3.eth.chain_id)
         if chain_id != deployment.chain_id:
             raise ChainError(
-                f"{rpc_url} serves chain {chain_id}, but the deployment is on chain {deployment.chain_id}",
+                f"{redact(rpc_url)} serves chain {chain_id}, but the deployment is on chain {deployment.chain_id}",
                 hint="use the RPC URL of the deployment's chain",
             )
         return cls(sender, deployment)

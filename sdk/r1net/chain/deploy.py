@@ -80,6 +80,7 @@ def main() -> int:
         print(f"error: {error.message}" + (f"\n  next: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code
     print(found.model_dump_json(indent=2))
+    print(f"network digest, for hosts and submitters to compare with: {found.digest()}", file=sys.stderr)
     return 0
 
 

@@ -20,6 +20,7 @@ from r1net.chain.reasons import load_abi
 from r1net.chain.registry import Registry
 from r1net.chain.sender import Sender
 from r1net.chain.token import Token
+from r1net.chain.trust import code_hash
 from r1net.errors import ChainError
 
 ADMIN = bytes(32)
@@ -68,7 +69,7 @@ class Deployer:
             self._stake_as_settler()
         if handover:
             self._hand_over()
-        return self._save()
+        return self._save(code={name: code_hash(self._code(at)) for name, at in self.contracts.items()})
 
     def _deploy_money(self) -> None:
         me, given, at = self._account().address, self.parameters, self.contracts
@@ -208,10 +209,14 @@ class Deployer:
     def _chain_id(self) -> int:
         return self.sender.read(lambda: self.sender.w3.eth.chain_id)
 
-    def _save(self) -> Deployment:
+    def _save(self, code: dict[str, str] | None = None) -> Deployment:
         parameters: dict[str, int | str] = dict(asdict(self.parameters))
         found = Deployment(
-            chain_id=self._chain_id(), contracts=dict(self.contracts), block=self.block, parameters=parameters
+            chain_id=self._chain_id(),
+            contracts=dict(self.contracts),
+            block=self.block,
+            parameters=parameters,
+            code=code or {},
         )
         found.save(self.path)
         return found

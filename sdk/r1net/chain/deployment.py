@@ -11,6 +11,7 @@ from eth_utils.address import is_checksum_address
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from r1net.errors import ChainError
+from r1net.protocol.canonical import Hash, canonical_bytes, sha256
 
 
 def _checksummed(value: str) -> str:
@@ -28,6 +29,7 @@ class Deployment(BaseModel):
     contracts: dict[str, Annotated[str, AfterValidator(_checksummed)]]
     block: int = Field(ge=0, description="no event of this network is older")
     parameters: dict[str, int | str] = Field(default_factory=dict, description="wei and seconds, as deployed")
+    code: dict[str, Hash] = Field(default_factory=dict, description="keccak-256 of each contract's code on chain")
 
     @classmethod
     def load(cls, path: Path) -> Deployment:
@@ -47,6 +49,11 @@ class Deployment(BaseModel):
             os.fchmod(file.fileno(), 0o644)
             file.write(self.model_dump_json(indent=2) + "\n")
         os.replace(name, path)
+
+    def digest(self) -> str:
+        """What a network is recognised by: SHA-256 over chain id, addresses and code."""
+        parts = {"chain_id": self.chain_id, "contracts": self.contracts, "code": self.code}
+        return sha256(canonical_bytes(parts))
 
     def address(self, name: str) -> str:
         """The address of a contract by its Solidity name."""

@@ -42,6 +42,8 @@ def load_keystore(path: Path, password: str) -> LocalAccount:
         raise KeyFileError(f"no key file at {path}", hint="create one with: r1node init") from error
     except OSError as error:
         raise KeyFileError(f"cannot read {path}: {error.strerror}", hint="check owner and permissions") from error
+    except UnicodeDecodeError as error:
+        raise KeyFileError(f"{path} is not a key file: not text", hint="restore it from a backup") from error
     if mode & 0o077:
         raise KeyFileError(f"{path} can be read by other users (mode {mode:03o})", hint=f"run: chmod 600 {path}")
     try:
@@ -49,6 +51,18 @@ def load_keystore(path: Path, password: str) -> LocalAccount:
     except json.JSONDecodeError as error:
         raise KeyFileError(f"{path} is not a key file: not JSON", hint="restore it from a backup") from error
     return _decrypt(path, document, password)
+
+
+def read_password(path: Path) -> str:
+    """The first line of a password file. Raises KeyFileError when there is none."""
+    try:
+        return path.expanduser().read_text().splitlines()[0]
+    except OSError as error:
+        raise KeyFileError(
+            f"cannot read the password file {path}: {error.strerror}", hint="write the keystore's password into it"
+        ) from error
+    except (IndexError, ValueError) as error:
+        raise KeyFileError(f"there is no password in {path}", hint="put it in the file's first line") from error
 
 
 def keystore_address(path: Path) -> str:

@@ -1,17 +1,19 @@
-"""Sending transactions: one locked nonce counter, fees, waiting, and reasons for refusals."""
+"""Sending transactions: estimating, fees, waiting, and reasons for refusals."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
+from r1net.chain.fees import FEE_CAP, Fees, offer
 from r1net.chain.models import TxReceipt, enhex
+from r1net.chain.outbox import TRIES, Content, Entry, Outbox
 from r1net.chain.reasons import Reverted, explain
-from r1net.errors import ChainError, ChainUnavailable
+from r1net.errors import ChainError, ChainUnavailable, TransactionPending
+from r1net.urls import scrub
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -25,47 +27,86 @@ FIRST_PAUSE = 0.2
 """Seconds before the first repetition after a connection error; doubles each time."""
 RECEIPT_TIMEOUT = 120.0
 """Seconds to wait for a transaction to be mined."""
-_STALE_NONCE = ("nonce too low", "replacement transaction underpriced", "nonce too high", "invalid nonce")
-_KNOWN_ALREADY = ("already known", "already imported", "known transaction")
+BUMP_AFTER = 30.0
+"""Seconds after which a transaction that isn't mined is replaced by the same at a higher fee."""
 
 
 class Sender:
     """Sends transactions from one account. Safe to share between threads; use one for each account and process.
 
-    Every step repeats only what may be repeated: reads, and the very same signed transaction, which the chain
-    can include once only.
+    Every step repeats only what may be repeated: reads, and transactions of one nonce, of which the chain can include
+    one only. The same content sent again after ChainUnavailable or TransactionPending is the same transaction.
     """
 
-    def __init__(self, w3: Web3, account: LocalAccount | None, *, timeout: float = RECEIPT_TIMEOUT) -> None:
+    def __init__(
+        self,
+        w3: Web3,
+        account: LocalAccount | None,
+        *,
+        timeout: float = RECEIPT_TIMEOUT,
+        bump_after: float = BUMP_AFTER,
+        fee_cap: int = FEE_CAP,
+    ) -> None:
         self.w3 = w3
         self.account = account
         self.timeout = timeout
-        self._lock = threading.Lock()
-        self._nonce: int | None = None
+        self.bump_after = bump_after
+        self.fee_cap = fee_cap
+        self._outbox = Outbox(self)
 
     def send(self, to: str | None, data: bytes, *, value: int = 0) -> TxReceipt:
         """Send one transaction (`to` None deploys) and wait until it is mined.
 
-        Raises Reverted with the contract's reason, ChainUnavailable when the node does not answer, ChainError when
-        it is not mined in time.
+        Raises Reverted with the contract's reason, ChainUnavailable when the node does not answer, TransactionPending
+        when it is not mined in time.
         """
-        account = self._require_account()
+        content = (to, data, value)
+        for _ in range(TRIES):
+            entry = self._outbox.resume(content) or self._post(content)
+            found = self._outbox.wait(entry, content)
+            if found is not None:
+                return self._result(*found, entry.fields)
+        raise TransactionPending("other transactions take this one's place again and again", hint="try again")
+
+    def _post(self, content: Content) -> Entry:
+        account = self.require_account()
+        self._outbox.begin()
+        to, data, value = content
         fields: dict[str, Any] = {"from": account.address, "data": enhex(data), "value": value}
         if to is not None:
             fields["to"] = to
         gas = self.read(lambda: self.w3.eth.estimate_gas(fields))  # type: ignore[arg-type]
-        fields |= {"gas": int(gas * GAS_MARGIN), "chainId": self.read(lambda: self.w3.eth.chain_id)} | self._fees()
-        tx_hash = self._broadcast(account, fields)
-        return self._wait(tx_hash, fields)
+        fields |= {"gas": int(gas * GAS_MARGIN), "chainId": self.read(lambda: self.w3.eth.chain_id)}
+        return self._outbox.post(content, fields, self.fees())
+
+    def block_at(self, depth: int) -> int | Literal["latest"]:
+        """The block that has `depth` blocks on top."""
+        if depth == 0:
+            return "latest"
+        return max(0, int(self.read(lambda: self.w3.eth.block_number)) - depth)
+
+    def fees(self) -> Fees:
+        """What to offer for gas now."""
+        base = int(self.read(lambda: self.w3.eth.get_block("latest"))["baseFeePerGas"])
+        return offer(base, int(self.read(lambda: self.w3.eth.max_priority_fee)), self.fee_cap)
+
+    def require_account(self) -> LocalAccount:
+        """The account to send from. Raises ChainError on a read-only connection."""
+        if self.account is None:
+            raise ChainError("this needs an account, but the connection is read-only", hint="pass account=…")
+        return self.account
 
     def read(self, action: Callable[[], T]) -> T:
         """Run a call that may be repeated; connection errors are retried, reverts explained."""
         from requests.exceptions import RequestException  # noqa: PLC0415
         from web3.exceptions import (  # noqa: PLC0415
+            BadFunctionCallOutput,
+            BadResponseFormat,
             ContractLogicError,
             ContractPanicError,
             ProviderConnectionError,
             TransactionNotFound,
+            Web3Exception,
             Web3RPCError,
         )
 
@@ -87,69 +128,25 @@ class Sender:
                 raise
             except Web3RPCError as error:
                 raise _rpc_error(error) from error
+            except BadFunctionCallOutput as error:
+                raise ChainError(
+                    "a contract's answer can't be read: it is not there, or another one",
+                    hint="check the deployment file, and that the endpoint has caught up with the chain",
+                ) from error
+            except (BadResponseFormat, ValueError, TypeError, AttributeError, KeyError) as error:
+                if isinstance(error, Web3Exception) and not isinstance(error, BadResponseFormat):
+                    raise  # a fault of the call's, not of the answer
+                raise ChainUnavailable(
+                    f"the chain's RPC endpoint sends what is no JSON-RPC answer: {type(error).__name__}",
+                    hint="check the RPC URL: a gateway's page, or an endpoint of something else, looks like this",
+                ) from error
         raise AssertionError("unreachable")
 
-    def _require_account(self) -> LocalAccount:
-        if self.account is None:
-            raise ChainError("this needs an account, but the connection is read-only", hint="pass account=…")
-        return self.account
-
-    def _fees(self) -> dict[str, int]:
-        """EIP-1559: the tip that the node suggests, and room for the base fee to double."""
-        base = int(self.read(lambda: self.w3.eth.get_block("latest"))["baseFeePerGas"])
-        tip = int(self.read(lambda: self.w3.eth.max_priority_fee))
-        return {"maxFeePerGas": 2 * base + tip, "maxPriorityFeePerGas": tip}
-
-    def _broadcast(self, account: LocalAccount, fields: dict[str, Any]) -> bytes:
-        """Give the next nonce, sign and send, one at a time: `pending` counts from the node are wrong under load."""
-        with self._lock:
-            for _ in range(3):
-                if self._nonce is None:
-                    self._nonce = self.read(lambda: self.w3.eth.get_transaction_count(account.address, "pending"))
-                signed = account.sign_transaction(fields | {"nonce": self._nonce})
-                try:
-                    self.read(lambda raw=signed.raw_transaction: self.w3.eth.send_raw_transaction(raw))  # type: ignore[misc]
-                except Reverted:
-                    raise
-                except ChainUnavailable:
-                    self._nonce = None  # it may have arrived or not: ask the chain next time
-                    raise
-                except ChainError as error:
-                    text = str(error).lower()
-                    if not any(phrase in text for phrase in _KNOWN_ALREADY) and not self._arrived(signed.hash):
-                        self._nonce = None
-                        if any(phrase in text for phrase in _STALE_NONCE):
-                            continue  # another process used this account; nothing of ours was taken
-                        raise
-                self._nonce += 1
-                return bytes(signed.hash)
-        raise ChainError(
-            f"the nonce of {account.address} keeps changing", hint="another process sends from this account; stop it"
-        )
-
-    def _arrived(self, tx_hash: bytes) -> bool:
-        from web3.exceptions import TransactionNotFound  # noqa: PLC0415
-
-        try:
-            self.read(lambda: self.w3.eth.get_transaction(tx_hash))  # type: ignore[arg-type]
-        except TransactionNotFound:
-            return False
-        return True
-
-    def _wait(self, tx_hash: bytes, fields: dict[str, Any]) -> TxReceipt:
-        from web3.exceptions import TimeExhausted  # noqa: PLC0415
-
-        try:
-            receipt = self.read(
-                lambda: self.w3.eth.wait_for_transaction_receipt(tx_hash, timeout=self.timeout, poll_latency=0.05)  # type: ignore[arg-type]
-            )
-        except TimeExhausted as error:
-            raise ChainError(
-                f"transaction {enhex(tx_hash)} was not mined within {self.timeout:.0f} seconds",
-                hint="it may still be: look it up before you send again",
-            ) from error
+    def _result(self, tx_hash: bytes, receipt: Any, fields: dict[str, Any]) -> TxReceipt:
         if receipt["status"] != 1:
-            raise self._replay(fields, int(receipt["blockNumber"]))
+            reason = self._replay(fields, int(receipt["blockNumber"]))
+            reason.mined = True
+            raise reason
         gas_used = int(receipt["gasUsed"])
         return TxReceipt(
             tx_hash=enhex(tx_hash),
@@ -186,7 +183,7 @@ def _rpc_error(error: Any) -> ChainError:
     data = _revert_data(detail.get("data") if isinstance(detail, dict) else None)
     if data:
         return explain(data)
-    message = detail.get("message", str(error)) if isinstance(detail, dict) else str(error)
+    message = scrub(str(detail.get("message", error) if isinstance(detail, dict) else error))
     if "insufficient funds" in message.lower():
         return ChainError(f"the account cannot pay for gas: {message}", hint="send it some of the chain's own coin")
     return ChainError(f"the chain's RPC endpoint refused: {message}")

@@ -19,6 +19,7 @@ from eth_utils.exceptions import ValidationError
 
 from r1net.errors import ProtocolError
 from r1net.protocol.session import SessionGrant
+from r1net.protocol.upload import Upload
 
 _TYPES: dict[str, list[dict[str, str]]] = {
     "Session": [
@@ -26,6 +27,12 @@ _TYPES: dict[str, list[dict[str, str]]] = {
         {"name": "worker", "type": "address"},
         {"name": "sessionKey", "type": "bytes32"},
         {"name": "peerId", "type": "string"},
+        {"name": "maddrs", "type": "bytes32"},
+        {"name": "nonce", "type": "bytes32"},
+        {"name": "expires", "type": "uint256"},
+    ],
+    "Upload": [
+        {"name": "jobId", "type": "bytes32"},
         {"name": "expires", "type": "uint256"},
     ],
     "Submission": [
@@ -85,8 +92,15 @@ def session_values(grant: SessionGrant) -> dict[str, Any]:
         "worker": grant.worker,
         "sessionKey": bytes.fromhex(grant.session_key[2:]),
         "peerId": grant.peer_id,
+        "maddrs": bytes.fromhex(grant.maddrs[2:]),
+        "nonce": bytes.fromhex(grant.nonce[2:]),
         "expires": grant.expires,
     }
+
+
+def upload_values(upload: Upload) -> dict[str, Any]:
+    """Typed-data values of a permission to upload."""
+    return {"jobId": bytes.fromhex(upload.job_id[2:]), "expires": upload.expires}
 
 
 def submission_values(lease_id: str, traces_root: str, count: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class NetworkInfo(Message):
     """GET /v1/network: what a node or client must know before it signs anything."""
 
     chain_id: int
-    rpc_url: str
+    rpc_url: str | None = Field(default=None, description="an endpoint for everybody; None: bring your own")
     contracts: dict[str, Address]
     coordinator: Address = Field(description="the account that signs receipts and settles")
     software: str
@@ -101,10 +101,11 @@ class TraceView(Message):
 
 
 class EpochView(Message):
-    """Where an epoch's settlement stands."""
+    """Where an epoch's settlement stands: `open` until it is on chain. What a rejected one was to settle goes into
+    another. `amount` is the sum over its jobs, whatever their tokens."""
 
     epoch: int
-    state: Literal["open", "proposed", "final"]
+    state: Literal["open", "proposed", "final", "rejected", "unwound"]
     rewards_root: Hash | None = None
     report: Hash | None = None
     traces: int = 0
@@ -114,7 +115,8 @@ class EpochView(Message):
 
 
 class Earning(Message):
-    """Why an account earned what it did: one row for each contribution."""
+    """Why an account earned what it did: one row for each contribution. What can never be paid has `amount` 0, and an
+    `error` that says why."""
 
     job_id: Hash
     kind: str
@@ -124,6 +126,7 @@ class Earning(Message):
     amount: Wei
     lease_id: str
     epoch: int | None = None
+    error: str | None = None
 
 
 class AccountRewards(Message):

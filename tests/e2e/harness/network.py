@@ -77,7 +77,8 @@ class Network:
             *("--rpc-url", self.anvil.url, "--deployment", str(self.deployment_file)),
             *("--keystore", str(self.folder / "coordinator.json"), "--password-file", str(self.password_file)),
         ]
-        env = {f"R1_COORDINATOR_{key.upper()}": value for key, value in self._settings.items()}
+        settings = {"public_rpc_url": self.anvil.url, **self._settings}
+        env = {f"R1_COORDINATOR_{key.upper()}": value for key, value in settings.items()}
         process = self.supervisor.add(Process("coordinator", command, self.logs / "coordinator.log", env))
         self.wait_for_coordinator()
         return process

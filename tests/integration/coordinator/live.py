@@ -24,7 +24,7 @@ from r1net.scoring import JobScorer
 from tests.e2e.harness.processes import free_port
 from tests.integration.chain.conftest import COIN, Anvil
 from tests.unit.coordinator.jobs import MODEL_FILES, tokenizer_json
-from tests.unit.coordinator.network import Node
+from tests.unit.coordinator.network import Node, upload_header
 
 QUICK = {
     "HEARTBEAT_SECONDS": "1",
@@ -130,8 +130,10 @@ class LiveWorld:
         """Fund, submit, upload."""
         job_id = self.chain.escrow.create_job(spec.payment_token, spec.budget, spec.budget, spec.digest())
         self.http.post("/v1/jobs", content=SubmitJob(job_id=job_id, spec=spec).model_dump_json()).raise_for_status()
+        assert self.chain.account is not None
+        headers = upload_header(self.domain, job_id, self.clock(), self.chain.account)
         for data in MODEL_FILES.values():
-            self.http.put(f"/v1/blobs/{sha256(data)}", content=data).raise_for_status()
+            self.http.put(f"/v1/blobs/{sha256(data)}", content=data, headers=headers).raise_for_status()
         return job_id
 
 

@@ -31,7 +31,8 @@ from r1net.scoring import JobScorer
 CHAIN_ID = 31337
 REGISTRY = "0x" + "11" * 20
 TOKEN = Account.from_key("0x" + "22" * 32).address
-SUBMITTER = Account.from_key("0x" + "33" * 32).address
+SUBMITTER_KEY: LocalAccount = Account.from_key("0x" + "33" * 32)
+SUBMITTER = SUBMITTER_KEY.address
 STOP = 256
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from eth_account.signers.local import LocalAccount
 from fastapi.testclient import TestClient
 from httpx import Response
 
@@ -25,9 +26,10 @@ from r1net.protocol.canonical import sha256
 from r1net.protocol.job import (
     JobSpec,
 )
-from r1net.protocol.session import OpenSession, SessionGrant, sign_request
-from r1net.protocol.signing import Domain, session_values, submission_values
+from r1net.protocol.session import OpenSession, SessionGrant, content_digest, maddrs_digest, sign_request
+from r1net.protocol.signing import Domain, session_values, submission_values, upload_values
 from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
+from r1net.protocol.upload import SignedUpload, Upload
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainReport, TrainTask, WorkAnswer
 from r1net.scoring import JobScorer
 from tests.sandbox import SANDBOX
@@ -36,6 +38,7 @@ from tests.unit.coordinator.jobs import (
     CHAIN_ID,
     MODEL_FILES,
     REGISTRY,
+    SUBMITTER_KEY,
     file_of,
     honest_trace,
     job_spec,
@@ -54,6 +57,17 @@ class Clock:
         return self.time
 
 
+def upload_header(domain: Domain, job_id: str, now: float, signer: LocalAccount = SUBMITTER_KEY) -> dict[str, str]:
+    """What lets a submitter upload the files of his job's model."""
+    upload = Upload(job_id=job_id, expires=int(now) + 3600)
+    signature = domain.sign(signer, "Upload", upload_values(upload))
+    return {"R1-Upload": SignedUpload(upload=upload, signature=signature).model_dump_json()}
+
+
+QUICK = {"chain_answer_seconds": 0, "posts_per_minute": 10**6}
+"""Settings under which tests needn't wait: the registry is asked each time, and nobody posts too often."""
+
+
 class World:
     """A coordinator with its stores in `folder`, reachable through `http`."""
 
@@ -62,7 +76,10 @@ class World:
         self.chain = chain or FakeChain()
         self.clock = Clock()
         self.settings = Settings(
-            database=f"sqlite:///{folder / 'r1.db'}", blobs=folder / "blobs", settlement_poll_seconds=0.01, **settings
+            database=f"sqlite:///{folder / 'r1.db'}",
+            blobs=folder / "blobs",
+            settlement_poll_seconds=0.01,
+            **(QUICK | settings),
         )
         migrate(self.settings.database)
         self.start()
@@ -110,8 +127,14 @@ class World:
         )
         assert answer.status_code == 200, answer.text
         for data in MODEL_FILES.values():
-            assert self.http.put(f"/v1/blobs/{sha256(data)}", content=data).status_code in (200, 201)
+            assert self.upload(job_id, data).status_code in (200, 201)
         return job_id
+
+    def upload(self, job_id: str, data: bytes) -> Response:
+        """Upload a file of the job's model, as its submitter."""
+        headers = upload_header(self.domain, job_id, self.clock())
+        answer: Response = self.http.put(f"/v1/blobs/{sha256(data)}", content=data, headers=headers)
+        return answer
 
     def job(self, job_id: str) -> dict[str, Any]:
         """The job's view."""
@@ -141,6 +164,9 @@ class Place(Protocol):
         ...
 
 
+_MADDRS = ("/ip4/127.0.0.1/tcp/1",)
+
+
 class Node:
     """An honest node without a model: it answers right, wrong or at length, as the sampling seed says."""
 
@@ -163,11 +189,13 @@ class Node:
             "worker": self.worker,
             "session_key": "0x" + public.hex(),
             "peer_id": peer_id_of(self.key),
+            "maddrs": maddrs_digest(_MADDRS),
+            "nonce": "0x" + secrets.token_hex(32),
             "expires": int(self.world.clock()) + 86400,
         }
         grant = SessionGrant(**(values | changes))
         signature = self.world.domain.sign(self.key, "Session", session_values(grant))
-        return OpenSession(grant=grant, signature=signature, maddrs=("/ip4/127.0.0.1/tcp/1",))
+        return OpenSession(grant=grant, signature=signature, maddrs=_MADDRS)
 
     def open(self, request: OpenSession | None = None) -> Response:
         """POST /v1/sessions."""
@@ -180,8 +208,9 @@ class Node:
     def headers(self, method: str, target: str, body: bytes, **changes: str) -> dict[str, str]:
         """A signed request's headers."""
         stamp, nonce = changes.get("stamp", repr(self.world.clock())), changes.get("nonce", secrets.token_hex(8))
-        signature = sign_request(self.session_key, method, target, body, stamp, nonce)
+        signature = sign_request(self.session_key, method, target, sha256(body), stamp, nonce)
         return {
+            "Content-Digest": content_digest(sha256(body)),
             "R1-Session": self.session_id,
             "R1-Timestamp": stamp,
             "R1-Nonce": nonce,
@@ -247,7 +276,8 @@ class Node:
         assert isinstance(lease.task, PublishTask)
         for part in ("policy", "optimizer"):
             data = file_of(lease.task.version.number, part)
-            answer = self.world.http.put(f"/v1/blobs/{sha256(data)}", content=data)
+            target = f"/v1/blobs/{sha256(data)}"
+            answer = self.world.http.put(target, content=data, headers=self.headers("PUT", target, data))
             assert answer.status_code in (200, 201), answer.text
         return self.post(f"/v1/leases/{lease.id}/published")
 

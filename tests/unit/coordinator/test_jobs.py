@@ -11,8 +11,10 @@ from httpx import Response
 
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import EnvironmentSpec, FileRef, Grpo, JobSpec, ModelRef, RewardSpec, Sampling, SubmitJob
-from tests.unit.coordinator.jobs import MODEL_FILES, job_spec, key
-from tests.unit.coordinator.network import World
+from r1net.protocol.signing import Domain
+from r1net.protocol.work import PublishTask
+from tests.unit.coordinator.jobs import MODEL_FILES, file_of, job_spec, key
+from tests.unit.coordinator.network import World, upload_header
 
 
 def post(world: World, job_id: str, spec: JobSpec) -> Response:
@@ -77,8 +79,8 @@ def test_a_job_waits_for_its_model_and_starts_by_itself(world: World) -> None:
     for data in MODEL_FILES.values():
         digest = sha256(data)
         assert world.http.head(f"/v1/blobs/{digest}").status_code == 404
-        assert world.http.put(f"/v1/blobs/{digest}", content=data).status_code == 201
-        assert world.http.put(f"/v1/blobs/{digest}", content=data).status_code == 200
+        assert world.upload(job_id, data).status_code == 201
+        assert world.upload(job_id, data).status_code == 200
         assert world.http.head(f"/v1/blobs/{digest}").headers["content-length"] == str(len(data))
     assert world.job(job_id)["state"] == "running"
     part = world.http.get(f"/v1/blobs/{digest}", headers={"Range": "bytes=2-5"})
@@ -92,20 +94,78 @@ def test_a_second_job_with_the_same_model_starts_at_once(world: World) -> None:
 
 
 def test_only_expected_blobs_are_taken_and_only_whole(world: World) -> None:
-    assert world.http.put(f"/v1/blobs/{sha256(b'x')}", content=b"x").json()["code"] == "unexpected_blob"
     spec = job_spec()
-    post(world, world.chain.fund(spec), spec)
+    job_id = world.chain.fund(spec)
+    post(world, job_id, spec)
+    assert world.upload(job_id, b"x").json()["code"] == "unexpected_blob"
+    headers = upload_header(world.domain, job_id, world.clock())
     data = MODEL_FILES["config.json"]
     digest = sha256(data)
-    wrong = world.http.put(f"/v1/blobs/{digest}", content=b"y" * len(data))
+    wrong = world.http.put(f"/v1/blobs/{digest}", content=b"y" * len(data), headers=headers)
     assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_hash")
-    large = world.http.put(f"/v1/blobs/{digest}", content=data + b" ")
+    large = world.http.put(f"/v1/blobs/{digest}", content=data + b" ", headers=headers)
     assert (large.status_code, large.json()["code"]) == (413, "blob_too_large")
-    chunked = world.http.put(f"/v1/blobs/{digest}", content=iter([data, b" "]))
-    assert (chunked.status_code, chunked.json()["code"]) == (413, "blob_too_large")
+    small = world.http.put(f"/v1/blobs/{digest}", content=data[:-1], headers=headers)
+    assert (small.status_code, small.json()["code"]) == (422, "wrong_length")
+    chunked = world.http.put(f"/v1/blobs/{digest}", content=iter([data, b" "]), headers=headers)
+    assert (chunked.status_code, chunked.json()["code"]) == (411, "length_required")
     assert world.http.get(f"/v1/blobs/{digest}").json()["code"] == "unknown_blob"
     assert world.http.put("/v1/blobs/0x12", content=b"").status_code == 422
     assert list((world.folder / "blobs" / "incoming").iterdir()) == []
+
+
+def test_only_the_submitter_uploads_the_model_and_only_for_a_while(world: World) -> None:
+    spec = job_spec()
+    job_id = world.chain.fund(spec)
+    post(world, job_id, spec)
+    data = MODEL_FILES["config.json"]
+    target = f"/v1/blobs/{sha256(data)}"
+    now = world.clock()
+    headers = {
+        "nobody": {},
+        "somebody": upload_header(world.domain, job_id, now, key(9)),
+        "elsewhere": upload_header(Domain(1, world.domain.registry), job_id, now),
+        "too early": upload_header(world.domain, job_id, now - 7200),
+        "too long": upload_header(world.domain, job_id, now + 86400),
+        "another job": upload_header(world.domain, "0x" + "77" * 32, now),
+        "no message": {"R1-Upload": "[" * 1000},
+    }
+    answers = {name: world.http.put(target, content=data, headers=fields) for name, fields in headers.items()}
+    assert {name: (answer.status_code, answer.json()["code"]) for name, answer in answers.items()} == {
+        "nobody": (401, "not_signed"),
+        "somebody": (401, "bad_upload_signature"),
+        "elsewhere": (401, "bad_upload_signature"),
+        "too early": (401, "bad_expiry"),
+        "too long": (401, "bad_expiry"),
+        "another job": (404, "unknown_job"),
+        "no message": (401, "bad_upload_signature"),
+    }
+    assert not world.services.blobs.has(sha256(data))
+
+
+def test_a_worker_uploads_what_it_is_to_publish_and_nothing_else(world: World) -> None:
+    job_id = world.submit()
+    nodes = [world.node(1), world.node(2)]
+    lease = None
+    while lease is None or not isinstance(lease.task, PublishTask):
+        for node in nodes:
+            lease = node.work()
+            if lease is not None and isinstance(lease.task, PublishTask):
+                break
+            if lease is not None:
+                assert node.do(lease).status_code in (200, 202)
+        world.tick(1)
+    data = file_of(lease.task.version.number, "policy")
+    target = f"/v1/blobs/{sha256(data)}"
+    other = next(one for one in nodes if one is not node)
+    stranger = world.http.put(target, content=data, headers=other.headers("PUT", target, data))
+    assert (stranger.status_code, stranger.json()["code"]) == (403, "unexpected_blob")
+    submitter = world.http.put(target, content=data, headers=upload_header(world.domain, job_id, world.clock()))
+    assert (submitter.status_code, submitter.json()["code"]) == (403, "unexpected_blob")
+    elsewhere = f"/v1/blobs/{sha256(b'x')}"
+    foreign = world.http.put(elsewhere, content=data, headers=node.headers("PUT", elsewhere, data))
+    assert (foreign.status_code, foreign.json()["code"]) == (403, "wrong_digest")
+    assert node.publish(lease).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -125,7 +185,7 @@ def test_a_model_that_does_not_fit_fails_the_job_with_the_reason(world: World, b
     job_id = world.chain.fund(spec)
     post(world, job_id, spec)
     for data in files.values():
-        assert world.http.put(f"/v1/blobs/{sha256(data)}", content=data).status_code == 201
+        assert world.upload(job_id, data).status_code == 201
     view = world.job(job_id)
     assert view["state"] == "failed"
     assert "the model does not fit the job" in view["error"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from r1net.errors import ChainUnavailable
+from r1net.protocol.canonical import sha256
+from r1net.protocol.session import content_digest, maddrs_digest
 from tests.unit.coordinator.jobs import key
 from tests.unit.coordinator.network import Node, World
 
@@ -36,7 +38,26 @@ def test_the_registry_must_know_worker_and_owner(world: World) -> None:
     assert (node.open().status_code, node.open().json()["code"]) == (403, "not_bound")
 
 
-@pytest.mark.parametrize("expires", [-1, 0, 31 * 86400])
+def test_a_grant_is_for_these_addresses_and_opens_one_session(world: World) -> None:
+    node = Node(world, 1)
+    grant = node.grant()
+    moved = grant.model_copy(update={"maddrs": ("/ip4/6.6.6.6/tcp/1",)})
+    assert node.open(moved).json()["code"] == "wrong_maddrs"
+    forged = moved.model_copy(
+        update={"grant": moved.grant.model_copy(update={"maddrs": maddrs_digest(moved.maddrs)})},
+    )
+    assert node.open(forged).json()["code"] == "bad_signature_grant"
+    assert node.open(grant).status_code == 200
+    again = node.open(grant)
+    assert (again.status_code, again.json()["code"]) == (409, "replayed_grant")
+    assert node.post("/v1/work", WORK).status_code == 200
+    world.tick(86390)
+    assert node.open(grant).json()["code"] == "replayed_grant"
+    world.tick(20)
+    assert node.open(grant).json()["code"] == "bad_expiry"
+
+
+@pytest.mark.parametrize("expires", [-1, 0, 86402])
 def test_a_grant_must_not_be_over_nor_last_for_ever(world: World, expires: int) -> None:
     node = Node(world, 1)
     assert node.open(node.grant(expires=max(0, int(world.clock()) + expires))).json()["code"] == "bad_expiry"
@@ -76,11 +97,16 @@ def test_a_nonce_is_remembered_for_as_long_as_its_request_could_be_replayed(worl
 def test_a_signature_covers_path_body_and_session(world: World) -> None:
     node, other = world.node(1), world.node(2)
     headers = node.headers("POST", "/v1/work", WORK.encode())
-    changed = world.http.post("/v1/work", content=WORK.replace("0", "1"), headers=headers)
+    other_digest = {"Content-Digest": content_digest(sha256(b"{}"))}
+    changed = world.http.post("/v1/work", content=WORK, headers=headers | other_digest)
     elsewhere = world.http.post("/v1/work?x=1", content=WORK, headers=headers)
     stolen = world.http.post("/v1/work", content=WORK, headers=headers | {"R1-Session": other.session_id})
     assert {answer.json()["code"] for answer in (changed, elsewhere, stolen)} == {"bad_request_signature"}
+    body = world.http.post("/v1/work", content=WORK.replace("0", "1"), headers=headers)
+    assert (body.status_code, body.json()["code"]) == (400, "wrong_digest")
     assert world.http.post("/v1/work", content=WORK).json()["code"] == "not_signed"
+    no_digest = world.http.post("/v1/work", content=WORK, headers=headers | {"Content-Digest": "md5=:AA==:"})
+    assert no_digest.json()["code"] == "not_signed"
     garbage = world.http.post("/v1/work", content=WORK, headers=headers | {"R1-Signature": "!"})
     assert garbage.json()["code"] == "bad_request_signature"
     unknown = world.http.post("/v1/work", content=WORK, headers=headers | {"R1-Session": "0"})

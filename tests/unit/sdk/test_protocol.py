@@ -14,10 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r1net.errors import ProtocolError
-from r1net.protocol.canonical import canonical_bytes
+from r1net.protocol.canonical import canonical_bytes, sha256
 from r1net.protocol.merkle import StandardMerkleTree, leaf_hash, verify
 from r1net.protocol.seeds import derive_seed
-from r1net.protocol.session import SessionGrant, check_request, sign_request
+from r1net.protocol.session import (
+    SessionGrant,
+    check_request,
+    content_digest,
+    maddrs_digest,
+    parse_content_digest,
+    sign_request,
+)
 from r1net.protocol.settlement import REWARD_LEAF, CumulativeReward
 from r1net.protocol.signing import Domain, session_values
 from r1net.protocol.trace import Trace, TraceBundle
@@ -130,7 +137,13 @@ def test_seeds_do_not_change_with_versions_of_the_code() -> None:
 def test_malformed_signatures_raise_our_error(raw: bytes) -> None:
     domain, key = Domain(31337, "0x" + "33" * 20), Account.create()
     grant = SessionGrant(
-        owner=key.address, worker=key.address, session_key="0x" + "44" * 32, peer_id="p", expires=2_000_000_000
+        owner=key.address,
+        worker=key.address,
+        session_key="0x" + "44" * 32,
+        peer_id="p",
+        maddrs=maddrs_digest(()),
+        nonce="0x" + "55" * 32,
+        expires=2_000_000_000,
     )
     good = domain.sign(key, "Session", session_values(grant))
     assert domain.signer("Session", session_values(grant), good) == key.address
@@ -152,14 +165,30 @@ def test_a_signature_holds_on_one_chain_and_contract_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [("GET",), ("POST", "/v1/other"), ("POST", "/v1/work", b"{ }"), ("POST", "/v1/work", b"{}", "2")]
+    "change",
+    [("GET",), ("POST", "/v1/other"), ("POST", "/v1/work", sha256(b"{ }")), ("POST", "/v1/work", sha256(b"{}"), "2")],
 )
 def test_a_request_signature_covers_every_part(change: tuple[Any, ...]) -> None:
     key = Ed25519PrivateKey.generate()
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     public = "0x" + raw.hex()
-    request = ("POST", "/v1/work", b"{}", "1", "n")
+    request = ("POST", "/v1/work", sha256(b"{}"), "1", "n")
     signature = sign_request(key, *request)
     check_request(public, signature, *request)
     with pytest.raises(ProtocolError):
         check_request(public, signature, *(*change, *request[len(change) :]))
+
+
+@given(st.binary(max_size=100))
+def test_a_content_digest_says_what_was_hashed(body: bytes) -> None:
+    """RFC 9530's form; the RFC's own example is among the tests below."""
+    assert parse_content_digest(content_digest(sha256(body))) == sha256(body)
+
+
+def test_the_example_of_rfc_9530() -> None:
+    field = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"
+    assert content_digest(sha256(b'{"hello": "world"}\n')) == field
+    assert parse_content_digest(f"md5=:AAAA:, {field}") == sha256(b'{"hello": "world"}\n')
+    for wrong in ("", "sha-256=RK/0qy18", "sha-256=:RK/0:", "sha-512=:AAAA:"):
+        with pytest.raises(ProtocolError):
+            parse_content_digest(wrong)
