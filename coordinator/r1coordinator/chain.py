@@ -22,12 +22,28 @@ class ChainPort(Protocol):
         """Whether an owner's stake stands."""
         ...
 
-    def job(self, job_id: str) -> JobState:
-        """A job's account in the escrow; raises ChainError for an unknown one."""
+    def job(self, job_id: str, depth: int = 0) -> JobState:
+        """A job's account in the escrow, `depth` blocks ago; raises ChainError for an unknown one."""
         ...
 
-    def epoch(self, number: int) -> EpochState:
-        """What the chain keeps of an epoch."""
+    def chain_id(self) -> int:
+        """The deployment's chain; known without asking."""
+        ...
+
+    def next_epoch(self) -> int:
+        """The number that the next proposal must have."""
+        ...
+
+    def challenge_window(self) -> int:
+        """Seconds that a new epoch stays open to challenge."""
+        ...
+
+    def epoch(self, number: int, depth: int = 0) -> EpochState:
+        """What the chain keeps of an epoch, `depth` blocks ago."""
+        ...
+
+    def check(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> None:
+        """Try a proposal without sending it; raises ChainError with the reason why it would be refused."""
         ...
 
     def propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
@@ -38,16 +54,20 @@ class ChainPort(Protocol):
         """Make an epoch final."""
         ...
 
+    def unwind(self, number: int) -> TxReceipt:
+        """Give a rejected epoch's reserves back to its jobs."""
+        ...
+
     def now(self) -> int:
         """The newest block's time."""
         ...
 
 
 class RealChain:
-    """The contracts of one deployment."""
+    """The contracts of one deployment. `fee_cap` is the most to offer for a unit of gas, in wei."""
 
-    def __init__(self, rpc_url: str, deployment: Deployment, account: LocalAccount) -> None:
-        self._rpc_url, self._deployment, self._account = rpc_url, deployment, account
+    def __init__(self, rpc_url: str, deployment: Deployment, account: LocalAccount, fee_cap: int) -> None:
+        self._rpc_url, self._deployment, self._account, self._fee_cap = rpc_url, deployment, account, fee_cap
         self._lock = threading.Lock()
         self._chain: Chain | None = None
 
@@ -55,6 +75,7 @@ class RealChain:
         with self._lock:
             if self._chain is None:
                 self._chain = Chain.connect(self._rpc_url, self._deployment, self._account)
+                self._chain.sender.fee_cap = self._fee_cap
             return self._chain
 
     def owner_of(self, worker: str) -> str | None:
@@ -65,13 +86,29 @@ class RealChain:
         """See ChainPort."""
         return self._connected().registry.is_active(owner)
 
-    def job(self, job_id: str) -> JobState:
+    def job(self, job_id: str, depth: int = 0) -> JobState:
         """See ChainPort."""
-        return self._connected().escrow.job(job_id)
+        return self._connected().escrow.job(job_id, depth)
 
-    def epoch(self, number: int) -> EpochState:
+    def chain_id(self) -> int:
         """See ChainPort."""
-        return self._connected().settlement.epoch(number)
+        return self._deployment.chain_id
+
+    def next_epoch(self) -> int:
+        """See ChainPort."""
+        return self._connected().settlement.next_epoch()
+
+    def challenge_window(self) -> int:
+        """See ChainPort."""
+        return self._connected().settlement.challenge_window()
+
+    def epoch(self, number: int, depth: int = 0) -> EpochState:
+        """See ChainPort."""
+        return self._connected().settlement.epoch(number, depth)
+
+    def check(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> None:
+        """See ChainPort."""
+        self._connected().settlement.check(number, root, report, jobs)
 
     def propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
         """See ChainPort."""
@@ -80,6 +117,10 @@ class RealChain:
     def finalise(self, number: int) -> TxReceipt:
         """See ChainPort."""
         return self._connected().settlement.finalise(number)
+
+    def unwind(self, number: int) -> TxReceipt:
+        """See ChainPort."""
+        return self._connected().settlement.unwind(number)
 
     def now(self) -> int:
         """See ChainPort."""

@@ -108,7 +108,7 @@ def build(
     blobs.discard_unfinished()
     scorers, bell = Scorers(blobs, sandbox), Bell()
     domain = Domain(deployment.chain_id, deployment.address("NodeRegistry"))
-    chain = chain or RealChain(settings.rpc_url, deployment, key)
+    chain = chain or RealChain(settings.rpc_url, deployment, key, int(settings.max_fee_gwei * 10**9))
     keep = settings.chain_answer_seconds
     ctx = Context(settings=settings, chain_id=deployment.chain_id, new_id=new_id)
     return Services(

@@ -91,6 +91,7 @@ class Settings(BaseModel):
     max_rejections: int = Field(
         default=3, ge=1, description="rejected epochs after which what they settle is held for the operator"
     )
+    max_fee_gwei: float = Field(default=500.0, gt=0, description="the most that is offered for a unit of gas")
     funding_poll_seconds: float = Field(
         default=10.0, gt=0, description="pause between two looks at the escrows of the running jobs"
     )

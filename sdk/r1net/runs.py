@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from r1net.datasets import ProofBook, export_traces
 from r1net.errors import R1Error, Unreachable
 from r1net.protocol.job import JobView
-from r1net.protocol.settlement import TraceProof
-from r1net.protocol.views import EpochView, EvaluationRecord, RoundPage, RoundRecord, TraceView
+from r1net.protocol.settlement import DueView, TraceProof
+from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord, TraceView
 from r1net.tracking import json_line, open_tracker
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PAGE = 500
 POLL = 20.0
+_OVER = ("completed", "failed", "cancelled")
 
 
 class RunFailed(R1Error):
@@ -83,21 +84,32 @@ class Run:
         return self.view()
 
     def wait_settled(self, seconds: float = 600.0) -> int:
-        """Wait until the job's last epoch is final on chain; returns its number.
+        """Wait until the job is over and all that it owes is in epochs that are final on chain; returns the last one's
+        number.
 
-        Raises RunFailed after `seconds`: the challenge window may be longer than that.
+        Raises RunFailed when something can't be paid, and after `seconds`: the challenge window may be longer.
         """
         deadline = time.monotonic() + seconds
         while True:
-            newest = self._client.transport.get_many(f"/v1/jobs/{self.job_id}/traces", TraceView, limit=1)
-            number = newest[-1].epoch if newest else None
-            epochs = {epoch.epoch: epoch for epoch in self._client.transport.get_many("/v1/epochs", EpochView)}
-            if number is not None and epochs[number].state == "final":
-                return number
+            view = self.view()
+            dues = self.dues()
+            lost = next((due for due in dues if due.state in ("unpayable", "held")), None)
+            if lost is not None:
+                raise RunFailed(f"not all is settled: {lost.error}", hint="see GET /v1/jobs/{id}/dues")
+            if view.state in _OVER and dues and all(due.state == "settled" for due in dues):
+                assert dues[-1].epoch is not None
+                return dues[-1].epoch
+            if view.state in _OVER and not dues:
+                raise RunFailed("there is nothing to settle: none of the job's work was accepted")
             if time.monotonic() > deadline:
-                state = f"epoch {number} is {epochs[number].state}" if number is not None else "its epoch is open"
-                raise RunFailed(f"not settled after {seconds:.0f} s: {state}", hint="wait for the challenge window")
+                raise RunFailed(
+                    f"not settled after {seconds:.0f} s: {_standing(view, dues)}", hint="wait for the challenge window"
+                )
             time.sleep(1.0)
+
+    def dues(self) -> list[DueView]:
+        """What the job owes, oldest first, and where that stands."""
+        return self._client.transport.get_many(f"/v1/jobs/{self.job_id}/dues", DueView)
 
     def evaluations(self) -> list[EvaluationRecord]:
         """Held-out results, first version first."""
@@ -168,3 +180,12 @@ class Run:
             "bias": "none",
         }
         (folder / "adapter_config.json").write_text(json.dumps(config, indent=2))
+
+
+def _standing(view: JobView, dues: list[DueView]) -> str:
+    """Where the settlement of a job is, in words."""
+    if view.state not in _OVER:
+        return f"the job is {view.state}"
+    due = next(due for due in dues if due.state != "settled")
+    reason = f" ({due.error})" if due.error else ""
+    return f"{due.amount} are {due.state}{reason}"

@@ -149,7 +149,9 @@ def get_rewards(account: Account, services: Use, token: Token = None) -> Account
 def _lost(s: Session) -> dict[int | None, str | None]:
     """The dues that are never paid, and why."""
     rows = s.execute(select(DueRow.id, DueRow.error).where(DueRow.state == "unpayable"))
-    return {due_id: error for due_id, error in rows.tuples()}
+    lost: dict[int | None, str | None] = {}
+    lost.update(rows.tuples())
+    return lost
 
 
 def _amount(s: Session, row: ContributionRow) -> int:

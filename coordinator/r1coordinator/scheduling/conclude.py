@@ -11,7 +11,7 @@ from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, revoke_job
 from r1coordinator.scheduling.model import Agreed
 from r1coordinator.scheduling.record import round_record
-from r1coordinator.settlement.close import close_epoch
+from r1coordinator.settlement.close import close_due
 from r1coordinator.store.rows import parse_spec, token_of
 from r1coordinator.store.tables import (
     AttemptRow,
@@ -113,4 +113,4 @@ def _next_phase(s: Session, ctx: Context, job: JobRow, spec: JobSpec, now: float
         return
     job.phase = "rollout"
     if job.round - job.settled_round >= spec.epoch_rounds:
-        close_epoch(s, ctx.chain_id, job, now)
+        close_due(s, job, now)

@@ -72,6 +72,14 @@ def check_funding(chain: ChainPort, job_id: str, spec: JobSpec) -> int:
     for words, found in faults.items():
         if found:
             raise Refused("unfunded_job", f"the escrow's job does not fit: {words}", status=402)
+    epochs = -(-spec.stage.rounds // spec.epoch_rounds)
+    if account.epoch_cap * epochs < spec.budget:
+        raise Refused(
+            "cap_too_low",
+            f"{epochs} epochs of at most {account.epoch_cap} each can't pay the budget of {spec.budget}",
+            status=402,
+            hint="create the job in the escrow with a higher cap, or specify shorter epochs or a smaller budget",
+        )
     return account.epoch_cap
 
 

@@ -1,55 +1,62 @@
-"""Closing an epoch: what a job owes since its last epoch is priced and fixed in a report. Needs no chain."""
+"""Closing a job's work: what it owes since the last closing is priced and fixed as a due. Needs no chain."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from r1coordinator.settlement.pricing import Work, price
-from r1coordinator.settlement.report import build_report
 from r1coordinator.store.rows import parse_spec, token_of
-from r1coordinator.store.tables import ContributionRow, EpochRow, JobRow, TraceRow
-from r1net.protocol.settlement import Contribution, EpochReport, JobEpoch
+from r1coordinator.store.tables import ContributionRow, DueRow, JobRow, TraceRow
+from r1net.protocol.settlement import Contribution, JobEpoch
 from r1net.protocol.trace import trace_tree
 
 
-def close_epoch(s: Session, chain_id: int, job: JobRow, now: float) -> int | None:
-    """Close the job's open epoch; its number, or None when nothing was accepted since the last one."""
+def close_due(s: Session, job: JobRow, now: float) -> int | None:
+    """Fix what the job owes for the work since the last closing; the due's id, or None when nothing was accepted.
+
+    Which epoch settles it is decided when it is proposed, see `r1coordinator.settlement.proposer`.
+    """
     s.flush()
-    open_rows = (ContributionRow.job_id == job.job_id, ContributionRow.epoch.is_(None))
+    open_rows = (ContributionRow.job_id == job.job_id, ContributionRow.due_id.is_(None))
     contributions = s.scalars(select(ContributionRow).where(*open_rows).order_by(ContributionRow.lease_id)).all()
-    traces = s.scalars(
-        select(TraceRow).where(TraceRow.job_id == job.job_id, TraceRow.epoch.is_(None)).order_by(TraceRow.number)
-    ).all()
-    if not traces:
+    open_traces = (TraceRow.job_id == job.job_id, TraceRow.due_id.is_(None))
+    digests = list(s.scalars(select(TraceRow.digest).where(*open_traces).order_by(TraceRow.number)))
+    if not digests:
         return None
-    previous = s.scalar(select(EpochRow).order_by(EpochRow.epoch.desc()).limit(1))
-    number = previous.epoch + 1 if previous else 1
-    _price(s, job, contributions, number)
-    part = _job_epoch(job, contributions, [trace.digest for trace in traces])
-    report = build_report(
-        number,
-        chain_id,
-        part,
-        [(row.token, row.account, row.amount or 0) for row in contributions],
-        EpochReport.parse(previous.report) if previous else None,
+    _price(s, job, contributions)
+    part = _job_epoch(job, contributions, digests)
+    due = DueRow(
+        job_id=job.job_id,
+        part=part.canonical().decode(),
+        amount=part.amount,
+        traces=len(digests),
+        state="waiting",
+        epoch=None,
+        tries=0,
+        rejections=0,
+        retry_at=0.0,
+        error=None,
+        closed_at=now,
     )
-    for trace in traces:
-        trace.epoch = number
+    s.add(due)
+    s.flush()
+    for row in contributions:
+        row.due_id = due.id
+    s.execute(update(TraceRow).where(*open_traces).values(due_id=due.id))
     job.settled_round, job.settled_policy = job.round, job.version_policy
-    _store(s, report, part, now)
-    return number
+    return due.id
 
 
-def _price(s: Session, job: JobRow, contributions: Sequence[ContributionRow], number: int) -> None:
+def _price(s: Session, job: JobRow, contributions: Sequence[ContributionRow]) -> None:
     spec = parse_spec(job.spec)
     paid = s.scalars(select(ContributionRow.amount).where(ContributionRow.job_id == job.job_id))
     left = spec.budget - sum(amount for amount in paid if amount is not None)
     works = [Work(kind=row.kind, tokens=row.tokens) for row in contributions]
     for row, amount in zip(contributions, price(works, spec.prices, min(left, job.epoch_cap)), strict=True):
-        row.amount, row.epoch = amount, number
+        row.amount = amount
 
 
 def _job_epoch(job: JobRow, contributions: Sequence[ContributionRow], digests: list[str]) -> JobEpoch:
@@ -79,19 +86,3 @@ def _message(row: ContributionRow) -> Contribution:
             "evidence": row.evidence,
         }
     )
-
-
-def _store(s: Session, report: EpochReport, part: JobEpoch, now: float) -> None:
-    s.add(
-        EpochRow(
-            epoch=report.epoch,
-            state="open",
-            report=report.canonical().decode(),
-            report_digest=report.digest(),
-            rewards_root=report.rewards_root,
-            traces=len(part.trace_digests),
-            amount=part.amount,
-            closed_at=now,
-        )
-    )
-    s.flush()

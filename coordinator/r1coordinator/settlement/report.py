@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from r1net.chain import JobSettlement
 from r1net.protocol.canonical import Address
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.settlement import REWARD_LEAF, CumulativeReward, EpochReport, JobEpoch
+
+MAX_JOBS = 64
+"""The most jobs that the contract takes in one epoch."""
 
 Earned = tuple[Address, Address, int]
 """Token, account, amount of one contribution."""
@@ -31,19 +35,34 @@ def reward_tree(rewards: Sequence[CumulativeReward]) -> StandardMerkleTree:
     return StandardMerkleTree.of([(row.token, row.account, row.cumulative) for row in rewards], REWARD_LEAF)
 
 
+def settlements(report: EpochReport) -> list[JobSettlement]:
+    """A report's jobs as the contract takes them."""
+    return [
+        JobSettlement(
+            job_id=job.job_id,
+            amount=job.amount,
+            traces_root=job.traces_root,
+            trace_count=len(job.trace_digests),
+            parent_policy=job.parent_policy,
+            new_policy=job.new_policy,
+        )
+        for job in report.jobs
+    ]
+
+
 def build_report(
     epoch: int,
     chain_id: int,
-    job: JobEpoch,
+    jobs: Iterable[JobEpoch],
     earned: Iterable[Earned],
     previous: EpochReport | None,
 ) -> EpochReport:
-    """The report of an epoch that settles one job."""
+    """The report of an epoch, on top of the newest one that wasn't rejected; jobs in ascending order of id."""
     rewards = cumulate(previous.rewards if previous else (), earned)
     return EpochReport(
         epoch=epoch,
         chain_id=chain_id,
-        jobs=(job,),
+        jobs=tuple(sorted(jobs, key=lambda job: job.job_id)),
         rewards=rewards,
         rewards_root=reward_tree(rewards).root,
         previous_report=previous.digest() if previous else None,

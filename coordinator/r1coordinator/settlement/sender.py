@@ -1,113 +1,97 @@
-"""Sending epochs to the chain, each once, in order, until they are final."""
+"""Settling: what jobs owe is proposed, and what is proposed becomes final, each once, whatever fails in between."""
 
 from __future__ import annotations
 
-import logging
-
-from sqlalchemy import select
+import time
+from collections.abc import Callable
 
 from r1coordinator.chain import ChainPort
 from r1coordinator.settings import Settings
+from r1coordinator.settlement import ledger
+from r1coordinator.settlement.follower import Follower
+from r1coordinator.settlement.planner import Planner
+from r1coordinator.settlement.proposer import Proposer
 from r1coordinator.store.database import Database
 from r1coordinator.store.tables import EpochRow
-from r1net.chain import EpochState, EpochStatus, JobSettlement
-from r1net.errors import ChainError
-from r1net.protocol.settlement import EpochReport
-
-log = logging.getLogger("r1coordinator.settlement")
-
-
-def settlements(report: EpochReport) -> list[JobSettlement]:
-    """A report's jobs as the contract takes them."""
-    return [
-        JobSettlement(
-            job_id=job.job_id,
-            amount=job.amount,
-            traces_root=job.traces_root,
-            trace_count=len(job.trace_digests),
-            parent_policy=job.parent_policy,
-            new_policy=job.new_policy,
-        )
-        for job in report.jobs
-    ]
+from r1net.chain import EpochStatus
+from r1net.errors import ChainError, ChainUnavailable
 
 
 class Settler:
-    """Drives epochs from open over proposed to final.
+    """Takes every step that the chain allows. One for each coordinator, in a thread of its own.
 
-    The chain is read before anything is sent, so a step whose answer was lost is not taken twice.
+    The chain is read before anything is sent, so a step whose answer was lost is not taken twice; no transaction of
+    the database is open while the chain is asked.
     """
 
-    def __init__(self, db: Database, chain: ChainPort, settings: Settings) -> None:
+    def __init__(
+        self, db: Database, chain: ChainPort, settings: Settings, clock: Callable[[], float] = time.time
+    ) -> None:
         self._db, self._chain, self._settings = db, chain, settings
+        depth = settings.depth(chain.chain_id())
+        self._follower = Follower(db, chain, depth, settings.max_rejections)
+        self._planner = Planner(db, chain, settings, depth, clock)
+        self._proposer = Proposer(db, chain, self._follower, self._planner)
         self._failures = 0
 
     def step(self) -> float:
         """Take every step that is possible now; returns the seconds to wait before the next look."""
+        failed = False
+        for stage in (self._follower.follow, self._unwind, self._finalise, self._proposer.propose_all):
+            try:
+                stage()
+            except ChainError as error:
+                failed = True
+                self._tell(str(error))
+                if isinstance(error, ChainUnavailable) or stage == self._follower.follow:
+                    break  # without knowing where the chain is, nothing may be sent
+        self._failures = self._failures + 1 if failed else 0
+        pause = self._settings.settlement_poll_seconds * 2 ** min(self._failures, 20)
+        return float(min(pause, self._settings.settlement_backoff_max_seconds))
+
+    def _unwind(self) -> None:
+        """Give the reserves of rejected epochs back to their jobs. One that can't be is no reason to stop."""
         with self._db.read() as s:
-            rows = list(s.scalars(select(EpochRow).where(EpochRow.state != "final").order_by(EpochRow.epoch)))
+            rows = ledger.epochs(s, ("rejected",))
         for row in rows:
             try:
-                moved = self._propose(row) if row.state == "open" else self._finalise(row)
+                if self._chain.epoch(row.epoch).status == EpochStatus.REJECTED:
+                    self._chain.unwind(row.epoch)
+                self._follower.look(row.epoch)
+            except ChainUnavailable:
+                raise
             except ChainError as error:
-                self._note(row, str(error))
-                self._failures += 1
-                pause = self._settings.settlement_poll_seconds * 2 ** min(self._failures, 20)
-                return float(min(pause, self._settings.settlement_backoff_max_seconds))
-            if not moved:
-                break
-        self._failures = 0
-        return self._settings.settlement_poll_seconds
+                ledger.note(self._db, row.epoch, str(error))
 
-    def _propose(self, row: EpochRow) -> bool:
-        kept = self._kept(row)
-        transaction: str | None = None
-        if kept.status == EpochStatus.NONE:
-            jobs = settlements(EpochReport.parse(row.report))
-            transaction = self._chain.propose(row.epoch, row.rewards_root, row.report_digest, jobs).tx_hash
-        self._update(row, state="proposed", propose_tx=transaction, error=None)
-        log.info("epoch %d is proposed: %s", row.epoch, transaction or "it was already")
-        return True
+    def _finalise(self) -> None:
+        """Make the oldest pending epochs final, as far as their windows are over: the contract wants them in order."""
+        with self._db.read() as s:
+            rows = ledger.epochs(s, ("proposed",))
+        for row in rows:
+            kept = self._chain.epoch(row.epoch)
+            if kept.status == EpochStatus.FINALISED:
+                continue
+            left = kept.finalisable_at - self._chain.now()
+            if kept.status != EpochStatus.PENDING or kept.disputes or left > 0:
+                if kept.disputes:
+                    ledger.note(self._db, row.epoch, f"{kept.disputes} disputes hold the epoch")
+                elif left > 0:
+                    ledger.note(
+                        self._db, row.epoch, f"the challenge window is open for {left} s more, by the chain's clock"
+                    )
+                return
+            self._send_final(row)
 
-    def _finalise(self, row: EpochRow) -> bool:
-        kept = self._kept(row)
-        if kept.status == EpochStatus.NONE:
-            self._update(row, state="open", error="the chain has forgotten the proposal; it is sent again")
-            return False
-        if kept.status == EpochStatus.FINALISED:
-            self._update(row, state="final", error=None)
-            return True
-        if kept.disputes:
-            self._note(row, f"{kept.disputes} disputes hold the epoch")
-            return False
-        left = kept.finalisable_at - self._chain.now()
-        if left > 0:
-            self._update(row, error=f"the challenge window is open for {left} s more, by the chain's clock")
-            return False
+    def _send_final(self, row: EpochRow) -> None:
         transaction = self._chain.finalise(row.epoch).tx_hash
-        self._update(row, state="final", finalise_tx=transaction, error=None)
-        log.info("epoch %d is final: %s", row.epoch, transaction)
-        return True
-
-    def _kept(self, row: EpochRow) -> EpochState:
-        kept = self._chain.epoch(row.epoch)
-        if kept.status in (EpochStatus.REJECTED, EpochStatus.UNWOUND):
-            raise ChainError(f"epoch {row.epoch} was rejected on chain")
-        if kept.status != EpochStatus.NONE and kept.rewards_root.lower() != row.rewards_root:
-            raise ChainError(
-                f"the chain holds another epoch {row.epoch}",
-                hint="use the database that belongs to this deployment, or deploy anew",
-            )
-        return kept
-
-    def _note(self, row: EpochRow, error: str | None) -> None:
-        if row.error != error:
-            self._update(row, error=error)
-            log.warning("epoch %d waits: %s", row.epoch, error)
-
-    def _update(self, row: EpochRow, **values: str | None) -> None:
         with self._db.write() as s:
-            stored = s.get_one(EpochRow, row.epoch)
-            for name, value in values.items():
-                if value is not None or name == "error":
-                    setattr(stored, name, value)
+            s.get_one(EpochRow, row.epoch).finalise_tx = transaction
+        self._follower.look(row.epoch)
+
+    def _tell(self, error: str) -> None:
+        """Everything that waits says what for."""
+        with self._db.read() as s:
+            rows = ledger.epochs(s, ("open", "proposed"))
+        for row in rows:
+            ledger.note(self._db, row.epoch, error)
+        self._planner.tell(error)

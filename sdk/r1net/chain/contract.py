@@ -22,11 +22,12 @@ class BoundContract:
         self.sender = sender
         self._contract: Contract = sender.w3.eth.contract(address=address, abi=load_abi(name))  # type: ignore[call-overload]
 
-    def call(self, function: str, *args: Any) -> Any:
-        """Read a view function."""
+    def call(self, function: str, *args: Any, depth: int = 0) -> Any:
+        """Read a view function, or try another one without sending it, on the state of `depth` blocks ago."""
         call = self._contract.get_function_by_name(function)(*args)
         sender = {"from": self.sender.account.address} if self.sender.account else {}
-        return self.sender.read(lambda: call.call(sender))
+        at: Any = self.sender.block_at(depth)
+        return self.sender.read(lambda: call.call(sender, block_identifier=at))
 
     def send(self, function: str, *args: Any, value: int = 0) -> TxReceipt:
         """Send a transaction and wait for it."""

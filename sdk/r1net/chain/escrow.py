@@ -48,10 +48,11 @@ class Escrow:
         """Seconds between close and refund."""
         return int(self._contract.call("closeGrace"))
 
-    def job(self, job_id: str) -> JobState:
-        """A job's account. Raises Reverted (UnknownJob) for an id that this escrow never gave."""
+    def job(self, job_id: str, depth: int = 0) -> JobState:
+        """A job's account, as it was `depth` blocks ago. Raises Reverted (UnknownJob) for an id that this escrow never
+        gave."""
         submitter, closed_at, token, cap, available, reserved, funded, refunded, spec = self._contract.call(
-            "jobOf", unhex(job_id)
+            "jobOf", unhex(job_id), depth=depth
         )
         return JobState(
             job_id=job_id.lower(),

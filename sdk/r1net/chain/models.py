@@ -108,7 +108,8 @@ class EpochContent:
 
 @dataclass(frozen=True)
 class EpochState:
-    """What the chain keeps of an epoch. `finalisable_at` is the second at which the challenge window ends."""
+    """What the chain keeps of an epoch. `finalisable_at` is the second at which the challenge window ends;
+    `report_digest` is as announced with the proposal, empty where there was none."""
 
     epoch: int
     status: EpochStatus
@@ -118,6 +119,7 @@ class EpochState:
     finalisable_at: int
     proposed_block: int
     disputes: int
+    report_digest: str = ""
 
 
 @dataclass(frozen=True)

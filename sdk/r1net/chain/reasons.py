@@ -38,7 +38,10 @@ _ENUMS = {
 
 
 class Reverted(TransactionReverted):
-    """A contract's refusal. `name` is the Solidity error, `values` its parameters."""
+    """A contract's refusal. `name` is the Solidity error, `values` its parameters; `mined` tells that a transaction was
+    spent on it, where else it was refused before anything was sent."""
+
+    mined = False
 
     def __init__(self, name: str, values: dict[str, Any], message: str, hint: str | None) -> None:
         super().__init__(message, hint=hint)

@@ -20,10 +20,11 @@ class Settlement:
 
     def propose(self, epoch: int, rewards_root: str, report_digest: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
         """Propose the next epoch; reserves its money and opens the challenge window. Jobs may come in any order."""
-        content = EpochContent(
-            epoch, rewards_root, report_digest, tuple(sorted(jobs, key=lambda job: job.job_id.lower()))
-        )
-        return self._contract.send("proposeEpoch", content.abi())
+        return self._contract.send("proposeEpoch", _sorted(epoch, rewards_root, report_digest, jobs).abi())
+
+    def check(self, epoch: int, rewards_root: str, report_digest: str, jobs: Sequence[JobSettlement]) -> None:
+        """Try a proposal without sending it. Raises Reverted with the reason for which it would be refused now."""
+        self._contract.call("proposeEpoch", _sorted(epoch, rewards_root, report_digest, jobs).abi())
 
     def finalise(self, epoch: int) -> TxReceipt:
         """Make an epoch final after its window: pays the rewards contract and publishes the root."""
@@ -53,21 +54,26 @@ class Settlement:
         """Seconds during which a new epoch can be challenged."""
         return int(self._contract.call("challengeWindow"))
 
-    def epoch(self, epoch: int) -> EpochState:
-        """What the chain keeps of an epoch, and its rewards root from the event that announced it.
+    def epoch(self, epoch: int, depth: int = 0) -> EpochState:
+        """What the chain keeps of an epoch, and its rewards root from the event that announced it; as it was `depth`
+        blocks ago.
 
         Status NONE if it was never proposed.
         """
-        commitment, proposer, finalisable_at, block, disputes, status = self._contract.call("epochOf", epoch)
+        commitment, proposer, finalisable_at, block, disputes, status = self._contract.call(
+            "epochOf", epoch, depth=depth
+        )
+        content = self._announced(epoch, block) if block else None
         return EpochState(
             epoch=epoch,
             status=EpochStatus(status),
-            rewards_root=self._announced(epoch, block).rewards_root if block else enhex(bytes(32)),
+            rewards_root=content.rewards_root if content else enhex(bytes(32)),
             commitment=enhex(commitment),
             proposer=proposer,
             finalisable_at=finalisable_at,
             proposed_block=block,
             disputes=disputes,
+            report_digest=content.report_digest if content else "",
         )
 
     def content(self, epoch: int) -> EpochContent:
@@ -79,6 +85,10 @@ class Settlement:
         if not events:
             raise ChainError(f"epoch {epoch} was never proposed", hint="see next_epoch() for the number that is next")
         return _content(events[0])
+
+
+def _sorted(epoch: int, rewards_root: str, report_digest: str, jobs: Sequence[JobSettlement]) -> EpochContent:
+    return EpochContent(epoch, rewards_root, report_digest, tuple(sorted(jobs, key=lambda job: job.job_id.lower())))
 
 
 def _content(event: dict[str, Any]) -> EpochContent:

@@ -207,3 +207,6 @@ class JobView(Message):
     missing_blobs: tuple[Hash, ...] = ()
     traces_accepted: int = 0
     error: str | None = None
+    settlement: str | None = Field(
+        default=None, description="why something that the job owes is not settled yet, or never; see /dues"
+    )

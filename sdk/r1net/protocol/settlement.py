@@ -39,6 +39,24 @@ class JobEpoch(Message):
     contributions: tuple[Contribution, ...]
 
 
+class DueView(Message):
+    """What a job owes for the work between two closings, and where that stands.
+
+    It is settled by one epoch. `unpayable`: the escrow can never pay it; `held`: its epochs were rejected too often.
+    """
+
+    id: int
+    job_id: Hash
+    state: Literal["waiting", "settling", "settled", "unpayable", "held"]
+    amount: Wei
+    traces: int
+    epoch: int | None = Field(default=None, description="the epoch that settles it; may change until that is final")
+    tries: int = Field(default=0, description="how often it was left out of an epoch")
+    rejections: int = 0
+    error: str | None = Field(default=None, description="why it waits or is lost, in words")
+    closed_at: float
+
+
 class CumulativeReward(Message):
     """A leaf of the reward tree."""
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from eth_account import Account
 from requests.exceptions import ConnectionError as NoConnection
-from web3.exceptions import TimeExhausted, TransactionNotFound, Web3RPCError
+from web3.exceptions import TransactionNotFound, Web3RPCError
 
 from r1net.chain import sender as sender_module
 from r1net.chain.models import TxReceipt
 from r1net.chain.reasons import Reverted
 from r1net.chain.sender import Sender
-from r1net.errors import ChainError, ChainUnavailable
+from r1net.errors import ChainError, ChainUnavailable, TransactionPending
 
 ACCOUNT = Account.from_key(b"\x07" * 32)
 TARGET = "0x" + "11" * 20
@@ -51,9 +51,9 @@ class FakeEth:
     def get_transaction(self, tx_hash: bytes) -> None:
         raise TransactionNotFound("no such transaction")
 
-    def wait_for_transaction_receipt(self, tx_hash: bytes, **limits: float) -> dict[str, Any]:
+    def get_transaction_receipt(self, tx_hash: bytes) -> dict[str, Any]:
         if not self.mined:
-            raise TimeExhausted
+            raise TransactionNotFound("not mined")
         return {"status": self.status, "blockNumber": 9, "gasUsed": 50, "effectiveGasPrice": 2, "logs": []}
 
     def call(self, fields: dict[str, Any], block: int) -> bytes:
@@ -119,13 +119,22 @@ def test_a_nonce_that_keeps_changing_is_given_up(sender: Sender, eth: FakeEth) -
         sender.send(TARGET, b"")
 
 
-def test_no_answer_is_unavailable_and_the_nonce_forgotten(sender: Sender, eth: FakeEth) -> None:
+def test_no_answer_is_unavailable_and_the_same_again_is_the_same_transaction(sender: Sender, eth: FakeEth) -> None:
     eth.failures = [NoConnection()] * sender_module.RETRIES
     with pytest.raises(ChainUnavailable, match="does not answer"):
         sender.send(TARGET, b"")
-    eth.next_nonce = 6  # it had arrived after all
     sender.send(TARGET, b"")
-    assert nonces(eth)[-1] == 6
+    assert len(set(eth.sent)) == 1
+    sender.send(TARGET, b"")
+    assert nonces(eth)[-2:] == [5, 6]
+
+
+def test_no_answer_leaves_no_gap_in_the_nonces(sender: Sender, eth: FakeEth) -> None:
+    eth.failures = [NoConnection()] * sender_module.RETRIES
+    with pytest.raises(ChainUnavailable):
+        sender.send(TARGET, b"")
+    sender.send(TARGET, b"other")
+    assert nonces(eth)[-1] == 5
 
 
 def test_an_account_without_coins_is_told_so(sender: Sender, eth: FakeEth) -> None:
@@ -142,7 +151,8 @@ def test_other_refusals_are_passed_on(sender: Sender, eth: FakeEth) -> None:
 
 def test_not_mined_in_time(sender: Sender, eth: FakeEth) -> None:
     eth.mined = False
-    with pytest.raises(ChainError, match="not mined within"):
+    sender.timeout = 0.1
+    with pytest.raises(TransactionPending, match="not mined within"):
         sender.send(TARGET, b"")
 
 

@@ -2,33 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from r1net.chain import EpochState, EpochStatus, JobSettlement, JobState, TxReceipt
+from r1net.chain import EpochState, EpochStatus, JobSettlement, JobState, Reverted, TxReceipt
 from r1net.errors import ChainError, ChainUnavailable
 from r1net.protocol.job import (
     JobSpec,
 )
+from tests.unit.coordinator.jobs import CHAIN_ID
+
+MAX_PENDING = 64
+
+
+@dataclass
+class State:
+    """What a block fixes."""
+
+    jobs: dict[str, JobState] = field(default_factory=dict)
+    epochs: dict[int, EpochState] = field(default_factory=dict)
+    contents: dict[int, list[JobSettlement]] = field(default_factory=dict)
+    undelivered: dict[str, int] = field(default_factory=dict)
+
+
+def reverted(name: str, **values: Any) -> Reverted:
+    """A contract's refusal, before anything was sent."""
+    return Reverted(name, values, f"{name}: {values}", None)
 
 
 @dataclass
 class FakeChain:
-    """The contracts' rules, as far as the coordinator meets them. `away` makes every call fail."""
+    """The contracts' rules, as far as the coordinator meets them: each transaction is a block, and blocks can be
+    taken back. `away` makes every call fail; `meanwhile` runs once between a look and the next transaction."""
 
     owners: dict[str, str] = field(default_factory=dict)
     inactive: set[str] = field(default_factory=set)
-    jobs: dict[str, JobState] = field(default_factory=dict)
-    epochs: dict[int, EpochState] = field(default_factory=dict)
+    state: State = field(default_factory=State)
+    history: list[State] = field(default_factory=list)
     sent: list[tuple[str, int]] = field(default_factory=list)
+    bad_tokens: set[str] = field(default_factory=set)
     window: int = 0
     time: int = 0
     away: bool = False
     lose_answers: bool = False
+    paused: bool = False
+    meanwhile: Callable[[], None] | None = None
+
+    @property
+    def jobs(self) -> dict[str, JobState]:
+        """The escrow, as of the newest block."""
+        return self.state.jobs
+
+    @property
+    def epochs(self) -> dict[int, EpochState]:
+        """The epochs, as of the newest block."""
+        return self.state.epochs
 
     def _here(self) -> None:
         if self.away:
             raise ChainUnavailable("the chain's RPC endpoint does not answer", hint="start it")
+
+    def _at(self, depth: int) -> State:
+        self._here()
+        if depth == 0:
+            return self.state
+        return self.history[-1 - depth] if depth < len(self.history) else State()
+
+    def mine(self, blocks: int = 1) -> None:
+        """Blocks without a transaction of the settler's."""
+        self.history += [deepcopy(self.state) for _ in range(blocks)]
+
+    def reorganise(self, blocks: int) -> None:
+        """Take the newest blocks back, with all that was in them."""
+        del self.history[len(self.history) - blocks :]
+        self.state = deepcopy(self.history[-1]) if self.history else State()
 
     def owner_of(self, worker: str) -> str | None:
         self._here()
@@ -38,40 +87,129 @@ class FakeChain:
         self._here()
         return owner not in self.inactive
 
-    def job(self, job_id: str) -> JobState:
-        self._here()
-        if job_id not in self.jobs:
-            raise ChainError(f"there is no job {job_id} in this escrow")
-        return self.jobs[job_id]
+    def job(self, job_id: str, depth: int = 0) -> JobState:
+        jobs = self._at(depth).jobs
+        if job_id not in jobs:
+            raise reverted("UnknownJob", jobId=job_id)
+        return jobs[job_id]
 
-    def epoch(self, number: int) -> EpochState:
+    def chain_id(self) -> int:
+        return CHAIN_ID
+
+    def next_epoch(self) -> int:
         self._here()
+        return max(self.epochs, default=0) + 1
+
+    def challenge_window(self) -> int:
+        self._here()
+        return self.window
+
+    def epoch(self, number: int, depth: int = 0) -> EpochState:
         nothing = EpochState(number, EpochStatus.NONE, "0x" + "0" * 64, "", "", 0, 0, 0)
-        return self.epochs.get(number, nothing)
+        return self._at(depth).epochs.get(number, nothing)
+
+    def check(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> None:
+        before = deepcopy(self.state)
+        self._here()
+        try:
+            self._propose(number, root, report, jobs)
+        finally:
+            self.state = before
 
     def propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
         self._here()
-        if number != len(self.epochs) + 1:
-            raise ChainError(f"epoch {len(self.epochs) + 1} is next")
-        self.epochs[number] = EpochState(number, EpochStatus.PENDING, root, report, "", self.window, 1, 0)
+        if self.meanwhile is not None:
+            self.meanwhile, act = None, self.meanwhile
+            act()
+        before = deepcopy(self.state)
+        try:
+            self._propose(number, root, report, jobs)
+        except ChainError:
+            self.state = before
+            raise
         return self._sent("propose", number)
+
+    def _propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> None:
+        if self.paused:
+            raise reverted("IsPaused", until=0)
+        if number != self.next_epoch():
+            raise reverted("WrongEpoch", epoch=number, expected=self.next_epoch())
+        if sum(epoch.status == EpochStatus.PENDING for epoch in self.epochs.values()) >= MAX_PENDING:
+            raise reverted("TooManyPending", pending=MAX_PENDING)
+        for job in jobs:
+            self._reserve(job.job_id, job.amount)
+        end = self.time + self.window
+        self.epochs[number] = EpochState(number, EpochStatus.PENDING, root, "", "", end, 1, 0, report)
+        self.state.contents[number] = list(jobs)
+
+    def _reserve(self, job_id: str, amount: int) -> None:
+        if job_id not in self.jobs:
+            raise reverted("UnknownJob", jobId=job_id)
+        account = self.jobs[job_id]
+        if amount > account.epoch_cap:
+            raise reverted("EpochCapExceeded", jobId=job_id, amount=amount, cap=account.epoch_cap)
+        if amount > account.available:
+            raise reverted("InsufficientFunds", jobId=job_id, amount=amount, available=account.available)
+        self._move(job_id, -amount, amount)
+
+    def _move(self, job_id: str, available: int, reserved: int) -> None:
+        account = self.jobs[job_id]
+        self.jobs[job_id] = replace(
+            account, available=account.available + available, reserved=account.reserved + reserved
+        )
 
     def finalise(self, number: int) -> TxReceipt:
         self._here()
+        below = [epoch.status for n, epoch in self.epochs.items() if n < number]
         assert self.epochs[number].status == EpochStatus.PENDING
+        assert EpochStatus.PENDING not in below, "in order"
         self.epochs[number] = replace(self.epochs[number], status=EpochStatus.FINALISED)
+        for job in self.state.contents.get(number, []):
+            self._move(job.job_id, 0, -job.amount)
+            token = self.jobs[job.job_id].token
+            if token in self.bad_tokens:
+                self.state.undelivered[token] = self.state.undelivered.get(token, 0) + job.amount
         return self._sent("finalise", number)
+
+    def unwind(self, number: int) -> TxReceipt:
+        self._here()
+        if self.epochs[number].status != EpochStatus.REJECTED:
+            raise reverted("WrongStatus", epoch=number)
+        self.epochs[number] = replace(self.epochs[number], status=EpochStatus.UNWOUND)
+        for job in self.state.contents.get(number, []):
+            self._move(job.job_id, job.amount, -job.amount)
+        return self._sent("unwind", number)
 
     def now(self) -> int:
         self._here()
         return self.time
 
     def _sent(self, what: str, number: int) -> TxReceipt:
+        self.mine()
         self.sent.append((what, number))
         if self.lose_answers:
             self.lose_answers = False
             raise ChainUnavailable("the answer was lost")
         return TxReceipt(tx_hash="0x" + f"{len(self.sent):064x}", block=1, gas_used=1, fee=1, logs=())
+
+    def reject(self, number: int) -> None:
+        """As a lost dispute does: with all pending epochs above."""
+        for n, epoch in self.epochs.items():
+            if n >= number and epoch.status == EpochStatus.PENDING:
+                self.epochs[n] = replace(epoch, status=EpochStatus.REJECTED)
+        self.mine()
+
+    def close(self, job_id: str) -> None:
+        """The submitter closes a job."""
+        self.jobs[job_id] = replace(self.jobs[job_id], closed_at=max(1, self.time))
+        self.mine()
+
+    def refund(self, job_id: str) -> None:
+        """The submitter takes back what is left, the grace period being over."""
+        account = self.jobs[job_id]
+        assert account.closed_at
+        self.jobs[job_id] = replace(account, available=0, refunded=account.refunded + account.available)
+        self.mine()
 
     def fund(self, spec: JobSpec, number: int = 1) -> str:
         """Put a job into the escrow."""
@@ -79,4 +217,5 @@ class FakeChain:
         self.jobs[job_id] = JobState(
             job_id, spec.submitter, spec.payment_token, spec.budget, spec.budget, 0, spec.budget, 0, 0, spec.digest()
         )
+        self.mine()
         return job_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +12,9 @@ from r1coordinator.settlement.pricing import Work, asked, price
 from r1coordinator.settlement.report import build_report, cumulate, reward_tree
 from r1coordinator.settlement.sender import Settler
 from r1net.chain import EpochState, EpochStatus
-from r1net.protocol.job import Prices
+from r1net.protocol.job import Grpo, Prices
 from r1net.protocol.merkle import verify
-from r1net.protocol.settlement import REWARD_LEAF, CumulativeReward, JobEpoch
+from r1net.protocol.settlement import REWARD_LEAF, CumulativeReward, EpochReport, JobEpoch
 from r1net.protocol.trace import trace_tree
 from tests.unit.coordinator.jobs import TOKEN, job_spec, key
 from tests.unit.coordinator.network import World, run
@@ -75,10 +76,10 @@ def part() -> JobEpoch:
 def test_the_report_does_not_depend_on_the_order_and_every_row_can_be_claimed(
     earned: list[tuple[str, str, int]], random: st.random_module
 ) -> None:
-    report = build_report(1, 31337, part(), earned, None)
+    report = build_report(1, 31337, [part()], earned, None)
     shuffled = list(earned)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert build_report(1, 31337, part(), shuffled, None).digest() == report.digest()
+    assert build_report(1, 31337, [part()], shuffled, None).digest() == report.digest()
     tree = reward_tree(report.rewards)
     for place, row in enumerate(report.rewards):
         leaf = (row.token, row.account, row.cumulative)
@@ -86,14 +87,14 @@ def test_the_report_does_not_depend_on_the_order_and_every_row_can_be_claimed(
 
 
 def test_reports_are_chained() -> None:
-    first = build_report(1, 31337, part(), [(TOKEN, ACCOUNTS[0], 5)], None)
-    second = build_report(2, 31337, part(), [(TOKEN, ACCOUNTS[0], 7)], first)
+    first = build_report(1, 31337, [part()], [(TOKEN, ACCOUNTS[0], 5)], None)
+    second = build_report(2, 31337, [part()], [(TOKEN, ACCOUNTS[0], 7)], first)
     assert second.previous_report == first.digest()
     assert second.rewards == (CumulativeReward(token=TOKEN, account=ACCOUNTS[0], cumulative=12),)
 
 
 def settler(world: World) -> Settler:
-    return Settler(world.services.db, world.chain, world.settings)
+    return Settler(world.services.db, world.chain, world.settings, world.clock)
 
 
 def epoch(world: World, number: int = 1) -> dict[str, object]:
@@ -101,19 +102,26 @@ def epoch(world: World, number: int = 1) -> dict[str, object]:
     return view
 
 
-def test_money_is_capped_by_budget_and_epoch_cap(world: World) -> None:
-    spec = job_spec(budget=50_000)
-    job_id = world.submit(spec)
+def dues(world: World, job_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.http.get(f"/v1/jobs/{job_id}/dues").json()
+    return found
+
+
+def test_money_is_capped_by_the_budget(world: World) -> None:
+    job_id = world.submit(job_spec(budget=50_000))
     run(world, [world.node(1)], job_id)
-    assert 49_000 < int(str(epoch(world)["amount"])) <= 50_000
-    other = job_spec(name="capped")
-    capped = world.chain.fund(other, 2)
-    world.chain.jobs[capped] = replace(world.chain.jobs[capped], epoch_cap=40_000)
+    assert 49_000 < int(dues(world, job_id)[0]["amount"]) <= 50_000
+
+
+def test_money_is_capped_by_the_epoch_cap(world: World) -> None:
+    spec = job_spec(stage=Grpo(rounds=2, groups_per_round=4, group_size=2), epoch_rounds=1, budget=40_000)
+    capped = world.chain.fund(spec)
+    world.chain.jobs[capped] = replace(world.chain.jobs[capped], epoch_cap=20_000)
     state = world.chain.jobs[capped]
     world.chain.fund = lambda _spec, _number=1: state.job_id  # type: ignore[method-assign]
-    world.submit(other, 2)
+    world.submit(spec)
     run(world, [world.node(1)], capped)
-    assert 39_000 < int(str(epoch(world, 2)["amount"])) <= 40_000
+    assert [int(due["amount"]) <= 20_000 for due in dues(world, capped)] == [True, True]
 
 
 def test_a_chain_that_is_away_delays_settlement_with_back_off(world: World) -> None:
@@ -123,14 +131,15 @@ def test_a_chain_that_is_away_delays_settlement_with_back_off(world: World) -> N
     waiting = settler(world)
     pauses = [waiting.step() for _ in range(4)]
     assert pauses == [0.02, 0.04, 0.08, 0.16]
-    assert (epoch(world)["state"], epoch(world)["error"]) == (
-        "open",
-        "the chain's RPC endpoint does not answer (start it)",
-    )
+    reason = "the chain's RPC endpoint does not answer (start it)"
+    assert [(due["state"], due["error"]) for due in dues(world, job_id)] == [("waiting", reason)]
+    assert world.job(job_id)["settlement"] == reason
     world.chain.away = False
     assert waiting.step() == 0.01
     waiting.step()
     assert (epoch(world)["state"], epoch(world)["error"]) == ("final", None)
+    assert [(due["state"], due["error"], due["epoch"]) for due in dues(world, job_id)] == [("settled", None, 1)]
+    assert world.job(job_id)["settlement"] is None
     assert world.chain.sent == [("propose", 1), ("finalise", 1)]
 
 
@@ -149,17 +158,17 @@ def test_the_challenge_window_is_waited_for(world: World) -> None:
     assert epoch(world)["state"] == "final"
 
 
-def test_an_epoch_of_another_coordinator_is_not_overwritten(world: World) -> None:
+def test_an_epoch_of_another_coordinator_is_not_built_on(world: World) -> None:
     job_id = world.submit()
     run(world, [world.node(1)], job_id)
     world.chain.epochs[1] = EpochState(1, EpochStatus.PENDING, "0x" + "99" * 32, "", "", 0, 1, 0)
     settler(world).step()
-    assert epoch(world)["state"] == "open"
-    assert "another epoch 1" in str(epoch(world)["error"])
+    assert world.http.get("/v1/epochs").json() == []
+    assert "another epoch 1" in dues(world, job_id)[0]["error"]
     assert world.chain.sent == []
 
 
-def test_disputes_and_rejection_are_told_in_words(world: World) -> None:
+def test_disputes_are_told_in_words(world: World) -> None:
     job_id = world.submit()
     run(world, [world.node(1)], job_id)
     world.chain.window = 1
@@ -167,15 +176,27 @@ def test_disputes_and_rejection_are_told_in_words(world: World) -> None:
     world.chain.epochs[1] = replace(world.chain.epochs[1], disputes=2)
     settler(world).step()
     assert "2 disputes" in str(epoch(world)["error"])
-    world.chain.epochs[1] = replace(world.chain.epochs[1], status=EpochStatus.REJECTED)
+
+
+def test_jobs_that_end_together_are_settled_together(world: World) -> None:
+    jobs = [world.submit(job_spec(name=f"job {number}"), number) for number in (1, 2, 3)]
+    for job_id in jobs:
+        run(world, [world.node(1)], job_id)
     settler(world).step()
-    assert "rejected" in str(epoch(world)["error"])
+    report = EpochReport.parse(world.http.get("/v1/epochs/1/report").content)
+    assert [part.job_id for part in report.jobs] == jobs
+    assert sum(part.amount for part in report.jobs) == sum(row.cumulative for row in report.rewards)
+    for job_id in jobs:
+        view = world.http.get(f"/v1/jobs/{job_id}/traces?limit=1").json()[0]
+        proof = world.http.get(f"/v1/jobs/{job_id}/traces/{view['trace_digest']}/proof")
+        assert (view["epoch"], proof.status_code) == (1, 200)
 
 
 def test_one_token_in_two_spellings_is_one_row(world: World) -> None:
     for number, spelling in enumerate((TOKEN, TOKEN.lower()), 1):
         job_id = world.submit(job_spec(payment_token=spelling, name=f"job {number}"), number)
         assert run(world, [world.node(1)], job_id)["state"] == "completed"
+        settler(world).step()
     rewards = world.http.get("/v1/epochs/2/report").json()["rewards"]
     assert [row["token"] for row in rewards] == [TOKEN]
     for _ in range(3):

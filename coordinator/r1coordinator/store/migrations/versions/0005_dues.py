@@ -56,7 +56,6 @@ def _fill() -> None:
     for row in list(rows):
         report = json.loads(row["report"])
         due = {
-            "id": row["epoch"],
             "job_id": report["jobs"][0]["job_id"],
             "part": json.dumps(report["jobs"][0], sort_keys=True, separators=(",", ":")),
             "state": "settled" if row["state"] == "final" else "settling",
@@ -66,16 +65,17 @@ def _fill() -> None:
             **{name: row[name] for name in ("amount", "traces", "epoch", "error", "closed_at")},
         }
         connection.execute(_dues.insert().values(**due))
+        due_id = connection.scalar(sa.select(_dues.c.id).where(_dues.c.epoch == row["epoch"]))
         if row["state"] != "final":
             draft = {name: row[name] for name in _DRAFTS}
-            connection.execute(_drafts.insert().values(**draft, dues=[row["epoch"]]))
+            connection.execute(_drafts.insert().values(**draft, dues=[due_id]))
         connection.execute(
             sa.text("UPDATE epochs SET previous_report = :previous WHERE epoch = :epoch"),
             {"previous": report.get("previous_report"), "epoch": row["epoch"]},
         )
-    for name in ("traces", "contributions"):
-        table = sa.table(name, sa.column("due_id"), sa.column("epoch"))
-        connection.execute(table.update().values(due_id=table.c.epoch))
+        for name in ("traces", "contributions"):
+            table = sa.table(name, sa.column("due_id"), sa.column("epoch"))
+            connection.execute(table.update().where(table.c.epoch == row["epoch"]).values(due_id=due_id))
 
 
 def upgrade() -> None:
