@@ -16,8 +16,6 @@ from r1coordinator.settings import Settings
 
 _SHUTDOWN_SECONDS = 3
 _KEEP_ALIVE_SECONDS = 15
-_HEAD_SECONDS = 10.0
-"""How long a connection may take over a request's first line and headers."""
 _HEAD_BYTES = 32 * 2**10
 _OWN_FILES = 256
 """File descriptors kept for everything that is no connection."""
@@ -30,6 +28,8 @@ class PatientProtocol(H11Protocol):
     each: ClassVar[int] = 256
     """Connections of one address, proxies that are trusted apart."""
     proxies: ClassVar[frozenset[str]] = frozenset()
+    head_seconds: ClassVar[float] = 10.0
+    """How long a connection may take over a request's first line and headers."""
     _host = ""
     _late: asyncio.TimerHandle | None = None
 
@@ -61,7 +61,7 @@ class PatientProtocol(H11Protocol):
 
     def _wait_for_head(self) -> None:
         if self._late is None:
-            self._late = self.loop.call_later(_HEAD_SECONDS, self._give_up)
+            self._late = self.loop.call_later(self.head_seconds, self._give_up)
 
     def _head_is_here(self) -> None:
         if self._late is not None:
@@ -78,6 +78,7 @@ def configure(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     proxies = [name.strip() for name in settings.trusted_proxies.split(",") if name.strip()]
     PatientProtocol.each = max(16, settings.max_connections // 8)
     PatientProtocol.proxies = frozenset(proxies)
+    PatientProtocol.head_seconds = settings.body_stall_seconds
     return uvicorn.Config(
         app,
         host=settings.host,

@@ -21,6 +21,8 @@ from r1net.errors import Refused
 _PAUSE = 2.0
 """Seconds after which a caller who was turned away is told to come again."""
 _REMEMBERED = 10_000
+_WAITS = 4
+"""Requests for work that one worker may have waiting: one is enough, unless it hung up unheard."""
 _IPV6_SITE = 64
 
 
@@ -137,6 +139,7 @@ class Limits:
     requests: Tally = field(init=False)
     workers: Tally = field(init=False)
     polls: Tally = field(init=False)
+    waits: Tally = field(init=False)
     bodies: Tally = field(init=False)
     grants: Tally = field(init=False)
     jobs: Tally = field(init=False)
@@ -147,6 +150,7 @@ class Limits:
     unsigned_room: Room = field(init=False)
     signed_room: Room = field(init=False)
     checking: CapacityLimiter = field(init=False)
+    """Of the threads that check wallets' signatures: it is Python's own arithmetic, and two would only share one."""
 
     def __post_init__(self) -> None:
         """Make them."""
@@ -154,6 +158,7 @@ class Limits:
         self.requests = Tally("many requests", given.requests_per_caller, given.max_requests)
         self.workers = Tally("many signed requests", max(1, given.requests_per_caller // 4), given.max_requests)
         self.polls = Tally("many long polls", max(1, given.requests_per_caller // 2), given.max_requests)
+        self.waits = Tally("many requests for work", _WAITS, given.max_requests)
         self.bodies = Tally("many large bodies", 2, 64)
         self.grants = Tally("many session grants", 16, 64)
         self.jobs = Tally("many submissions of jobs", 4, 16)
@@ -163,4 +168,4 @@ class Limits:
         self.unsigned = Buckets(given.posts_per_minute)
         self.unsigned_room = Room(given.body_memory_bytes // 8, given.body_patience_seconds)
         self.signed_room = Room(given.body_memory_bytes, given.body_patience_seconds)
-        self.checking = CapacityLimiter(2)
+        self.checking = CapacityLimiter(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from anyio import to_thread
+from eth_keys.datatypes import PublicKey
 from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy import select
@@ -55,14 +56,14 @@ def check_grant(services: Services, request: OpenSession, now: float) -> OpenSes
     if grant.maddrs != maddrs_digest(request.maddrs):
         raise Refused("wrong_maddrs", "the grant was signed for other addresses", status=422, hint="sign a new one")
     try:
-        signer = services.domain.signer("Session", session_values(grant), request.signature)
+        public = services.domain.public_key("Session", session_values(grant), request.signature)
     except ProtocolError as error:
         raise Refused("bad_signature_grant", error.message, status=401) from error
+    signer = PublicKey(public).to_checksum_address()
     if signer.lower() != grant.worker.lower():
         raise Refused("bad_signature_grant", f"signed by {signer}, not by the worker {grant.worker}", status=401)
-    peer_id = peer_id_of(services.domain.public_key("Session", session_values(grant), request.signature))
-    if grant.peer_id != peer_id:
-        raise Refused("wrong_peer_id", f"the worker key's peer id is {peer_id}", status=422)
+    if grant.peer_id != peer_id_of(public):
+        raise Refused("wrong_peer_id", f"the worker key's peer id is {peer_id_of(public)}", status=422)
     checked = grant.model_copy(update={"worker": signer, "owner": to_checksum_address(grant.owner)})
     return request.model_copy(update={"grant": checked})
 
@@ -115,7 +116,7 @@ async def post_work(request: Request, services: Use, node: Node) -> WorkAnswer:
             return offer(s, services.ctx, node.worker, asked, services.clock())
 
     beat = services.settings.heartbeat_seconds / 2
-    with services.limits.polls.hold(node.worker):
+    with services.limits.waits.hold(node.worker):
         return await poll(
             services.bell, look, lambda answer: answer.lease is not None, asked.wait, beat, request.is_disconnected
         )
