@@ -1,6 +1,7 @@
 """Messages between a sandboxed process and the one that asks: JSON with bytes behind it, each with its length.
 
-Nothing is unpickled, and the reader bounds what it takes before it reads it.
+Nothing is unpickled, and the reader bounds what it takes before it reads it, in size and (by its parser) in depth:
+where a library has raised Python's recursion limit, `json` overruns the stack.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import socket
 import struct
 import time
 from typing import Any
+
+from pydantic_core import from_json
 
 _LENGTHS = struct.Struct(">QB")
 _SIZE = struct.Struct(">Q")
@@ -43,8 +46,8 @@ def receive(
     if length + sum(sizes) > limit:
         raise Ended(f"a message of {length + sum(sizes)} bytes; at most {limit} are read")
     try:
-        header = json.loads(_exactly(channel, length, deadline))
-    except (ValueError, RecursionError) as error:
+        header = from_json(_exactly(channel, length, deadline), allow_inf_nan=False)
+    except ValueError as error:
         raise Ended("not a message") from error
     if not isinstance(header, dict):
         raise Ended("not a message")

@@ -35,13 +35,21 @@ class Grader:
     def __init__(self, channel: socket.socket, limits: Limits) -> None:
         self._channel, self._limits = channel, limits
         self._scorer: JobScorer | None = None
+        self._size = 0
 
     def answer(self, header: Header, attachments: tuple[bytes, ...]) -> None:
         """Do what one message asks for."""
+        asked = {"asked": header["asked"]}
         if header["op"] == "grade":
-            self._grade(header["items"])
+            self._grade(header["items"], asked)
             return
-        action = {"examine": self._examine, "open": self._open, "prompts": self._prompts, "texts": self._texts}
+        action = {
+            "examine": self._examine,
+            "open": self._open,
+            "vocabulary": self._vocabulary,
+            "prompts": self._prompts,
+            "texts": self._texts,
+        }
         allow_seconds(self._limits.setup_seconds)
         try:
             with only_data():
@@ -53,7 +61,7 @@ class Grader:
         except Exception as error:  # the settings are a stranger's: whatever a generator raises is the job's fault
             found = {"fault": f"{type(error).__name__}: {error}"[:500], "hint": None}
         allow_seconds(0)
-        send(self._channel, found)
+        send(self._channel, found | asked)
 
     def _examine(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         Draw(JobSpec.parse(header["spec"])).problem("train", 0, 0)
@@ -65,8 +73,11 @@ class Grader:
         vocabulary = vocabulary_of(config)
         scorer = JobScorer(spec, tokenizer)
         scorer.check(vocabulary)
-        self._scorer = scorer
-        return {"vocabulary": vocabulary}
+        self._scorer, self._size = scorer, vocabulary
+        return {}
+
+    def _vocabulary(self, _header: Header, _attachments: tuple[bytes, ...]) -> Header:
+        return {"vocabulary": self._size}
 
     def _prompts(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         scorer = self._opened()
@@ -85,7 +96,7 @@ class Grader:
     def _texts(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         return {"texts": [self._opened().text(ids) for ids in header["ids"]]}
 
-    def _grade(self, items: list[tuple[str, int, int, list[int]]]) -> None:
+    def _grade(self, items: list[tuple[str, int, int, list[int]]], asked: Header) -> None:
         """A message for each completion, as soon as it is graded: whoever ends this process is known by its place."""
         scorer = self._opened()
         for split, round_, group, ids in items:
@@ -101,7 +112,7 @@ class Grader:
             except MemoryError:
                 found = {"over": "memory"}
             allow_seconds(0)
-            send(self._channel, found | {"seconds": time.process_time() - began})
+            send(self._channel, found | {"seconds": time.process_time() - began} | asked)
 
     def _opened(self) -> JobScorer:
         assert self._scorer is not None, "the job comes first"

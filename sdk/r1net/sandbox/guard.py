@@ -40,8 +40,11 @@ _FORBIDDEN = (
     *("sys.settrace", "sys.setprofile", "cpython.", "webbrowser.", "urllib.", "ftplib.", "smtplib.", "resource."),
 )
 _MODULE_LOADER = "<frozen importlib._bootstrap>"
-_MAKERS = frozenset({"dataclasses", "collections", "reasoning_gym.code.codeio"})
-"""Who runs code made of strings that are not an answer's: classes made at run time, and the one generator whose
+_MAKERS = (
+    *("dataclasses", "collections", "networkx.utils.decorators", "reasoning_gym.code.codeio"),
+    *("sympy.polys.monomials", "sympy.polys.ring_series"),
+)
+"""Who runs code made of strings that are not an answer's: classes and products made at run time, and the generator whose
 problems are programs that the library ships."""
 
 _guarding = False
@@ -71,13 +74,13 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if not _guarding:
         return
     if event == "exec":
-        _check(arguments[0])
+        _check(arguments[0], sys._getframe(1))
     elif event.startswith(_FORBIDDEN) and not _is_library(sys._getframe(1)):
         raise NotData(f"{event} while reading an answer")
 
 
-def _check(code: CodeType) -> None:
-    if not code.co_filename.startswith("<") or code == _SYMPY or _is_library(sys._getframe(2)):
+def _check(code: CodeType, caller: FrameType) -> None:
+    if not code.co_filename.startswith("<") or code == _SYMPY or _is_library(caller):
         return
     operations = {instruction.opname for instruction in dis.get_instructions(code)}
     if not operations <= _OPERATIONS:

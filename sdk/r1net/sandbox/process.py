@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import secrets
 import socket
 import subprocess
 import threading
@@ -151,6 +152,7 @@ class Child:
 
     def __init__(self, zygote: Zygote, number: int, channel: socket.socket) -> None:
         self._zygote, self._number, self._channel = zygote, number, channel
+        self._asked = ""
 
     def ask(self, header: dict[str, Any], *attachments: bytes) -> dict[str, Any]:
         """One question and its answer, within the set-up limit. Raises Ended."""
@@ -159,13 +161,18 @@ class Child:
 
     def tell(self, header: dict[str, Any], *attachments: bytes) -> None:
         """A question alone. Raises Ended."""
+        self._asked = secrets.token_hex(8)
         self._channel.settimeout(_ANSWER_SECONDS)
-        send(self._channel, header, *attachments)
+        send(self._channel, header | {"asked": self._asked}, *attachments)
 
     def hear(self, seconds: float) -> dict[str, Any]:
-        """The next answer, which may take so many seconds of CPU. Raises Ended."""
+        """The next answer, which may take so many seconds of CPU. Raises Ended; also for an answer that was written
+        before its question was asked, or behind the last one."""
         deadline = time.monotonic() + seconds * WALL_FACTOR + WALL_SLACK
-        return receive(self._channel, FRAME_BYTES, deadline)[0]
+        answer = receive(self._channel, FRAME_BYTES, deadline)[0]
+        if answer.pop("asked", None) != self._asked:
+            raise Ended("an answer to a question that nobody asked")
+        return answer
 
     def end(self) -> int:
         """Kill it if need be; the signal that ended it, 0 when it had exited by itself. Raises SandboxFailed."""

@@ -31,7 +31,7 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class _Opened(_Answer):
+class _Vocabulary(_Answer):
     vocabulary: int = Field(gt=0)
 
 
@@ -100,7 +100,7 @@ class SandboxedScorer:
 
     def load(self) -> None:
         """Load the job, which checks its files and settings."""
-        self._ask({"op": "texts", "ids": []}, _Texts)
+        self._vocabulary = self._ask({"op": "vocabulary"}, _Vocabulary).vocabulary
 
     def prompts(self, places: Sequence[Place]) -> list[Prompt]:
         """The canonical prompts of groups."""
@@ -158,7 +158,7 @@ class SandboxedScorer:
 
     def _open(self, child: Child) -> None:
         header = child.ask({"op": "open", "spec": self.spec.model_dump_json()}, self._tokenizer(), self._config())
-        self._vocabulary = _checked(_Opened, header).vocabulary
+        _checked(_Answer, header)
 
 
 def examine(pool: SandboxPool, spec: JobSpec) -> None:
