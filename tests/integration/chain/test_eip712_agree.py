@@ -15,6 +15,9 @@ from eth_hash.auto import keccak
 from r1net.chain import Chain
 from r1net.chain.contract import BoundContract
 from r1net.chain.registry import binding_domain
+from r1net.protocol.session import SessionGrant, maddrs_digest
+from r1net.protocol.signing import Domain, session_values, upload_values
+from r1net.protocol.upload import Upload
 from tests.e2e.harness.chain import native_binary
 
 KEY = "0x" + "42" * 32
@@ -28,7 +31,17 @@ DOMAIN_TYPE = [
 TYPES: dict[str, list[tuple[str, str]]] = {
     "BindWorker": [("owner", "address"), ("nonce", "uint256"), ("deadline", "uint256")],
     "EpochStatement": [("epoch", "uint256"), ("commitment", "bytes32")],
+    "Session": [
+        ("owner", "address"),
+        ("worker", "address"),
+        ("sessionKey", "bytes32"),
+        ("peerId", "string"),
+        ("maddrs", "bytes32"),
+        ("nonce", "bytes32"),
+        ("expires", "uint256"),
+    ],
     "Submission": [("lease", "string"), ("tracesRoot", "bytes32"), ("count", "uint256")],
+    "Upload": [("jobId", "bytes32"), ("expires", "uint256")],
     "Permit": [
         ("owner", "address"),
         ("spender", "address"),
@@ -80,6 +93,27 @@ def test_wallets_sign_alike(kind: str) -> None:
         texts = {name: str(value) if isinstance(value, int) else value for name, value in values.items()}
         _, signature = by_eth_account(document(kind, domain, values))
         assert by_cast(document(kind, domain, texts)) == signature
+
+
+def test_the_messages_sign_as_the_wallets_do() -> None:
+    """The protocol's own way to a signature is the wallets'."""
+    maddrs = ("/ip4/10.0.0.1/tcp/4001", "/ip6/::1/tcp/1")
+    grant = SessionGrant(
+        owner="0x" + "11" * 20,
+        worker=Account.from_key(KEY).address,
+        session_key="0x" + "22" * 32,
+        peer_id="16Uiu2HA",
+        maddrs=maddrs_digest(maddrs),
+        nonce="0x" + "33" * 32,
+        expires=2**40,
+    )
+    upload = Upload(job_id="0x" + "44" * 32, expires=7)
+    domain = Domain(1, "0x" + "55" * 20)
+    wallet = {"name": "r1net", "version": "1", "chainId": 1, "verifyingContract": domain.registry}
+    for kind, values in (("Session", session_values(grant)), ("Upload", upload_values(upload))):
+        texts = {name: "0x" + value.hex() if isinstance(value, bytes) else str(value) for name, value in values.items()}
+        assert list(values) == [name for name, _ in TYPES[kind]]
+        assert by_cast(document(kind, wallet, texts)) == domain.sign(Account.from_key(KEY), kind, values)
 
 
 def test_the_registry_digests_alike(chain: Chain) -> None:
