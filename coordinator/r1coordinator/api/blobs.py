@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import FileResponse, JSONResponse
 from sqlalchemy import update
@@ -43,7 +44,7 @@ def get_blob(sha256: Digest, services: Use) -> FileResponse:
 def _arrived(services: Services, sha256: str) -> None:
     with services.db.write() as s:
         s.execute(update(BlobRow).where(BlobRow.sha256 == sha256).values(present=True))
-    start_waiting(services.db, services.ctx, services.scorers, services.clock())
+    start_waiting(services.db, services.ctx, services.scorers, services.clock(), sha256)
     services.bell.ring()
 
 
@@ -59,7 +60,7 @@ async def put_blob(sha256: Digest, request: Request, services: Use) -> Any:
     if upload.exact and length != upload.limit:
         raise Refused("wrong_length", f"{length} bytes; {upload.limit} are expected", status=422)
     if await run_in_threadpool(services.blobs.has, sha256):
-        await run_in_threadpool(_arrived, services, sha256)
+        await to_thread.run_sync(_arrived, services, sha256, limiter=services.limits.scoring)
         return JSONResponse({}, 200)
     limits = services.limits
     with (
@@ -68,5 +69,5 @@ async def put_blob(sha256: Digest, request: Request, services: Use) -> Any:
         limits.digests.hold(sha256),
     ):
         await services.blobs.receive(sha256, chunks(request, length, services.settings), length)
-    await run_in_threadpool(_arrived, services, sha256)
+    await to_thread.run_sync(_arrived, services, sha256, limiter=services.limits.scoring)
     return {}

@@ -24,6 +24,7 @@ _REMEMBERED = 10_000
 _WAITS = 4
 """Requests for work that one worker may have waiting: one is enough, unless it hung up unheard."""
 _IPV6_SITE = 64
+_SCORING_THREADS = 16
 
 
 def caller_address(scope: Scope) -> str:
@@ -152,6 +153,9 @@ class Limits:
     checking: CapacityLimiter = field(init=False)
     """Of the threads that check wallets' signatures: it is Python's own arithmetic, and two would only share one."""
 
+    scoring: CapacityLimiter = field(init=False)
+    """Of the threads that wait for the sandbox: whatever it is given to do, others keep theirs."""
+
     def __post_init__(self) -> None:
         """Make them."""
         given = self.settings
@@ -169,3 +173,4 @@ class Limits:
         self.unsigned_room = Room(given.body_memory_bytes // 8, given.body_patience_seconds)
         self.signed_room = Room(given.body_memory_bytes, given.body_patience_seconds)
         self.checking = CapacityLimiter(1)
+        self.scoring = CapacityLimiter(_SCORING_THREADS)

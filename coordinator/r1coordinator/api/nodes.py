@@ -19,6 +19,7 @@ from r1coordinator.registrations import Registration
 from r1coordinator.scheduling import leases, reports
 from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.offers import offer
+from r1coordinator.scheduling.quarantine import JOB_FAULT, look_for_fault
 from r1coordinator.services import Services, new_id
 from r1coordinator.store.tables import JobRow, LeaseRow
 from r1coordinator.store.workers import open_session
@@ -132,7 +133,7 @@ def post_heartbeat(lease_id: str, services: Use, node: Node) -> HeartbeatAnswer:
 @router.post("/leases/{lease_id}/rollout")
 async def post_rollout(lease_id: str, services: Use, node: Node) -> Receipt:
     """Submit a signed bundle."""
-    return await run_in_threadpool(_submit, services, node, lease_id)
+    return await to_thread.run_sync(_submit, services, node, lease_id, limiter=services.limits.scoring)
 
 
 def _submit(services: Services, node: Caller, lease_id: str) -> Receipt:
@@ -168,11 +169,18 @@ def post_published(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
 
 
 @router.post("/leases/{lease_id}/failure")
-def post_failure(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
+async def post_failure(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
     """Give a task up."""
     failure = read_message(LeaseFailure, node.body)
     _named(lease_id, failure.lease_id)
-    with services.db.write() as s:
-        reports.failed(s, services.ctx, node.worker, failure, services.clock())
+    await to_thread.run_sync(_failed, services, node.worker, failure, limiter=services.limits.scoring)
     services.bell.ring()
     return {}
+
+
+def _failed(services: Services, worker: str, failure: LeaseFailure) -> None:
+    now = services.clock()
+    with services.db.write() as s:
+        given_up = reports.failed(s, services.ctx, worker, failure, now)
+    if given_up is not None and failure.code == JOB_FAULT:
+        look_for_fault(services.db, services.ctx, services.scorers, given_up, now)

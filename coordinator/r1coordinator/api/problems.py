@@ -15,10 +15,11 @@ from r1coordinator.store.blobs import BlobRefused
 from r1coordinator.verification.codes import CONTENT
 from r1net.errors import ChainUnavailable, R1Error, Refused
 from r1net.protocol.views import Problem
+from r1net.sandbox import SandboxFailed
 
 log = logging.getLogger("r1coordinator")
 
-_CHAIN_PAUSE = 5.0
+_PAUSE = 5.0
 """Seconds after which a request that needs the chain is worth another try."""
 
 
@@ -50,9 +51,9 @@ async def _refused(request: Request, error: Refused) -> Response:
 async def _own(request: Request, error: R1Error) -> Response:
     if isinstance(error, Refused):
         return await _refused(request, error)
-    if isinstance(error, ChainUnavailable):
+    if isinstance(error, ChainUnavailable | SandboxFailed):
         return problem_of(
-            Refused(error.code, error.message, status=503, hint="try again in a while", retry_after=_CHAIN_PAUSE)
+            Refused(error.code, error.message, status=503, hint="try again in a while", retry_after=_PAUSE)
         )
     if isinstance(error, BlobRefused):
         _count(request, error.code, error.message)

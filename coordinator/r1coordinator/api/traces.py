@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Query
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -64,7 +65,7 @@ def _page(s: Session, query: Select[TraceRow, str]) -> list[tuple[TraceRow, str]
 
 
 @router.get("")
-def get_traces(
+async def get_traces(
     job_id: str,
     services: Use,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
@@ -74,6 +75,10 @@ def get_traces(
     """Traces in the order of their admission. Without `after` the newest ones; `after=N` leaves the first N out,
     so that a full export asks for after=0 and then adds what it got until nothing comes. Long traces make a page
     shorter than `limit`."""
+    return await to_thread.run_sync(_views, services, job_id, limit, after, split, limiter=services.limits.scoring)
+
+
+def _views(services: Services, job_id: str, limit: int, after: int | None, split: Split | None) -> list[TraceView]:
     with services.db.read() as s:
         require_kept(s, job_id)
         spec = parse_spec(get_job(s, job_id).spec)

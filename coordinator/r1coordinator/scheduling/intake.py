@@ -128,19 +128,23 @@ def add_job(s: Session, blobs: BlobStore, request: SubmitJob, epoch_cap: int, no
     return row
 
 
-def waiting_jobs(s: Session) -> list[JobRow]:
-    """The jobs whose model has come, but which haven't started."""
+def waiting_jobs(s: Session, sha256: str | None = None) -> list[JobRow]:
+    """The jobs whose model has come (with `sha256`: which that file is part of), but which haven't started."""
     missing = select(BlobRow.job_id).where(BlobRow.kind == "model", BlobRow.present.is_(False))
-    return list(s.scalars(select(JobRow).where(JobRow.state == "waiting_for_model", JobRow.job_id.not_in(missing))))
+    query = select(JobRow).where(JobRow.state == "waiting_for_model", JobRow.job_id.not_in(missing))
+    if sha256 is not None:
+        query = query.where(JobRow.job_id.in_(select(BlobRow.job_id).where(BlobRow.sha256 == sha256)))
+    return list(s.scalars(query))
 
 
-def start_waiting(db: Database, ctx: Context, scorers: Scorers, now: float) -> bool:
-    """Check the models that have come and start their jobs; whether a job moved. Loads outside transactions.
+def start_waiting(db: Database, ctx: Context, scorers: Scorers, now: float, sha256: str | None = None) -> bool:
+    """Check the models that have come and start their jobs; whether a job moved. Loads outside transactions. With
+    `sha256` only the jobs that waited for this file.
 
     A job that can't be checked now (SandboxFailed) waits for the next turn.
     """
     with db.read() as s:
-        waiting = waiting_jobs(s)
+        waiting = waiting_jobs(s, sha256)
     for seen in waiting:
         fault: str | None = None
         try:

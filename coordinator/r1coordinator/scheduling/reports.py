@@ -75,15 +75,16 @@ def _late(s: Session, job: JobRow, lease: LeaseRow, report: ReportRow, now: floa
         pay_training(s, job, report)
 
 
-def failed(s: Session, ctx: Context, worker: str, failure: LeaseFailure, now: float) -> None:
-    """A node gives a task up. For a lease that has ended this changes nothing."""
+def failed(s: Session, ctx: Context, worker: str, failure: LeaseFailure, now: float) -> LeaseRow | None:
+    """A node gives a task up; returns the lease. For one that has ended this changes nothing, and returns None."""
     lease = owned(s, failure.lease_id, worker)
     if lease.state != "active":
-        return
+        return None
     end(lease, "failed", now, failure.detail, failure.code)
     count_refusal(s, f"failure_{failure.code}"[:40], failure.detail, lease.worker, lease.job_id)
     s.flush()
     advance(s, ctx, get_job(s, lease.job_id), now)
+    return lease
 
 
 def published(s: Session, ctx: Context, blobs: BlobStore, worker: str, lease_id: str, now: float) -> list[str]:

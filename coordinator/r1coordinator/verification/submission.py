@@ -124,6 +124,7 @@ class Admission:
         require_active(lease)
         end(lease, "done", now)
         job = get_job(s, lease.job_id)
+        job.error = None  # whatever hosts said of the job, it can be worked on
         s.add(_bundle_row(parse_spec(job.spec), submission, lease, receipt, evidence, now))
         s.add_all(_trace_rows(submission.bundle, digests, lease))
         s.add(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,7 +118,7 @@ class World:
         spec = JobSpec.model_validate(self.job(job_id)["spec"])
         return JobScorer(spec, self.services.blobs.get(spec.model.files["tokenizer.json"].sha256))
 
-    def submit(self, spec: JobSpec | None = None, number: int = 1) -> str:
+    def submit(self, spec: JobSpec | None = None, number: int = 1, files: Mapping[str, bytes] = MODEL_FILES) -> str:
         """Fund, submit and upload a job."""
         spec = spec or job_spec()
         job_id = self.chain.fund(spec, number)
@@ -126,7 +126,7 @@ class World:
             "/v1/jobs", content=json.dumps({"job_id": job_id, "spec": spec.model_dump(mode="json")})
         )
         assert answer.status_code == 200, answer.text
-        for data in MODEL_FILES.values():
+        for data in files.values():
             assert self.upload(job_id, data).status_code in (200, 201)
         return job_id
 
