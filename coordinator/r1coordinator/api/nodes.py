@@ -25,6 +25,7 @@ from r1coordinator.store.tables import JobRow, LeaseRow
 from r1coordinator.store.workers import open_session
 from r1net.chain import peer_id_of
 from r1net.errors import ProtocolError, Refused
+from r1net.protocol.addresses import check_addresses
 from r1net.protocol.session import OpenSession, SessionGrant, SessionOpened, maddrs_digest
 from r1net.protocol.signing import session_values
 from r1net.protocol.trace import RolloutSubmission
@@ -40,8 +41,6 @@ from r1net.protocol.work import (
 router = APIRouter(prefix="/v1", tags=["nodes"])
 
 
-_MOST_ADDRESSES = 32
-_LONGEST_ADDRESS = 300
 _LARGEST_GRANT = 16 * 2**10
 """Bytes of a grant with all that it announces."""
 
@@ -52,8 +51,12 @@ def check_grant(services: Services, request: OpenSession, now: float) -> OpenSes
     if not now < grant.expires <= now + services.settings.session_max_seconds:
         most = f"{services.settings.session_max_seconds:g} s"
         raise Refused("bad_expiry", f"the grant must expire within {most} from now", status=422, hint="set the clock")
-    if len(request.maddrs) > _MOST_ADDRESSES or any(len(address) > _LONGEST_ADDRESS for address in request.maddrs):
-        raise Refused("invalid_message", "too many or too long maddrs", status=422, hint="announce the reachable ones")
+    try:
+        check_addresses(request.maddrs, grant.peer_id)
+    except ProtocolError as error:
+        raise Refused(
+            "bad_address", error.message, status=422, hint="announce what peers can dial"
+        ) from error
     if grant.maddrs != maddrs_digest(request.maddrs):
         raise Refused("wrong_maddrs", "the grant was signed for other addresses", status=422, hint="sign a new one")
     try:

@@ -38,7 +38,8 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     lease = _held(s, ctx, worker, now)
     reason = "no job is running"
     if lease is None:
-        for job in _open_to(s, ctx, jobs, row):
+        wanted = [job for job in jobs if job.job_id not in request.without]
+        for job in _open_to(s, ctx, wanted, row):
             found = _from_job(s, ctx, job, worker, now)
             if isinstance(found, LeaseRow):
                 lease = found

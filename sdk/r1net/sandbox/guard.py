@@ -44,8 +44,8 @@ _MAKERS = (
     *("dataclasses", "collections", "networkx.utils.decorators", "reasoning_gym.code.codeio"),
     *("sympy.polys.monomials", "sympy.polys.ring_series"),
 )
-"""Who runs code made of strings that are not an answer's: classes and products made at run time, and the generator whose
-problems are programs that the library ships."""
+"""Who runs code made of strings that are not an answer's: classes and products made at run time, and the generator
+whose problems are programs that the library ships."""
 
 _guarding = False
 
