@@ -25,7 +25,9 @@ def test_the_peer_id_must_be_the_worker_keys(world: World) -> None:
     stranger = Node(world, 2).grant().grant.peer_id
     assert node.open(node.grant(peer_id=stranger)).json()["code"] == "wrong_peer_id"
     many = node.grant().model_copy(update={"maddrs": ("/ip4/1.2.3.4/tcp/1",) * 33})
-    assert node.open(many).json()["code"] == "invalid_message"
+    assert node.open(many).json()["code"] == "bad_address"
+    for address in ("garbage", "/unix/run/docker.sock", "/ip4/1.2.3.4/tcp/1/p2p/" + stranger):
+        assert node.open(node.grant().model_copy(update={"maddrs": (address,)})).json()["code"] == "bad_address"
 
 
 def test_the_registry_must_know_worker_and_owner(world: World) -> None:
