@@ -22,25 +22,33 @@ _AWAY_SECONDS = 2.0
 
 
 class Askers:
-    """A small pool of threads with a bounded queue. The threads are daemons: a chain that hangs holds up no stop."""
+    """A small pool of threads, and a bound on what waits for them. The threads are daemons: a chain that hangs holds up
+    no stop."""
 
     def __init__(self, threads: int, waiting: int) -> None:
-        self._queue: queue.Queue[Callable[[], None]] = queue.Queue(waiting)
+        self._threads = threads
+        self._room = threading.BoundedSemaphore(threads + waiting)
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         for number in range(threads):
             threading.Thread(target=self._work, name=f"asker-{number}", daemon=True).start()
 
     def submit(self, work: Callable[[], V]) -> Future[V]:
-        """Have it done. Refused with 503 when the queue is full."""
+        """Have it done. Refused with 503 when too much waits already."""
+        if not self._room.acquire(blocking=False):
+            raise _busy("the chain is being asked too much at once")
         future: Future[V] = Future()
-        try:
-            self._queue.put_nowait(lambda: _do(work, future))
-        except queue.Full:
-            raise _busy("the chain is being asked too much at once") from None
+        self._queue.put(lambda: _do(work, future))
         return future
 
+    def close(self) -> None:
+        """End the threads after what they are at."""
+        for _ in range(self._threads):
+            self._queue.put(None)
+
     def _work(self) -> None:
-        while True:
-            self._queue.get()()
+        while (task := self._queue.get()) is not None:
+            task()
+            self._room.release()
 
 
 def _do(work: Callable[[], V], future: Future[V]) -> None:

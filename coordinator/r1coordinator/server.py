@@ -17,6 +17,8 @@ from r1coordinator.settings import Settings
 _SHUTDOWN_SECONDS = 3
 _KEEP_ALIVE_SECONDS = 15
 _HEAD_BYTES = 32 * 2**10
+_READ_SECONDS = 60.0
+"""How long a reader may leave what was sent to it lying."""
 _OWN_FILES = 256
 """File descriptors kept for everything that is no connection."""
 
@@ -32,6 +34,7 @@ class PatientProtocol(H11Protocol):
     """How long a connection may take over a request's first line and headers."""
     _host = ""
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -46,6 +49,7 @@ class PatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._head_is_here()
+        self._is_read()
         self.open[self._host] -= 1
         if not self.open[self._host]:
             del self.open[self._host]
@@ -58,6 +62,22 @@ class PatientProtocol(H11Protocol):
             self._wait_for_head()
         else:
             self._head_is_here()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol. Closing would wait for a reader that doesn't read: it is aborted."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(_READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._is_read()
+        super().resume_writing()
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _wait_for_head(self) -> None:
         if self._late is None:

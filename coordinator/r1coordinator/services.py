@@ -66,9 +66,12 @@ class Services:
     limits: Limits
     pulse: Pulse
     bundles: ByteCache[TraceBundle]
+    askers: tuple[Askers, ...]
 
     def close(self) -> None:
         """Let go of the database. The sandbox belongs to whoever made it."""
+        for askers in self.askers:
+            askers.close()
         self.refusals.flush()
         self.db.close()
 
@@ -110,6 +113,7 @@ def build(
     domain = Domain(deployment.chain_id, deployment.address("NodeRegistry"))
     chain = chain or RealChain(settings.rpc_url, deployment, key, int(settings.max_fee_gwei * 10**9))
     keep = settings.chain_answer_seconds
+    registry, escrow = Askers(_ASKERS, settings.chain_queue), Askers(_SUBMITTERS, _WAITING_JOBS)
     ctx = Context(settings=settings, chain_id=deployment.chain_id, new_id=new_id)
     return Services(
         settings=settings,
@@ -131,10 +135,11 @@ def build(
             software=f"r1coordinator {importlib.metadata.version('r1net')}",
         ),
         admission=Admission(db, blobs, scorers, ctx, domain, key, bell.ring),
-        registrations=Registrations(chain, Askers(_ASKERS, settings.chain_queue), keep),
-        submissions=Lookup(Askers(_SUBMITTERS, _WAITING_JOBS), lambda _: 0.0, min(keep, _REFUSED_JOB), _LONG_CHECK),
+        registrations=Registrations(chain, registry, keep),
+        submissions=Lookup(escrow, lambda _: 0.0, min(keep, _REFUSED_JOB), _LONG_CHECK),
         refusals=Refusals(db),
         limits=Limits(settings),
         pulse=Pulse(db),
         bundles=ByteCache(settings.cache_bytes),
+        askers=(registry, escrow),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -21,6 +22,9 @@ from r1net.errors import Refused
 
 router = APIRouter(prefix="/v1/blobs", tags=["blobs"])
 
+_SPARE = 2**30
+"""Bytes of the disk that no upload takes."""
+
 Digest = Annotated[str, Path(pattern=r"^0x[0-9a-f]{64}$")]
 
 
@@ -39,6 +43,12 @@ def get_blob(sha256: Digest, services: Use) -> FileResponse:
         media_type="application/octet-stream",
         headers={"ETag": f'"{sha256}"', "Cache-Control": "public, max-age=31536000, immutable"},
     )
+
+
+def _require_disk(services: Services, length: int) -> None:
+    """Uploads leave the disk some room: the database writes there too."""
+    if shutil.disk_usage(services.settings.blobs).free < length + _SPARE:
+        raise Refused("no_space", "the coordinator's disk is full", status=507, hint="tell its operator")
 
 
 def _arrived(services: Services, sha256: str) -> None:
@@ -62,12 +72,8 @@ async def put_blob(sha256: Digest, request: Request, services: Use) -> Any:
     if await run_in_threadpool(services.blobs.has, sha256):
         await to_thread.run_sync(_arrived, services, sha256, limiter=services.limits.scoring)
         return JSONResponse({}, 200)
-    limits = services.limits
-    with (
-        limits.uploads.hold(upload.caller),
-        limits.upload_bytes.hold(upload.caller, length),
-        limits.digests.hold(sha256),
-    ):
+    with upload.among.hold(upload.caller, sha256, length):
+        await run_in_threadpool(_require_disk, services, length)
         await services.blobs.receive(sha256, chunks(request, length, services.settings), length)
     await to_thread.run_sync(_arrived, services, sha256, limiter=services.limits.scoring)
     return {}

@@ -16,8 +16,6 @@ _OPEN = ("/healthz",)
 """Answered whoever asks, however many: they cost next to nothing."""
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1 << 20
-_SEND_SECONDS = 60.0
-"""How long a reader may take for one chunk of an answer."""
 
 
 class Gate:
@@ -28,14 +26,15 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        if scope["type"] != "http" or scope["path"] in _OPEN:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send)
         with ExitStack() as held:
             scope.setdefault("state", {})["held"] = held
             try:
-                held.enter_context(self._limits.requests.hold(caller_address(scope)))
+                if scope["path"] not in _OPEN:
+                    held.enter_context(self._limits.requests.hold(caller_address(scope)))
                 self._check_length(scope)
             except Refused as refusal:
                 await problem_of(refusal)(scope, exchange.receive, exchange.send)
@@ -75,19 +74,15 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """The answer's next message."""
         if self._whole:
-            await self._pass(message)
-        elif message["type"] == "http.response.start":
-            await self._pass({**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]})
-        elif message.get("more_body", False) or self._waits:
-            await self._pass(message)
-        else:
-            await self._pass({**message, "more_body": True})
-            await self._linger()
-            await self._pass({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _pass(self, message: Message) -> None:
-        async with asyncio.timeout(_SEND_SECONDS):
             await self._send(message)
+        elif message["type"] == "http.response.start":
+            await self._send({**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]})
+        elif message.get("more_body", False) or self._waits:
+            await self._send(message)
+        else:
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _linger(self) -> None:
         seen = 0

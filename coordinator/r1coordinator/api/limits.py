@@ -132,6 +132,21 @@ def busy(status: int, detail: str, after: float = _PAUSE) -> Refused:
     return Refused(code, detail, status=status, hint="wait, then try again", retry_after=after)
 
 
+class Uploads:
+    """Blobs on their way: how many, how many bytes, and each of them once from the same caller."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._many = Tally("many uploads", settings.uploads_per_caller, settings.max_uploads)
+        self._bytes = Tally("many bytes of uploads", settings.upload_bytes // 4, settings.upload_bytes)
+        self._same = Tally("many uploads of this blob", 1, settings.max_uploads)
+
+    @contextmanager
+    def hold(self, caller: str, sha256: str, size: int) -> Iterator[None]:
+        """Count an upload for as long as it lasts."""
+        with self._many.hold(caller), self._bytes.hold(caller, size), self._same.hold(f"{caller} {sha256}"):
+            yield
+
+
 @dataclass
 class Limits:
     """Every limit of the service. Sizes come from the settings; shares of them are fixed here."""
@@ -144,9 +159,8 @@ class Limits:
     bodies: Tally = field(init=False)
     grants: Tally = field(init=False)
     jobs: Tally = field(init=False)
-    uploads: Tally = field(init=False)
-    upload_bytes: Tally = field(init=False)
-    digests: Tally = field(init=False)
+    models: Uploads = field(init=False)
+    versions: Uploads = field(init=False)
     unsigned: Buckets = field(init=False)
     unsigned_room: Room = field(init=False)
     signed_room: Room = field(init=False)
@@ -166,9 +180,7 @@ class Limits:
         self.bodies = Tally("many large bodies", 2, 64)
         self.grants = Tally("many session grants", 16, 64)
         self.jobs = Tally("many submissions of jobs", 4, 16)
-        self.uploads = Tally("many uploads", given.uploads_per_caller, given.max_uploads)
-        self.upload_bytes = Tally("many bytes uploaded", given.upload_bytes // 4, given.upload_bytes)
-        self.digests = Tally("many uploads of this blob", 1, given.max_uploads)
+        self.models, self.versions = Uploads(given), Uploads(given)
         self.unsigned = Buckets(given.posts_per_minute)
         self.unsigned_room = Room(given.body_memory_bytes // 8, given.body_patience_seconds)
         self.signed_room = Room(given.body_memory_bytes, given.body_patience_seconds)

@@ -54,9 +54,7 @@ def check_grant(services: Services, request: OpenSession, now: float) -> OpenSes
     try:
         check_addresses(request.maddrs, grant.peer_id)
     except ProtocolError as error:
-        raise Refused(
-            "bad_address", error.message, status=422, hint="announce what peers can dial"
-        ) from error
+        raise Refused("bad_address", error.message, status=422, hint="announce what peers can dial") from error
     if grant.maddrs != maddrs_digest(request.maddrs):
         raise Refused("wrong_maddrs", "the grant was signed for other addresses", status=422, hint="sign a new one")
     try:
@@ -113,7 +111,7 @@ def _advance_jobs(s: Session, services: Services, ended: list[LeaseRow], now: fl
 @router.post("/work")
 async def post_work(request: Request, services: Use, node: Node) -> WorkAnswer:
     """Ask for work; held for up to `wait` seconds when there is none."""
-    asked = read_message(WorkRequest, node.body)
+    asked = await run_in_threadpool(read_message, WorkRequest, node.body)
 
     def look() -> WorkAnswer:
         with services.db.write() as s:

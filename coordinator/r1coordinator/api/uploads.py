@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anyio import to_thread
 from fastapi import Request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from r1coordinator.api.limits import caller_address
+from r1coordinator.api.limits import Uploads, caller_address
 from r1coordinator.api.wire import signed_parts, worker_of
 from r1coordinator.services import Services
 from r1coordinator.store.rows import get_job, parse_spec
@@ -23,11 +24,13 @@ from r1net.protocol.work import PublishTask
 
 @dataclass(frozen=True)
 class Expected:
-    """A blob that `caller` may upload: of `limit` bytes at most, `exact`ly so many if its size is known."""
+    """A blob that `caller` may upload: of `limit` bytes at most, `exact`ly so many if its size is known. `among`
+    counts the uploads of its kind: submitters leave room for workers."""
 
     caller: str
     limit: int
     exact: bool
+    among: Uploads
 
 
 async def expected(request: Request, sha256: str, services: Services) -> Expected:
@@ -44,7 +47,7 @@ async def expected(request: Request, sha256: str, services: Services) -> Expecte
             "not_signed", "nobody vouches for the upload", status=401, hint=f"sign it, or send {UPLOAD_HEADER}"
         )
     services.limits.unsigned.take(caller_address(request.scope))
-    return await run_in_threadpool(_of_submitter, services, field, sha256)
+    return await to_thread.run_sync(_of_submitter, services, field, sha256, limiter=services.limits.checking)
 
 
 def _of_worker(services: Services, worker: str, sha256: str) -> Expected:
@@ -56,7 +59,8 @@ def _of_worker(services: Services, worker: str, sha256: str) -> Expected:
             version = PublishTask.parse(lease.task).version
             if sha256 in (version.policy, version.optimizer):
                 row = _row(s, lease.job_id, sha256)
-                return Expected(worker, min(row.limit, services.settings.max_blob_bytes), exact=False)
+                limit = min(row.limit, services.settings.max_blob_bytes)
+                return Expected(worker, limit, exact=False, among=services.limits.versions)
     raise Refused("unexpected_blob", "you hold no lease to publish this blob", status=403, hint="ask for work")
 
 
@@ -76,7 +80,7 @@ def _of_submitter(services: Services, field: str, sha256: str) -> Expected:
         if not any(file.sha256 == sha256 for file in spec.model.files.values()):
             raise Refused("unexpected_blob", "the job has no such file", status=403)
         row = _row(s, signed.upload.job_id, sha256)
-    return Expected(spec.submitter, row.limit, exact=True)
+    return Expected(spec.submitter, row.limit, exact=True, among=services.limits.models)
 
 
 def _row(s: Session, job_id: str, sha256: str) -> BlobRow:
