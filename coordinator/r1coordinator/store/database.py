@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
@@ -55,7 +55,7 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             self.engine = create_engine(url)
-            self._pulse = create_engine(url, pool_size=1, max_overflow=0)
+            self._pulse = create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=0)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise UsageError(
                 f"cannot use database {redact(url)}: {scrub(str(error))}",

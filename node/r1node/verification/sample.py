@@ -86,5 +86,5 @@ def _all_traces(source: Transport, job_id: str) -> Iterator[TraceView]:
         page = source.get_many(f"/v1/jobs/{job_id}/traces", TraceView, limit=PAGE, after=seen)
         yield from page
         seen += len(page)
-        if len(page) < PAGE:
+        if not page:
             return

@@ -309,4 +309,4 @@ def test_long_polls_of_one_worker_are_few(served: Served) -> None:
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda head: served.ask("POST", "/v1/work", head, body), heads))
     assert set(answers) == {200, 429}
-    assert answers.count(200) <= 4 + 2, "four wait at a time; besides, one that gets work at once makes room for another"
+    assert answers.count(200) <= 4 + 2, "four wait; one that gets work at once makes room for another"

@@ -62,7 +62,7 @@ def test_traces_without_reward_are_exported_as_null(world: World, tmp_path: Path
     run(world, [world.node(1)], job_id)
     views = [TraceView.model_validate(view) for view in world.http.get(f"/v1/jobs/{job_id}/traces?after=0").json()]
     target = tmp_path / "traces.parquet"
-    with Transport("http://nowhere.invalid") as offline:
+    with Transport("https://nowhere.invalid") as offline:
         export_traces([view.model_copy(update={"epoch": None}) for view in views], ProofBook(offline, job_id), target)
     table = pq.read_table(target)
     assert table["reward"].null_count == len(views) == 22

@@ -144,7 +144,7 @@ def test_spread_prices_never_exceed_the_budget(
 @pytest.mark.parametrize("wrong", [{"los": "gspo"}, {"loss": "ppo"}, {"dynamic_sampling": 0}])
 def test_a_wrong_setting_of_the_stage_is_named(wrong: dict[str, object]) -> None:
     with (
-        Client("http://nowhere.invalid", account=Account.create()) as client,
+        Client("https://nowhere.invalid", account=Account.create()) as client,
         pytest.raises(UsageError, match=next(iter(wrong))),
     ):
         client.train(model="m", environment="reasoning_gym:chain_sum", rounds=1, budget=1, grpo=wrong)
