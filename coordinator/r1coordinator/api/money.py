@@ -150,7 +150,7 @@ def _lost(s: Session) -> dict[int | None, str | None]:
     """The dues that are never paid, and why."""
     rows = s.execute(select(DueRow.id, DueRow.error).where(DueRow.state == "unpayable"))
     lost: dict[int | None, str | None] = {}
-    lost.update(rows.tuples())
+    lost.update(rows.tuples().all())
     return lost
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 
 from sqlalchemy.orm import Session
 
@@ -36,8 +35,12 @@ class Follower:
         self.clear = True
         while (last := self._newest_final()) is not None and not self._still_final(last):
             log.warning("the chain took back that epoch %d is final", last.epoch)
+        self._forget_from(self._chain.next_epoch())
         with self._db.read() as s:
             rows = ledger.epochs(s, ("open", "proposed", "rejected"))
+            # far behind a final one nothing is taken back any more
+            rows += [row for row in ledger.epochs(s, ("unwound",)) if row.epoch > (last.epoch if last else 0)]
+        rows.sort(key=lambda row: row.epoch)
         quiet = self._newest_is_pending([row for row in rows if row.state == "proposed"])
         waits = False
         for row in rows:
@@ -50,11 +53,11 @@ class Follower:
         """Bring one row to where the chain is; its state then, None if it was given up. Raises ChainError when the
         chain holds what this coordinator never made."""
         kept = self._chain.epoch(number)
-        deep = self._is_deep(kept)
+        sunk = self._sunk(kept)
         with self._db.write() as s:
-            row = s.get_one(EpochRow, number)
-            if kept.status == EpochStatus.NONE:
-                return _none(s, row)
+            row = s.get(EpochRow, number)
+            if row is None or kept.status == EpochStatus.NONE:
+                return _none(s, row) if row is not None else None
             revived = row.state in ledger.REJECTED and kept.status not in _FALLEN
             if revived or not same(row, kept):
                 adopted = _adopt(s, row, kept)
@@ -63,7 +66,7 @@ class Follower:
                 row = adopted
             if row.state == "open":
                 ledger.stands(s, row)
-            return self._advance(s, row, kept.status, deep)
+            return self._advance(s, row, kept.status, sunk)
 
     def adopt(self, kept: EpochState) -> bool:
         """Whether what the chain holds under a number without a row is a draft of ours; it is that number's epoch
@@ -76,28 +79,34 @@ class Follower:
         """Whether an epoch's proposal is as deep as it takes."""
         return self._depth == 0 or self._chain.epoch(number, self._depth).status != EpochStatus.NONE
 
-    def _is_deep(self, kept: EpochState) -> bool:
-        """Whether an epoch's end is as deep as it takes."""
-        ends: Collection[EpochStatus] = _FALLEN if kept.status in _FALLEN else (kept.status,)
+    def _sunk(self, kept: EpochState) -> EpochStatus:
+        """The status that is as deep as it takes: the newest one, or one before it."""
         if kept.status in (EpochStatus.NONE, EpochStatus.PENDING) or self._depth == 0:
-            return True
-        return self._chain.epoch(kept.epoch, self._depth).status in ends
+            return kept.status
+        return self._chain.epoch(kept.epoch, self._depth).status
 
-    def _advance(self, s: Session, row: EpochRow, status: EpochStatus, deep: bool) -> str:
-        if status == EpochStatus.FINALISED and deep:
+    def _advance(self, s: Session, row: EpochRow, status: EpochStatus, sunk: EpochStatus) -> str:
+        if status == sunk == EpochStatus.FINALISED:
             ledger.final(s, row)
             log.info("epoch %d is final", row.epoch)
         elif status == EpochStatus.FINALISED:
             row.error = f"final on chain, and not yet {self._depth} blocks deep"
-        elif status in _FALLEN and row.state not in ledger.REJECTED and deep:
+        elif status in _FALLEN and row.state not in ledger.REJECTED and sunk in _FALLEN:
             ledger.rejected(s, row, self._most_rejections)
             log.warning("epoch %d was rejected on chain; its jobs are proposed anew", row.epoch)
         elif status in _FALLEN and row.state not in ledger.REJECTED:
             row.error = f"rejected on chain, and not yet {self._depth} blocks deep"
             self.clear = False
-        if status == EpochStatus.UNWOUND and deep:
+        if status == sunk == EpochStatus.UNWOUND:
             row.state, row.error = "unwound", "rejected on chain; its reserves are given back"
         return row.state
+
+    def _forget_from(self, number: int) -> None:
+        """The chain has no epoch from this number on, whatever it had before."""
+        with self._db.write() as s:
+            for row in ledger.epochs(s, ("proposed", *ledger.REJECTED)):
+                if row.epoch >= number:
+                    _none(s, row)
 
     def _newest_final(self) -> EpochRow | None:
         with self._db.read() as s:

@@ -63,15 +63,19 @@ class Proposer:
         return base
 
     def _left_open(self, number: int, base: EpochRow | None) -> EpochRow | None:
-        """The epoch that was built before and isn't on chain, if it still fits there; what doesn't is given up."""
-        fitting = None
+        """The next of the epochs that were built before and aren't on chain; those that don't fit there any more, one
+        upon the other, are given up."""
+        fitting: list[EpochRow] = []
         with self._db.write() as s:
             for row in ledger.epochs(s, ("open",)):
-                if row.epoch == number and row.previous_report == (base.report_digest if base else None):
-                    fitting = row
+                below = fitting[-1] if fitting else base
+                if row.epoch == number + len(fitting) and row.previous_report == (
+                    below.report_digest if below else None
+                ):
+                    fitting.append(row)
                 else:
                     ledger.take_back(s, row)
-        return fitting
+        return fitting[0] if fitting else None
 
     def _may_build(self, base: EpochRow | None) -> bool:
         if base is None:

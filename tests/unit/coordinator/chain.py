@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,7 @@ class State:
     epochs: dict[int, EpochState] = field(default_factory=dict)
     contents: dict[int, list[JobSettlement]] = field(default_factory=dict)
     undelivered: dict[str, int] = field(default_factory=dict)
+    transaction: Callable[[], TxReceipt] | None = None
 
 
 def reverted(name: str, **values: Any) -> Reverted:
@@ -72,12 +74,20 @@ class FakeChain:
 
     def mine(self, blocks: int = 1) -> None:
         """Blocks without a transaction of the settler's."""
+        self.state.transaction = None
         self.history += [deepcopy(self.state) for _ in range(blocks)]
 
-    def reorganise(self, blocks: int) -> None:
-        """Take the newest blocks back, with all that was in them."""
-        del self.history[len(self.history) - blocks :]
+    def reorganise(self, blocks: int, *, again: bool = False) -> None:
+        """Take the newest blocks back, with all that was in them; `again` includes the settler's transactions once
+        more, as far as they are still good."""
+        cut = max(0, len(self.history) - blocks)
+        taken = self.history[cut:]
+        del self.history[cut:]
         self.state = deepcopy(self.history[-1]) if self.history else State()
+        for block in taken if again else ():
+            if block.transaction is not None:
+                with suppress(ChainError):
+                    block.transaction()
 
     def owner_of(self, worker: str) -> str | None:
         self._here()
@@ -127,7 +137,7 @@ class FakeChain:
         except ChainError:
             self.state = before
             raise
-        return self._sent("propose", number)
+        return self._sent("propose", number, lambda: self.propose(number, root, report, jobs))
 
     def _propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> None:
         if self.paused:
@@ -161,31 +171,36 @@ class FakeChain:
     def finalise(self, number: int) -> TxReceipt:
         self._here()
         below = [epoch.status for n, epoch in self.epochs.items() if n < number]
-        assert self.epochs[number].status == EpochStatus.PENDING
-        assert EpochStatus.PENDING not in below, "in order"
+        if number not in self.epochs or self.epochs[number].status != EpochStatus.PENDING:
+            raise reverted("WrongStatus", epoch=number)
+        if self.epochs[number].disputes or self.epochs[number].finalisable_at > self.time:
+            raise reverted("WindowOpen", epoch=number)
+        if EpochStatus.PENDING in below:
+            raise reverted("NotNext", epoch=number)
         self.epochs[number] = replace(self.epochs[number], status=EpochStatus.FINALISED)
         for job in self.state.contents.get(number, []):
             self._move(job.job_id, 0, -job.amount)
             token = self.jobs[job.job_id].token
             if token in self.bad_tokens:
                 self.state.undelivered[token] = self.state.undelivered.get(token, 0) + job.amount
-        return self._sent("finalise", number)
+        return self._sent("finalise", number, lambda: self.finalise(number))
 
     def unwind(self, number: int) -> TxReceipt:
         self._here()
-        if self.epochs[number].status != EpochStatus.REJECTED:
+        if number not in self.epochs or self.epochs[number].status != EpochStatus.REJECTED:
             raise reverted("WrongStatus", epoch=number)
         self.epochs[number] = replace(self.epochs[number], status=EpochStatus.UNWOUND)
         for job in self.state.contents.get(number, []):
             self._move(job.job_id, job.amount, -job.amount)
-        return self._sent("unwind", number)
+        return self._sent("unwind", number, lambda: self.unwind(number))
 
     def now(self) -> int:
         self._here()
         return self.time
 
-    def _sent(self, what: str, number: int) -> TxReceipt:
+    def _sent(self, what: str, number: int, again: Callable[[], TxReceipt]) -> TxReceipt:
         self.mine()
+        self.history[-1].transaction = again
         self.sent.append((what, number))
         if self.lose_answers:
             self.lose_answers = False

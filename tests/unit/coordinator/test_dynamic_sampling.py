@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from r1coordinator.scheduling.rollout import Demand, Pool, share
+from r1coordinator.settlement.sender import Settler
 from r1coordinator.store.tables import TraceRow
 from r1net.protocol.job import Evaluation, JobSpec
 from r1net.protocol.work import RolloutTask, TrainTask
@@ -103,6 +104,7 @@ def test_everything_drawn_is_paid_and_only_what_counts_is_trained(world: World) 
     job_id = world.submit(choosy())
     nodes = [world.node(1), world.node(2)]
     assert run(world, nodes, job_id)["state"] == "completed"
+    Settler(world.services.db, world.chain, world.settings).step()
     report = world.http.get("/v1/epochs/1/report").json()["jobs"][0]
     accepted = [row for number in (0, 1) for row in traces_of(world, number)]
     assert len(report["trace_digests"]) == len(accepted) > 16

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
+from r1coordinator.settlement import ledger
+from r1coordinator.settlement.report import build_report
+from r1coordinator.settlement.sender import Settler
 from r1coordinator.store.database import _config, migrate
-from r1coordinator.store.tables import Base
+from r1coordinator.store.tables import Base, ContributionRow, DueRow
+from tests.unit.coordinator.jobs import CHAIN_ID
 from tests.unit.coordinator.network import World, run
 from tests.unit.coordinator.test_no_reward import EXACT, PUZZLES, job_spec
+from tests.unit.coordinator.test_settlement import dues
 
 
 def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
@@ -28,6 +34,9 @@ def test_rows_survive_the_way_down_and_up_again(world: World) -> None:
     """Going back to revision 0002, what had no reward counts as 0."""
     job_id = world.submit(job_spec(environment=PUZZLES, rewards=(EXACT,)))
     run(world, [world.node(1)], job_id)
+    for _ in range(2):
+        Settler(world.services.db, world.chain, world.settings).step()
+    before = dues(world, job_id)
     world.kill()
     url = world.settings.database
     engine = create_engine(url)
@@ -41,3 +50,37 @@ def test_rows_survive_the_way_down_and_up_again(world: World) -> None:
     engine.dispose()
     world.start()
     assert world.job(job_id)["state"] == "completed"
+    assert dues(world, job_id) == before
+
+
+def test_epochs_of_old_become_dues_and_are_settled(world: World) -> None:
+    """An old epoch that isn't on chain yet is proposed as it is; what the next job owes is built on it."""
+    first = world.submit(job_spec(name="old"))
+    run(world, [world.node(1)], first)
+    world.chain.away = True
+    with world.services.db.read() as s:
+        (due,) = s.scalars(select(DueRow)).all()
+        paid = s.scalars(select(ContributionRow)).all()
+    report = build_report(1, CHAIN_ID, ledger.parts([due]), [(c.token, c.account, c.amount or 0) for c in paid], None)
+    with world.services.db.write() as s:
+        ledger.open_epoch(s, report, s.scalars(select(DueRow)).all())
+    before = dues(world, first)
+    world.kill()
+    command.downgrade(_config(world.settings.database), "0004")
+    command.upgrade(_config(world.settings.database), "head")
+    world.start()
+    assert dues(world, first) == before
+    world.chain.away = False
+    for _ in range(2):
+        Settler(world.services.db, world.chain, world.settings).step()
+    assert world.chain.sent == [("propose", 1), ("finalise", 1)]
+    assert [due["state"] for due in dues(world, first)] == ["settled"]
+
+
+def test_what_waits_is_not_lost_by_going_back(world: World) -> None:
+    run(world, [world.node(1)], world.submit(job_spec(name="waiting")))
+    world.kill()
+    with pytest.raises(RuntimeError, match="1 dues wait"):
+        command.downgrade(_config(world.settings.database), "0004")
+    command.upgrade(_config(world.settings.database), "head")
+    world.start()

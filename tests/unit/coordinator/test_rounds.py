@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from r1coordinator.settlement.sender import Settler
 from r1net.protocol.canonical import sha256
 from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask
 from tests.unit.coordinator.jobs import file_of, job_spec
@@ -199,7 +200,7 @@ def test_a_job_fails_after_too_many_attempts_and_says_why(world: World) -> None:
     assert view["state"] == "failed"
     assert "10 training attempts failed" in view["error"]
     assert "nan_gradient" in view["error"]
-    assert len(world.http.get("/v1/epochs").json()) == 1
+    assert [due["state"] for due in world.http.get(f"/v1/jobs/{job_id}/dues").json()] == ["waiting"]
 
 
 def test_the_train_deadline_ends_an_attempt(world: World) -> None:
@@ -288,6 +289,8 @@ def test_an_epoch_closes_every_few_rounds(world: World) -> None:
     stage = job_spec().stage.model_copy(update={"rounds": 4})
     job_id = world.submit(job_spec(stage=stage, epoch_rounds=2))
     assert run(world, [world.node(1)], job_id)["state"] == "completed"
+    for _ in range(2):
+        Settler(world.services.db, world.chain, world.settings).step()
     spans = [world.http.get(f"/v1/epochs/{n}/report").json()["jobs"][0]["rounds"] for n in (1, 2)]
     assert spans == [[0, 2], [2, 4]]
     assert world.http.get("/v1/epochs/3/report").status_code == 404

@@ -90,8 +90,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What isn't in an epoch counts as not closed again."""
-    op.execute("UPDATE contributions SET amount = NULL WHERE epoch IS NULL")
+    """Before this revision only an epoch says what is owed: what is in none would be lost."""
+    waiting = op.get_bind().scalar(sa.select(sa.func.count()).where(_dues.c.state.in_(("waiting", "held"))))
+    if waiting:
+        raise RuntimeError(f"{waiting} dues wait to be settled: serve until they are, then go back")
     for table in ("traces", "contributions"):
         with op.batch_alter_table(table, schema=None) as batch_op:
             batch_op.drop_index(f"ix_{table}_due_id")
