@@ -102,10 +102,10 @@ def fault_of(account: JobState, owed: Owed, budget: int) -> str | None:
     total = owed.closed + owed.open
     if account.closed_at:
         return "its submitter has closed its escrow"
-    if account.funded - account.refunded < total:
-        return f"its escrow was given {account.funded - account.refunded}, and {total} is owed"
     if 0 < budget <= total:
         return f"its budget of {budget} is spent"
+    if account.funded - account.refunded < total:
+        return f"its escrow was given {account.funded - account.refunded}, and {total} is owed"
     if owed.open > account.epoch_cap:
         return f"{owed.open} is owed, and its escrow pays at most {account.epoch_cap} in one epoch"
     return None
