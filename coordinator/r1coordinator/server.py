@@ -17,8 +17,8 @@ from r1coordinator.settings import Settings
 _SHUTDOWN_SECONDS = 3
 _KEEP_ALIVE_SECONDS = 15
 _HEAD_BYTES = 32 * 2**10
-_READ_SECONDS = 60.0
-"""How long a reader may leave what was sent to it lying."""
+_READERS_PATIENCE = 6
+"""How much longer readers may pause than senders: what they fetch is large."""
 _OWN_FILES = 256
 """File descriptors kept for everything that is no connection."""
 
@@ -32,6 +32,8 @@ class PatientProtocol(H11Protocol):
     proxies: ClassVar[frozenset[str]] = frozenset()
     head_seconds: ClassVar[float] = 10.0
     """How long a connection may take over a request's first line and headers."""
+    read_seconds: ClassVar[float] = 60.0
+    """How long a reader may leave what was sent to it lying."""
     _host = ""
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -67,7 +69,7 @@ class PatientProtocol(H11Protocol):
         """See asyncio.Protocol. Closing would wait for a reader that doesn't read: it is aborted."""
         super().pause_writing()
         if self._unread is None:
-            self._unread = self.loop.call_later(_READ_SECONDS, self.transport.abort)
+            self._unread = self.loop.call_later(self.read_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
@@ -99,6 +101,7 @@ def configure(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     PatientProtocol.each = max(16, settings.max_connections // 8)
     PatientProtocol.proxies = frozenset(proxies)
     PatientProtocol.head_seconds = settings.body_stall_seconds
+    PatientProtocol.read_seconds = _READERS_PATIENCE * settings.body_stall_seconds
     return uvicorn.Config(
         app,
         host=settings.host,

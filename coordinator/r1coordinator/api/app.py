@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
@@ -73,6 +74,7 @@ def create_app(services: Services, *, background: bool = True) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         services.bell.attach()
+        to_thread.current_default_thread_limiter().total_tokens = 2 * services.settings.requests_per_caller
         tasks: list[asyncio.Task[None]] = []
         if background:
             tick_pause, poll_pause = services.settings.tick_seconds, services.settings.settlement_poll_seconds

@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -72,7 +73,10 @@ class Served:
         (folder / "tokenizer.json").write_bytes(tokenizer_json())
         self.domain = Domain(CHAIN_ID, REGISTRY)
         self.clock: Callable[[], float] = time.time
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=40)
+        certificate = settings.get("tls_certificate")
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
+        trusted = ssl.create_default_context(cafile=certificate) if certificate else False
+        self.http = httpx.Client(base_url=self.url, timeout=40, verify=trusted)
         command = [sys.executable, "-m", "tests.adversarial.coordinator.served", str(folder)]
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -254,6 +254,28 @@ def test_a_blob_is_received_once_at_a_time_and_from_each_caller_a_few(served: Se
         assert own.http.get(f"/v1/jobs/{job_id}").json()["missing_blobs"] == []
 
 
+def test_readers_that_do_not_read_are_dropped(tmp_path: Path) -> None:
+    large = bytes(24 * MIB)
+    files = MODEL_FILES | {"large.bin": large}
+    refs = {name: FileRef(sha256=sha256(content), size=len(content)) for name, content in files.items()}
+    with Served(tmp_path, body_stall_seconds=STALL).running() as own:
+        spec = job_spec(model=ModelRef(name="large", files=refs))
+        job_id = own.fund(spec)
+        body = SubmitJob(job_id=job_id, spec=spec).model_dump_json()
+        assert own.http.post("/v1/jobs", content=body).status_code == 200
+        headers = upload_header(own.domain, job_id, time.time())
+        assert own.http.put(f"/v1/blobs/{sha256(large)}", content=large, headers=headers).status_code == 201
+        before, idle = own.rss(), own.open_sockets()
+        sent = [own.begin("GET", f"/v1/blobs/{sha256(large)}", {}) for _ in range(40)]
+        time.sleep(1)
+        assert own.open_sockets() - idle == 40
+        assert own.rss() - before < 2 * LITTLE
+        time.sleep(6 * STALL + 1)
+        assert own.open_sockets() - idle <= 0
+        close_all(sent)
+        assert own.http.get(f"/v1/blobs/{sha256(large)}").content == large
+
+
 def test_grants_of_the_unregistered_do_not_hold_up_anybody(tmp_path: Path) -> None:
     """400 grants, signed by keys that the chain doesn't know, from as many addresses, while it takes half a second
     for each answer."""

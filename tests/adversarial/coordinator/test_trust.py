@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import http.server
+import ipaddress
 import json
 import logging
 import subprocess
@@ -13,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy.exc import SQLAlchemyError
 
 import r1net
@@ -20,10 +26,13 @@ from r1coordinator.api.app import create_app
 from r1coordinator.store.database import Database, migrate
 from r1net.chain import Chain, Deployment, create_keystore
 from r1net.chain.trust import named
-from r1net.errors import ChainUnavailable, KeyFileError, PreflightError, R1Error, UsageError
+from r1net.errors import ChainUnavailable, KeyFileError, PreflightError, R1Error, Unreachable, UsageError
 from r1net.protocol.session import maddrs_digest
+from r1net.protocol.views import NetworkInfo
+from r1net.transport import Transport
 from r1net.urls import ScrubbingFormatter
 from tests.adversarial.coordinator.liar import Stage, addresses
+from tests.adversarial.coordinator.served import Served
 from tests.unit.coordinator.jobs import key
 from tests.unit.coordinator.network import Node, World
 
@@ -279,6 +288,29 @@ def test_nothing_goes_in_the_clear_beyond_this_machine() -> None:
         with pytest.raises(UsageError, match="not encrypted"):
             make()
     r1net.Client("http://coordinator.example", allow_plain_http=True).close()
+
+
+def certificate(folder: Path) -> dict[str, str]:
+    """A self-signed certificate for 127.0.0.1, as settings name it."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "r1")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+    made = builder.add_extension(here, critical=False).sign(key, hashes.SHA256())
+    (folder / "certificate.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return {"tls_certificate": str(folder / "certificate.pem"), "tls_key": str(folder / "key.pem")}
+
+
+def test_a_coordinator_serves_tls_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = certificate(tmp_path)
+    with Served(tmp_path, **settings).running() as served:
+        with Transport(served.url) as stranger, pytest.raises(Unreachable):
+            stranger.get("/v1/network", NetworkInfo)
+        monkeypatch.setenv("SSL_CERT_FILE", settings["tls_certificate"])
+        with Transport(served.url) as transport:
+            assert transport.get("/v1/network", NetworkInfo).chain_id == 31337
+        assert served.node(1).work() is None
 
 
 def test_a_host_that_is_lied_to_sends_nothing(stage: Stage, tmp_path: Path) -> None:
