@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from r1net.chain import Chain
-from r1net.chain.models import EpochContent
+from r1net.chain.models import EpochContent, EpochStatus
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.settlement import REWARD_LEAF, EpochReport
 from r1net.protocol.trace import trace_tree
 from r1net.transport import Transport
+
+_FALLEN = (EpochStatus.REJECTED, EpochStatus.UNWOUND)
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,18 @@ def audit_epoch(epoch: int, coordinator: Transport, chain: Chain) -> list[AuditR
     """Every check of one epoch. Raises ChainError when the epoch was never proposed, Refused when it has no report."""
     report = coordinator.get(f"/v1/epochs/{epoch}/report", EpochReport)
     content = chain.settlement.content(epoch)
-    previous = coordinator.get(f"/v1/epochs/{epoch - 1}/report", EpochReport) if report.previous_report else None
-    return list(_checks(report, previous, content))
+    return list(_checks(report, _previous(report, epoch, coordinator, chain), content))
+
+
+def _previous(report: EpochReport, epoch: int, coordinator: Transport, chain: Chain) -> EpochReport | None:
+    """The report that this one must build on: that of the newest epoch below that stands. An epoch that fell may have
+    built on one that fell with it."""
+    fell = chain.settlement.epoch(epoch).status in _FALLEN
+    for number in range(epoch - 1, 0, -1):
+        state = chain.settlement.epoch(number)
+        if state.status not in _FALLEN or (fell and state.report_digest == report.previous_report):
+            return coordinator.get(f"/v1/epochs/{number}/report", EpochReport)
+    return None
 
 
 def _checks(report: EpochReport, previous: EpochReport | None, content: EpochContent) -> Iterator[AuditResult]:
@@ -52,8 +64,8 @@ def _checks(report: EpochReport, previous: EpochReport | None, content: EpochCon
 
 def _money(report: EpochReport, previous: EpochReport | None) -> Iterator[AuditResult]:
     """Cumulative rewards never fall, and rise for each token by just what the jobs pay."""
-    if report.previous_report is not None and previous is not None:
-        yield _compare("previous report", previous.digest(), report.previous_report)
+    if report.previous_report is not None or previous is not None:
+        yield _compare("previous report", previous.digest() if previous else "none", report.previous_report or "none")
     before = {(row.token, row.account): row.cumulative for row in previous.rewards} if previous else {}
     rises: dict[str, int] = defaultdict(int)
     fallen = set(before)
