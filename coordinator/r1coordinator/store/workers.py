@@ -10,6 +10,8 @@ from r1net.errors import Refused
 from r1net.protocol.session import OpenSession
 
 _REOPEN = "open a new session"
+_REMEMBERED_SESSION = 86400.0
+"""Seconds after its end for which a session is told from one that never was."""
 _UNTIL_IT_ASKS = ["rollout"]
 """What a worker that has just come is taken to do: groups are kept for it, but no trainer's slot."""
 
@@ -64,9 +66,10 @@ def use_nonce(s: Session, session_id: str, nonce: str, forget_at: float) -> None
 
 
 def forget_nonces(s: Session, now: float) -> None:
-    """Drop the nonces whose requests or grants would be refused as too old."""
+    """Drop the nonces whose requests or grants would be refused as too old, and sessions that ended long ago."""
     s.execute(delete(NonceRow).where(NonceRow.forget_at < now))
     s.execute(delete(GrantRow).where(GrantRow.expires < now))
+    s.execute(delete(SessionRow).where(SessionRow.expires < now - _REMEMBERED_SESSION))
 
 
 def touch(s: Session, worker: str, now: float) -> None:

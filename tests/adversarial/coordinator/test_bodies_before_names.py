@@ -326,9 +326,8 @@ def test_who_is_told_to_wait_waits_and_then_gets_an_answer(tmp_path: Path) -> No
 
 def test_long_polls_of_one_worker_are_few(served: Served) -> None:
     node = served.node(6)
-    body = b'{"capabilities":["rollout"],"holds":{},"wait":8}'
+    body = b'{"capabilities":["train"],"holds":{},"wait":8}'  # of which there is none while groups are missing
     heads = [node.headers("POST", "/v1/work", body) for _ in range(12)]
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda head: served.ask("POST", "/v1/work", head, body), heads))
-    assert set(answers) == {200, 429}
-    assert answers.count(200) <= 4 + 2, "four wait; one that gets work at once makes room for another"
+    assert (answers.count(200), answers.count(429)) == (4, 8)

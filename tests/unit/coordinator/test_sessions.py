@@ -125,6 +125,10 @@ def test_sessions_end(world: World) -> None:
     assert node.post("/v1/work", WORK).status_code == 200
     world.clock.time += 86401
     assert node.post("/v1/work", WORK).json()["code"] == "session_expired"
+    world.tick()
+    assert node.post("/v1/work", WORK).json()["code"] == "session_expired"
+    world.tick(86401)
+    assert node.post("/v1/work", WORK).json()["code"] == "unknown_session"
 
 
 def test_nodes_are_active_late_or_lost(world: World) -> None:
