@@ -23,7 +23,8 @@ _STEP = 50
 
 
 def keep_house(db: Database, blobs: BlobStore, days: float, now: float) -> int:
-    """Take one step: note the jobs that are over, and delete files of one whose `days` have passed; their number."""
+    """Take one step: note the jobs that are over, and delete files of one whose `days` have passed, or of models that
+    never came whole; their number."""
     with db.read() as s:
         known = select(RetentionRow.job_id)
         ended = list(s.scalars(select(JobRow.job_id).where(JobRow.state.in_(OVER), JobRow.job_id.not_in(known))))
@@ -31,10 +32,10 @@ def keep_house(db: Database, blobs: BlobStore, days: float, now: float) -> int:
     if ended:
         with db.write() as s:
             s.add_all(RetentionRow(job_id=job_id, over_since=now, swept=False) for job_id in ended)
-    if job_id is None:
-        return 0
     with db.write() as s:
-        return _sweep(s, blobs, s.get_one(RetentionRow, job_id), days, now)
+        if job_id is not None:
+            return _sweep(s, blobs, s.get_one(RetentionRow, job_id), days, now)
+        return _forget_unfinished(s, blobs, days, now)
 
 
 def _due(before: float) -> Select[str]:
@@ -62,6 +63,20 @@ def _sweep(s: Session, blobs: BlobStore, row: RetentionRow, days: float, now: fl
         row.swept = True
         log.info("the files of job %s are deleted", row.job_id)
     return len(files)
+
+
+def _forget_unfinished(s: Session, blobs: BlobStore, days: float, now: float) -> int:
+    """Delete the files of models that never came whole: their jobs go on waiting, and may have them sent again."""
+    idle = (JobRow.state == "waiting_for_model", JobRow.created_at < now - days * _DAY, BlobRow.present.is_(True))
+    rows = list(s.scalars(select(BlobRow).join(JobRow, JobRow.job_id == BlobRow.job_id).where(*idle).limit(_STEP)))
+    for row in rows:
+        row.present = False
+        s.merge(
+            GoneBlobRow(sha256=row.sha256, reason=f"deleted: its model was not whole in {days:g} days", gone_at=now)
+        )
+        if not _needed(s, row.sha256, row.job_id):
+            blobs.remove(row.sha256)
+    return len(rows)
 
 
 def _bundles(s: Session, job_id: str, most: int) -> list[str]:

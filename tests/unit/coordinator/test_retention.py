@@ -136,3 +136,19 @@ def test_many_files_go_in_small_steps(world: World) -> None:
     world.clock.time += 31 * DAY
     assert keep(world) > 23
     assert here(world, {sha256(data) for data in files.values()}) == set()
+
+
+def test_a_model_that_never_comes_whole_does_not_lie_here_for_ever(world: World) -> None:
+    spec = job_spec()
+    job_id = world.chain.fund(spec)
+    body = f'{{"job_id": "{job_id}", "spec": {spec.model_dump_json()}}}'
+    assert world.http.post("/v1/jobs", content=body).status_code == 200
+    data = MODEL_FILES["model.safetensors"]
+    assert world.upload(job_id, data).status_code == 201
+    assert keep(world, DAYS - 1) == 0
+    assert keep(world, 2) == 1
+    assert world.http.get(f"/v1/blobs/{sha256(data)}").json()["code"] == "gone"
+    assert sha256(data) in world.job(job_id)["missing_blobs"]
+    for content in MODEL_FILES.values():
+        assert world.upload(job_id, content).status_code == 201
+    assert run(world, [world.node(1)], job_id)["state"] == "completed"
