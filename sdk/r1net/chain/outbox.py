@@ -28,6 +28,8 @@ FIRST_POLL, SLOWEST_POLL = 0.05, 0.5
 """Seconds between two looks for a receipt; they grow."""
 SETTLING = 1.0
 """Seconds before a missing receipt is looked into."""
+CATCHING_UP = 3.0
+"""Seconds that an endpoint may lag behind what was mined."""
 GONE_AFTER = 10.0
 """Seconds after which a used nonce without a receipt of ours was used by somebody else: endpoints behind one address
 don't always agree."""
@@ -148,18 +150,35 @@ class Outbox:
     def _take(self) -> int:
         if self._next is None:
             self._next = self._first()
+        else:
+            self._next = self._taken_back(self._next)
         while self._next in self._entries:
             self._next += 1
         self._next += 1
         return self._next - 1
 
+    def _taken_back(self, number: int) -> int:
+        """The next nonce, or a lower one where the chain has taken transactions back and nobody sends them again: a gap
+        would hold up whatever comes after. An endpoint that only lags behind gets a while to catch up."""
+        deadline = time.monotonic() + CATCHING_UP
+        while True:
+            missing = set(range(self._pending(), number)) - set(self._entries)
+            if not missing:
+                return number
+            if time.monotonic() > deadline:
+                return min(missing)
+            time.sleep(SLOWEST_POLL)
+
+    def _pending(self) -> int:
+        count = self._sender.w3.eth.get_transaction_count
+        return int(self._sender.read(lambda: count(self._address, "pending")))  # type: ignore[arg-type]
+
     def _first(self) -> int:
         """The nonce to begin with. What another process of this account left behind gets a while to be mined; what is
         stuck even then is replaced."""
-        count = self._sender.w3.eth.get_transaction_count
         deadline = time.monotonic() + self._sender.bump_after
         while True:
-            pending = int(self._sender.read(lambda: count(self._address, "pending")))  # type: ignore[arg-type]
+            pending = self._pending()
             unknown = set(range(self._mined(), pending)) - set(self._entries)
             if not unknown:
                 return pending

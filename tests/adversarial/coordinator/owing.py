@@ -14,14 +14,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from r1coordinator.scheduling.intake import add_job
 from r1coordinator.settings import Settings
 from r1coordinator.settlement.close import close_due
 from r1coordinator.settlement.sender import Settler
+from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.database import Database
 from r1coordinator.store.rows import token_of
 from r1coordinator.store.tables import Base, ContributionRow, DueRow, EpochRow, JobRow, TraceRow
 from r1net.chain import EpochStatus
-from r1net.protocol.job import JobSpec, Prices
+from r1net.protocol.job import JobSpec, Prices, SubmitJob
 from r1net.protocol.settlement import EpochReport, JobEpoch
 from tests.unit.coordinator.chain import FakeChain
 from tests.unit.coordinator.jobs import job_spec, key
@@ -53,15 +55,7 @@ class Books:
         """Job `number` (made and funded when it is new) owes for another piece of work; its id."""
         spec, job_id = _spec(number), self.fund(number)
         with self.db.write() as s:
-            job = s.get(JobRow, job_id)
-            if job is None:
-                job = _job(job_id, number, spec.model_dump_json(), spec.budget)
-                s.add(job)
-            count = len(s.scalars(select(TraceRow)).all())
-            digest = "0x" + hashlib.sha256(f"{job_id} {count}".encode()).hexdigest()
-            s.add(_trace(job_id, digest, count))
-            s.add(_contribution(job_id, f"lease {count}", token_of(spec), number, amount, digest))
-            assert close_due(s, job, self.time) is not None
+            add_debt(s, job_id, spec, number, amount, self.time)
         return job_id
 
     def fund(self, number: int) -> str:
@@ -209,28 +203,17 @@ def _spec(number: int) -> JobSpec:
     return job_spec(name=f"job {number}", prices=Prices(rollout_token=1), budget=1_000_000)
 
 
-def _job(job_id: str, number: int, spec: str, cap: int) -> JobRow:
-    policy = "0x" + "ab" * 32
-    return JobRow(
-        job_id=job_id,
-        number=number,
-        spec=spec,
-        spec_digest=policy,
-        state="running",
-        phase="rollout",
-        round=0,
-        attempt=0,
-        version_number=0,
-        version_policy=policy,
-        version_optimizer=None,
-        published=0,
-        created_at=0.0,
-        round_started_at=0.0,
-        epoch_cap=cap,
-        settled_round=0,
-        settled_policy=policy,
-        error=None,
-    )
+def add_debt(s: Session, job_id: str, spec: JobSpec, number: int, amount: int, now: float) -> None:
+    """The job, made when it is new, has had one piece of work accepted, and it is closed."""
+    job = s.get(JobRow, job_id)
+    if job is None:
+        with tempfile.TemporaryDirectory() as folder:
+            job = add_job(s, BlobStore(Path(folder)), SubmitJob(job_id=job_id, spec=spec), spec.budget, now)
+    count = len(s.scalars(select(TraceRow.number)).all())
+    digest = "0x" + hashlib.sha256(f"{job_id} {count}".encode()).hexdigest()
+    s.add(_trace(job_id, digest, count))
+    s.add(_contribution(job_id, f"lease {count}", token_of(spec), number, amount, digest))
+    assert close_due(s, job, now) is not None
 
 
 def _trace(job_id: str, digest: str, count: int) -> TraceRow:

@@ -27,6 +27,7 @@ class FakeEth:
         self.chain_id = 31337
         self.max_priority_fee = 1
         self.next_nonce = 5
+        self.taken = 0
         self.sent: list[bytes] = []
         self.failures: list[Exception] = []
         self.status = 1
@@ -40,12 +41,15 @@ class FakeEth:
         return {"baseFeePerGas": 10}
 
     def get_transaction_count(self, address: str, state: str) -> int:
-        return self.next_nonce
+        return max(self.next_nonce, self.taken + 1)
 
     def send_raw_transaction(self, raw: bytes) -> bytes:
         self.sent.append(bytes(raw))
-        if self.failures:
-            raise self.failures.pop(0)
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is None or "already known" in str(failure):
+            self.taken = nonces(self)[-1]
+        if failure is not None:
+            raise failure
         return b""
 
     def get_transaction(self, tx_hash: bytes) -> None:
@@ -111,6 +115,17 @@ def test_a_stale_nonce_is_fetched_anew(sender: Sender, eth: FakeEth) -> None:
     eth.failures = [rpc_error("nonce too low")]
     sender.send(TARGET, b"")
     assert nonces(eth) == [5, 6, 9]
+
+
+def test_nonces_that_the_chain_took_back_are_used_again(
+    sender: Sender, eth: FakeEth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("r1net.chain.outbox.CATCHING_UP", 0.0)
+    for _ in range(3):
+        sender.send(TARGET, b"")
+    eth.taken = 5
+    sender.send(TARGET, b"")
+    assert nonces(eth) == [5, 6, 7, 6], "a gap would hold up everything"
 
 
 def test_a_nonce_that_keeps_changing_is_given_up(sender: Sender, eth: FakeEth) -> None:
