@@ -142,12 +142,12 @@ def test_chain_away_during_settlement(network: Network, client: Client, model: P
     run = submit(client, model, "chain away", rounds=2)
     network.anvil.process.stop()
     finish(run)
-    wait_until(lambda: bool(newest(client).error), "the coordinator to notice", 60)
-    assert newest(client).state == "open"
+    wait_until(lambda: bool(run.view().settlement), "the coordinator to notice", 60)
+    assert [due.state for due in run.dues()] == ["waiting"]
     network.anvil.process.start()
     network.anvil.wait()
-    wait_until(lambda: newest(client).state == "final", "the late settlement", 120)
-    epoch = newest(client).epoch
+    wait_until(lambda: run.dues()[0].state == "settled", "the late settlement", 120)
+    epoch = run.dues()[0].epoch
     assert epoch == before
     assert network.chain.settlement.next_epoch() == before + 1, "settled once"
     report = client.transport.get(f"/v1/epochs/{epoch}/report", EpochReport)
@@ -162,7 +162,3 @@ def test_chain_away_during_settlement(network: Network, client: Client, model: P
 
 def epochs(client: Client) -> list[EpochView]:
     return client.transport.get_many("/v1/epochs", EpochView)
-
-
-def newest(client: Client) -> EpochView:
-    return max(epochs(client), key=lambda epoch: epoch.epoch)

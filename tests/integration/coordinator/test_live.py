@@ -73,7 +73,7 @@ def test_a_chain_that_is_away_is_settled_on_later_and_once(world: LiveWorld, anv
     node.start()
     anvil.stop()
     until(lambda: over(world, job_id))
-    waiting = until(lambda: world.get("/v1/epochs")[0]["error"])
+    waiting = until(lambda: world.get(f"/v1/jobs/{job_id}")["settlement"])
     assert "does not answer" in waiting
     assert world.http.get("/healthz").status_code == 200
     world.restart()
