@@ -10,7 +10,7 @@ from typing import Any
 
 from r1net.client import Client
 from r1net.protocol.job import JobView
-from r1net.protocol.settlement import TraceProof
+from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.views import EvaluationRecord, RoundRecord, TraceView
 from r1net.runs import Run
 
@@ -49,6 +49,10 @@ class AsyncRun:
     async def wait_settled(self, seconds: float = 600.0) -> int:
         """See `Run.wait_settled`."""
         return await asyncio.to_thread(self._run.wait_settled, seconds)
+
+    async def dues(self) -> list[DueView]:
+        """See `Run.dues`."""
+        return await asyncio.to_thread(self._run.dues)
 
     async def evaluations(self) -> list[EvaluationRecord]:
         """See `Run.evaluations`."""
