@@ -153,13 +153,28 @@ def alternatives(s: Session, row: EpochRow) -> bool:
     return s.scalar(found.limit(1)) is not None
 
 
-def note(db: Database, number: int, error: str) -> None:
+def note(db: Database, number: int, error: str, level: int = logging.WARNING) -> None:
     """Say why an epoch waits."""
     with db.write() as s:
         row = s.get(EpochRow, number)
         if row is not None and row.error != error:
             row.error = error
-            log.warning("epoch %d waits: %s", number, error)
+            log.log(level, "epoch %d waits: %s", number, error)
+
+
+def tell(db: Database, error: str) -> None:
+    """Say of everything that waits for no reason of its own what all wait for."""
+    with db.write() as s:
+        s.execute(update(EpochRow).where(EpochRow.state.in_(("open", "proposed"))).values(error=error))
+        waiting = (DueRow.state == "waiting", DueRow.tries == 0, DueRow.rejections == 0)
+        s.execute(update(DueRow).where(*waiting).values(error=error))
+
+
+def untell(db: Database, error: str) -> None:
+    """What all waited for is over."""
+    with db.write() as s:
+        for table in (EpochRow, DueRow):
+            s.execute(update(table).where(table.error == error).values(error=None))
 
 
 def parts(dues: Iterable[DueRow]) -> list[JobEpoch]:

@@ -57,12 +57,6 @@ class Planner:
             held = (DueRow.state == "held", DueRow.rejections < self._settings.max_rejections)
             s.execute(update(DueRow).where(*held).values(state="waiting", error=None))
 
-    def tell(self, error: str) -> None:
-        """Say of every due that waits for no reason of its own what all wait for."""
-        with self._db.write() as s:
-            waiting = (DueRow.state == "waiting", DueRow.tries == 0, DueRow.rejections == 0)
-            s.execute(update(DueRow).where(*waiting).values(error=error))
-
     def _candidates(self) -> list[DueRow]:
         """The oldest waiting due of each job, if its pause is over: what a job did is settled in order."""
         columns = (DueRow.id, DueRow.job_id, DueRow.retry_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from r1coordinator.chain import ChainPort
 from r1coordinator.settlement import ledger
@@ -84,16 +84,21 @@ class Proposer:
             doubtful = ledger.alternatives(s, base)
             pending = len(ledger.epochs(s, ("proposed",)))
         if doubtful and not self._follower.is_deep(base.epoch):
-            self._planner.tell(f"another proposal of epoch {base.epoch} may still come back; the next one waits")
+            self._wait(f"another proposal of epoch {base.epoch} may still come back; the next one waits")
             return False
         if pending < _CROWDED:
             return True
         window = self._chain.challenge_window()
         age = window - (self._chain.epoch(base.epoch).finalisable_at - self._chain.now())
         if age * _CROWDED < window:
-            self._planner.tell(f"{pending} epochs are pending; the next one gathers more")
+            self._wait(f"{pending} epochs are pending; the next one gathers more")
             return False
         return True
+
+    def _wait(self, reason: str) -> None:
+        with self._db.write() as s:
+            waiting = (DueRow.state == "waiting", DueRow.error.is_(None))
+            s.execute(update(DueRow).where(*waiting).values(error=reason))
 
     def _build(self, number: int, base: EpochRow | None) -> EpochRow | None:
         chosen = self._planner.choose(self._width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -30,9 +31,9 @@ class Settler:
         self._db, self._chain, self._settings = db, chain, settings
         depth = settings.depth(chain.chain_id())
         self._follower = Follower(db, chain, depth, settings.max_rejections)
-        self._planner = Planner(db, chain, settings, depth, clock)
-        self._proposer = Proposer(db, chain, self._follower, self._planner)
+        self._proposer = Proposer(db, chain, self._follower, Planner(db, chain, settings, depth, clock))
         self._failures = 0
+        self._told: str | None = None
 
     def step(self) -> float:
         """Take every step that is possible now; returns the seconds to wait before the next look."""
@@ -42,9 +43,15 @@ class Settler:
                 stage()
             except ChainError as error:
                 failed = True
-                self._tell(str(error))
-                if isinstance(error, ChainUnavailable) or stage == self._follower.follow:
+                unknown = isinstance(error, ChainUnavailable) or stage == self._follower.follow
+                if unknown or stage != self._finalise:
+                    self._told = str(error)
+                    ledger.tell(self._db, self._told)
+                if unknown:
                     break  # without knowing where the chain is, nothing may be sent
+        if self._told is not None and not failed:
+            ledger.untell(self._db, self._told)
+            self._told = None
         self._failures = self._failures + 1 if failed else 0
         pause = self._settings.settlement_poll_seconds * 2 ** min(self._failures, 20)
         return float(min(pause, self._settings.settlement_backoff_max_seconds))
@@ -76,22 +83,17 @@ class Settler:
                 if kept.disputes:
                     ledger.note(self._db, row.epoch, f"{kept.disputes} disputes hold the epoch")
                 elif left > 0:
-                    ledger.note(
-                        self._db, row.epoch, f"the challenge window is open for {left} s more, by the chain's clock"
-                    )
+                    reason = f"the challenge window is open for {left} s more, by the chain's clock"
+                    ledger.note(self._db, row.epoch, reason, logging.DEBUG)
                 return
             self._send_final(row)
 
     def _send_final(self, row: EpochRow) -> None:
-        transaction = self._chain.finalise(row.epoch).tx_hash
+        try:
+            transaction = self._chain.finalise(row.epoch).tx_hash
+        except ChainError as error:
+            ledger.note(self._db, row.epoch, str(error))
+            raise
         with self._db.write() as s:
             s.get_one(EpochRow, row.epoch).finalise_tx = transaction
         self._follower.look(row.epoch)
-
-    def _tell(self, error: str) -> None:
-        """Everything that waits says what for."""
-        with self._db.read() as s:
-            rows = ledger.epochs(s, ("open", "proposed"))
-        for row in rows:
-            ledger.note(self._db, row.epoch, error)
-        self._planner.tell(error)

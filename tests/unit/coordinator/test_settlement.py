@@ -158,6 +158,21 @@ def test_the_challenge_window_is_waited_for(world: World) -> None:
     assert epoch(world)["state"] == "final"
 
 
+def test_what_all_waited_for_is_not_said_any_more_when_it_is_over(world: World) -> None:
+    world.chain.window = 100
+    waiting = settler(world)
+    for number in (1, 2):
+        run(world, [world.node(1)], world.submit(job_spec(name=f"told {number}"), number))
+        waiting.step()
+    world.chain.away = True
+    waiting.step()
+    assert ["does not answer" in str(epoch(world, number)["error"]) for number in (1, 2)] == [True, True]
+    world.chain.away = False
+    waiting.step()
+    assert "window is open" in str(epoch(world, 1)["error"])
+    assert epoch(world, 2)["error"] is None
+
+
 def test_an_epoch_of_another_coordinator_is_not_built_on(world: World) -> None:
     job_id = world.submit()
     run(world, [world.node(1)], job_id)
