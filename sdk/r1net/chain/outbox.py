@@ -131,14 +131,16 @@ class Outbox:
                     self._bump(entry)
                 time.sleep(pause)
                 pause = min(1.3 * pause, SLOWEST_POLL)
-        finally:
+        except BaseException:
             entry.waited_for = False
+            raise
         signed, receipt = found
-        if signed.content != content:
-            return None  # kept, for whoever asks for it
-        with self._lock:
-            self._entries.pop(entry.nonce, None)
-        return signed.tx_hash, receipt
+        with self._lock:  # one that was waited for to its end is never taken for one that was given up
+            if signed.content == content:
+                self._entries.pop(entry.nonce, None)
+                return signed.tx_hash, receipt
+            entry.waited_for = False
+        return None  # kept, for whoever asks for it
 
     @property
     def _address(self) -> str:
