@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from r1coordinator.api.openapi import methods_at
 from r1coordinator.services import Services
 from r1coordinator.store.blobs import BlobRefused
 from r1coordinator.verification.codes import CONTENT
@@ -70,9 +71,12 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
     return problem(422, "invalid_request", detail)
 
 
-async def _http(_request: Request, error: HTTPException) -> Response:
+async def _http(request: Request, error: HTTPException) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
-    return problem(error.status_code, code, str(error.detail), "see /docs for the routes")
+    response = problem(error.status_code, code, str(error.detail), "see /docs for the routes")
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(methods_at(request.app, request.url.path))
+    return response
 
 
 async def _unexpected(_request: Request, error: Exception) -> Response:

@@ -10,7 +10,16 @@ import hashlib
 from typing import Annotated, Any, Literal, Self
 
 import rfc8785
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from r1net.errors import ProtocolError
 
@@ -35,6 +44,7 @@ Wei = Annotated[
     BeforeValidator(_as_int),
     Field(strict=True, ge=0, lt=2**256),
     PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^[0-9]{1,78}$"}, {"type": "integer", "minimum": 0}]}),
 ]
 """A token amount in the token's smallest unit; a decimal string on the wire."""
 
