@@ -22,6 +22,10 @@ class ChainPort(Protocol):
         """Whether an owner's stake stands."""
         ...
 
+    def stakes(self, owner: str) -> int:
+        """How many full minimum stakes an owner has."""
+        ...
+
     def job(self, job_id: str, depth: int = 0) -> JobState:
         """A job's account in the escrow, `depth` blocks ago; raises ChainError for an unknown one."""
         ...
@@ -85,6 +89,11 @@ class RealChain:
     def is_active(self, owner: str) -> bool:
         """See ChainPort."""
         return self._connected().registry.is_active(owner)
+
+    def stakes(self, owner: str) -> int:
+        """See ChainPort."""
+        registry = self._connected().registry
+        return registry.stake_of(owner) // max(registry.min_stake(), 1)
 
     def job(self, job_id: str, depth: int = 0) -> JobState:
         """See ChainPort."""

@@ -94,6 +94,11 @@ class Lookup(Generic[V]):
             kept = self._fresh(key)
         return kept.result() if kept is not None and kept.exception() is None else None
 
+    def forget(self, key: Hashable) -> None:
+        """Ask anew next time."""
+        with self._lock:
+            self._kept.pop(key, None)
+
     def _future(self, key: Hashable, ask: Callable[[], V]) -> Future[V]:
         with self._lock:
             future = self._fresh(key) or self._asked.get(key)

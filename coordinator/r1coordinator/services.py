@@ -114,7 +114,8 @@ def build(
     chain = chain or RealChain(settings.rpc_url, deployment, key, int(settings.max_fee_gwei * 10**9))
     keep = settings.chain_answer_seconds
     registry, escrow = Askers(_ASKERS, settings.chain_queue), Askers(_SUBMITTERS, _WAITING_JOBS)
-    ctx = Context(settings=settings, chain_id=deployment.chain_id, new_id=new_id)
+    r1 = deployment.contracts.get("R1Token")
+    ctx = Context(settings=settings, chain_id=deployment.chain_id, new_id=new_id, r1=r1)
     return Services(
         settings=settings,
         db=db,
@@ -135,7 +136,7 @@ def build(
             software=f"r1coordinator {importlib.metadata.version('r1net')}",
         ),
         admission=Admission(db, blobs, scorers, ctx, domain, key, bell.ring),
-        registrations=Registrations(chain, registry, keep),
+        registrations=Registrations(chain, registry, keep, settings.workers_per_stake),
         submissions=Lookup(escrow, lambda _: 0.0, min(keep, _REFUSED_JOB), _LONG_CHECK),
         refusals=Refusals(db),
         limits=Limits(settings),

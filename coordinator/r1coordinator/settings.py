@@ -41,8 +41,19 @@ class Settings(BaseModel):
     heartbeat_seconds: float = Field(default=10, gt=0)
     lost_after_seconds: float = Field(default=30, gt=0, description="silence after which a worker counts as lost")
     train_deadline_seconds: float = Field(default=1800, gt=0, description="longest that one training attempt may take")
-    round_deadline_seconds: float = Field(
-        default=3600, gt=0, description="longest that heartbeats keep one lease alive"
+    round_deadline_seconds: float = Field(default=3600, gt=0, description="longest that one lease may take")
+    deadline_factor: float = Field(
+        default=4, ge=1, description="how many times longer than measured a task may take before it goes to another"
+    )
+    min_deadline_seconds: float = Field(default=180, gt=0, description="least time for a task, whatever was measured")
+    default_rate: float = Field(
+        default=20, gt=0, description="tokens a second expected of a worker while a job has no measurement"
+    )
+    workers_per_stake: int = Field(
+        default=8, ge=1, description="active workers that one owner may have for each full minimum stake"
+    )
+    registry_poll_seconds: float = Field(
+        default=15.0, gt=0, description="pause between two looks at the stakes of the live workers' owners"
     )
     max_attempts: int = Field(default=10, ge=1, description="training attempts of one round before the job fails")
     max_content_refusals: int = Field(

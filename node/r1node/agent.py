@@ -14,16 +14,17 @@ import torch
 
 from r1net.errors import ProtocolError, R1Error, Refused, SwarmError, Unreachable, UsageError
 from r1net.protocol.job import JobView, PolicyVersion
-from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
+from r1net.protocol.work import AttemptOutcome, Lease, PublishOrder, PublishTask, RolloutTask, TrainTask, WorkRequest
 from r1node.events import Events
-from r1node.jobs import KEPT_FILES, Host, JobRuntime, version_cache
+from r1node.jobs import Host, JobRuntime
 from r1node.journal import note_metrics
 from r1node.lease import LeaseKeeper, LeaseLost
 from r1node.quarantine import Quarantine
 from r1node.session import Session
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
-from r1node.tasks import publish, roll_out, train
+from r1node.tasks import prove, roll_out, train, upload
+from r1node.terms import Terms, Unfit
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Agent:
     averaging: AveragingService
     folder: Path
     host: Host
+    terms: Terms
     events: Events
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
@@ -73,9 +75,11 @@ class Agent:
 
     def _ask(self) -> Lease | None:
         holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
-        blobs = version_cache(self.folder).newest(KEPT_FILES)
         request = WorkRequest(
-            capabilities=("rollout", "train"), holds=holds, blobs=tuple(blobs), without=self.avoided.jobs()
+            capabilities=("rollout", "train"),
+            holds=holds,
+            floors=dict(self.terms.floors),
+            without=self.avoided.jobs(),
         )
         try:
             self._asking = True
@@ -105,7 +109,9 @@ class Agent:
             except FloatingPointError as error:
                 self._give_back(lease, "nan_gradient", str(error))
             except Refused as refusal:
-                self.events.note("refused", f"{refusal.code}: {refusal.message}")
+                self._give_back(lease, refusal.code, refusal.message)
+            except Unfit as error:
+                self._leave_job(lease, error.code, error.message)
             except UsageError as error:
                 self._leave_job(lease, "job_fault", str(error))
             except R1Error as error:
@@ -132,9 +138,7 @@ class Agent:
             case TrainTask() as task:
                 self._train(job, task, keeper)
             case PublishTask() as task:
-                self._persist(keeper, lambda: publish(job, task))
-                self._persist(keeper, lambda: self.session.report_published(lease.id))
-                self.events.note("published", f"version {task.version.number}")
+                self._publish(job, task, keeper)
 
     def _roll_out(self, job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> None:
         self.events.note(
@@ -157,22 +161,55 @@ class Agent:
         try:
             self._persist(keeper, lambda: self.session.report_training(report))
             note_metrics(self.folder, keeper.lease, task, report.trained_tokens, report.metrics)
-            outcome = self._persist(keeper, lambda: self._outcome(job.job_id, task))
+            outcome = self._outcome(job, task, keeper)
         except (Refused, LeaseLost):
             job.settle(report.version, None)
             raise
         job.settle(report.version, outcome)
         self.events.trained(task, report, outcome == report.version)
 
-    def _outcome(self, job_id: str, task: TrainTask) -> PolicyVersion | None:
+    def _outcome(self, job: JobRuntime, task: TrainTask, keeper: LeaseKeeper) -> PolicyVersion | None:
+        """Wait for what becomes of the attempt; whoever is named publishes meanwhile."""
+        seen: set[str] = set()
+
+        def ask() -> AttemptOutcome:
+            return self.session.outcome(job.job_id, task.round, task.attempt, OUTCOME_WAIT, len(seen))
+
         while True:
-            outcome = self.session.outcome(job_id, task.round, task.attempt, OUTCOME_WAIT)
+            outcome = self._persist(keeper, ask)
             if outcome.state != "pending":
                 return outcome.version if outcome.state == "agreed" else None
+            for order in outcome.publish:
+                if order.worker == keeper.lease.worker and order.lease_id not in seen:
+                    self._obey(job, order, keeper.lease)
+            seen.update(order.lease_id for order in outcome.publish)
+
+    def _obey(self, job: JobRuntime, order: PublishOrder, lease: Lease) -> None:
+        """Publish while the attempt waits for it. When that fails, the attempt's outcome says what follows."""
+        publishing = lease.model_copy(update={"id": order.lease_id, "task": order.task})
+        with LeaseKeeper(self.session, publishing) as keeper:
+            try:
+                self._publish(job, order.task, keeper)
+            except LeaseLost as lost:
+                self.events.note("lost", lost.message)
+            except (Refused, OSError) as error:
+                self._give_back(publishing, "not_published", str(error))
+
+    def _publish(self, job: JobRuntime, task: PublishTask, keeper: LeaseKeeper) -> None:
+        salt, lease_id = task.salt, keeper.lease.id
+        if salt is not None:
+            self._persist(keeper, lambda: self.session.prove_possession(lease_id, prove(job, task, salt)))
+            self.events.note("proved", f"to hold version {task.version.number}")
+            return
+        self._persist(keeper, lambda: upload(job, task))
+        self._persist(keeper, lambda: self.session.report_published(lease_id))
+        self.events.note("published", f"version {task.version.number}")
 
     def _job(self, job_id: str) -> JobRuntime:
-        if job_id not in self.jobs:
+        if job_id not in self.jobs or self.terms.due(job_id):
             view = self.session.transport.get(f"/v1/jobs/{job_id}", JobView)
+            self.terms.check(view)
+        if job_id not in self.jobs:
             self.events.note("job", f"{view.spec.name}: loading {view.spec.model.name}")
             self.jobs.clear()  # one job's model in memory at a time
             self.jobs[job_id] = JobRuntime.open(view, self.session.transport, self.folder, self.host)

@@ -32,6 +32,7 @@ from r1net.protocol.work import (
     AttemptOutcome,
     HeartbeatAnswer,
     LeaseFailure,
+    PossessionProof,
     Receipt,
     TrainReport,
     WorkAnswer,
@@ -146,13 +147,17 @@ class Session(httpx.Auth):
         """Tell that a version's files are up."""
         self.transport.post_empty(f"/v1/leases/{lease_id}/published")
 
+    def prove_possession(self, lease_id: str, proofs: dict[str, str]) -> None:
+        """Prove that one holds a version's files."""
+        self.transport.tell(f"/v1/leases/{lease_id}/possession", PossessionProof(lease_id=lease_id, proofs=proofs))
+
     def report_failure(self, lease_id: str, code: str, detail: str) -> None:
         """Give a task back."""
         self.transport.tell(
             f"/v1/leases/{lease_id}/failure", LeaseFailure(lease_id=lease_id, code=code, detail=detail[:2000])
         )
 
-    def outcome(self, job_id: str, round_: int, attempt: int, wait: float) -> AttemptOutcome:
-        """What became of an attempt to train a round."""
+    def outcome(self, job_id: str, round_: int, attempt: int, wait: float, known: int = 0) -> AttemptOutcome:
+        """What became of an attempt to train a round; or orders to publish beyond the `known` ones."""
         path = f"/v1/jobs/{job_id}/rounds/{round_}/attempts/{attempt}/outcome"
-        return self.transport.get(path, AttemptOutcome, wait=wait)
+        return self.transport.get(path, AttemptOutcome, wait=wait, known=known)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from r1net.errors import UsageError
 from r1net.urls import require_tls
@@ -40,6 +41,12 @@ class Settings(BaseModel):
         default=False, description="risk unencrypted connections beyond this machine; for a network that is yours alone"
     )
     stake: int | None = Field(default=None, ge=0, description="R1 wei to stake at the first join; default: the minimum")
+    min_price: int = Field(
+        default=10**9, ge=0, description="least wei of R1 for a token of work; jobs that pay less are not worked on"
+    )
+    accept: str = Field(
+        default="", description="further tokens to be paid in, with the least wei of each: 0x…=WEI, with commas"
+    )
     unsafe_no_sandbox: bool = Field(
         default=False, description="work without a boundary: strangers' jobs may then read this user's files and keys"
     )
@@ -51,11 +58,21 @@ class Settings(BaseModel):
     threads: int = Field(default=0, ge=0, description="CPU threads for tensors; 0 = all cores")
     listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
 
+    @field_validator("accept")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        _tokens(value)
+        return value
+
     @model_validator(mode="after")
     def _encrypted(self) -> Settings:
         for url in (self.coordinator, *((self.rpc_url,) if self.rpc_url else ())):
             require_tls(url, self.allow_plain_http)
         return self
+
+    def floors(self, r1: str) -> dict[str, int]:
+        """Token -> the least wei that a token of work must bring. `r1` is the address of the network's own token."""
+        return _tokens(self.accept) | {r1: self.min_price}
 
     @property
     def home(self) -> Path:
@@ -86,6 +103,16 @@ class Settings(BaseModel):
     def worker_keystore(self) -> Path:
         """The worker's key, which is also its libp2p identity."""
         return self.worker_folder / "key.json"
+
+
+def _tokens(text: str) -> dict[str, int]:
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = re.fullmatch(r"(0x[0-9a-fA-F]{40})=(\d{1,78})", part)
+        if match is None:
+            raise ValueError(f"{part!r} is not of the form 0x…=WEI")
+        found[match[1]] = int(match[2])
+    return found
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from r1net.protocol.job import ModelRef
 from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.transport import Transport
 
+_CHUNK = 1 << 20
+"""Bytes read at a time."""
+
 
 class BlobCache:
     """Files under `root`, shared by every worker of a host; a name is a promise of the content."""
@@ -38,6 +41,14 @@ class BlobCache:
                 file.write(data)
             os.replace(name, path)
         return digest
+
+    def salted(self, digest: str, salt: str) -> str:
+        """SHA-256(salt || the blob): what proves that one holds it."""
+        hashed = hashlib.sha256(bytes.fromhex(salt.removeprefix("0x")))
+        with self.path(digest).open("rb") as file:
+            while data := file.read(_CHUNK):
+                hashed.update(data)
+        return "0x" + hashed.hexdigest()
 
     def fetch(self, digest: str, source: Transport) -> Path:
         """The file of a blob, downloaded when it isn't here."""

@@ -112,6 +112,8 @@ def train(
         raise FloatingPointError("the own gradient is not finite")
     computed = time.monotonic()
     gradient = _average(task, keeper, swarm, averaging, gradient)
+    if not bool(torch.isfinite(gradient).all()):
+        raise SwarmError("the averaged gradient is not finite, and the own one was")
     averaged = time.monotonic()
     metrics |= job.trainer.step(gradient)
     version = job.save_step(task.version.number + 1)
@@ -137,11 +139,16 @@ def _lesson(
     return groups, PolicyGradient(spec.stage, task.tokens, task.sequences, spec.sampling.max_tokens, other)
 
 
-def publish(job: JobRuntime, task: PublishTask) -> None:
-    """Upload an agreed version's files."""
+def upload(job: JobRuntime, task: PublishTask) -> None:
+    """Upload the files of a version with a majority."""
     for digest in _files(task.version):
         if not job.source.has_blob(digest):
             job.source.put_blob(digest, job.versions.path(digest))
+
+
+def prove(job: JobRuntime, task: PublishTask, salt: str) -> dict[str, str]:
+    """What proves that a version's files are here."""
+    return {digest: job.versions.salted(digest, salt) for digest in _files(task.version)}
 
 
 def _files(version: PolicyVersion) -> list[str]:

@@ -23,6 +23,7 @@ from r1node.session import Session
 from r1node.settings import Settings
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
+from r1node.terms import Terms
 
 
 def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
@@ -54,7 +55,8 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
             events.note("engine", f"{engine.name}: {engine.reason}")
             host = Host(device, engine, sandbox)
-            agent = Agent(session, swarm, averaging, settings.worker_folder, host, events)
+            terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
+            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events)
             _stop_on_signals(agent)
             agent.run()
         finally:

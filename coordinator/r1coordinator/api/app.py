@@ -11,10 +11,11 @@ from anyio import to_thread
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from r1coordinator.api import blobs, jobs, money, network, nodes, problems, traces
+from r1coordinator.api import blobs, jobs, money, network, nodes, openapi, problems, traces
 from r1coordinator.api.gate import Gate
 from r1coordinator.dashboard import page
 from r1coordinator.scheduling.intake import start_waiting
+from r1coordinator.scheduling.stakes import watch_stakes
 from r1coordinator.scheduling.tick import tick
 from r1coordinator.scheduling.watch import watch_funding
 from r1coordinator.services import Services
@@ -71,6 +72,13 @@ def create_app(services: Services, *, background: bool = True) -> FastAPI:
             services.bell.ring()
         return settings.funding_poll_seconds
 
+    async def following() -> float:
+        """The stakes of the workers' owners."""
+        asked = (services.db, services.ctx, services.registrations, services.clock)
+        if await run_in_threadpool(watch_stakes, *asked):
+            services.bell.ring()
+        return services.settings.registry_poll_seconds
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         services.bell.attach()
@@ -84,6 +92,8 @@ def create_app(services: Services, *, background: bool = True) -> FastAPI:
             tasks.append(asyncio.create_task(_repeat(settling, "settlement", poll_pause)))
             funding_pause = services.settings.funding_poll_seconds
             tasks.append(asyncio.create_task(_repeat(watching, "watching the escrows", funding_pause)))
+            registry_pause = services.settings.registry_poll_seconds
+            tasks.append(asyncio.create_task(_repeat(following, "following the stakes", registry_pause)))
         yield
         for task in tasks:
             task.cancel()
@@ -96,4 +106,5 @@ def create_app(services: Services, *, background: bool = True) -> FastAPI:
     app.add_middleware(Gate, limits=services.limits)
     for module in (network, nodes, jobs, traces, blobs, money, page):
         app.include_router(module.router)
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     return app

@@ -13,13 +13,14 @@ from r1coordinator.api.limits import caller_address
 from r1coordinator.api.wire import Number, Use, message
 from r1coordinator.bell import poll
 from r1coordinator.scheduling import intake
+from r1coordinator.scheduling.publishing import publish_orders
 from r1coordinator.services import Services
 from r1coordinator.store.rows import get_job, job_view
 from r1coordinator.store.tables import AttemptRow, EvaluationRow, JobRow, RoundRow
 from r1net.errors import Refused
 from r1net.protocol.job import JobView, SubmitJob
 from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord
-from r1net.protocol.work import AttemptOutcome
+from r1net.protocol.work import AttemptOutcome, PublishOrder, PublishTask
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -121,19 +122,32 @@ def _outcome(services: Services, job_id: str, round_: int, attempt: int) -> Atte
         job = get_job(s, job_id)
         if job.state in _OVER:
             return AttemptOutcome(state="abandoned", reason=f"the job is {job.state}")
-        return AttemptOutcome(state="pending")
+        orders = publish_orders(s, row) if row.state == "publishing" else []
+        return AttemptOutcome(
+            state="pending",
+            publish=tuple(
+                PublishOrder(worker=order.worker, lease_id=order.lease_id, task=PublishTask.parse(order.task))
+                for order in orders
+            ),
+        )
 
 
 @router.get("/{job_id}/rounds/{round_}/attempts/{attempt}/outcome")
 async def get_outcome(
-    job_id: str, round_: Number, attempt: Number, services: Use, request: Request, wait: Wait = 0.0
+    job_id: str,
+    round_: Number,
+    attempt: Number,
+    services: Use,
+    request: Request,
+    wait: Wait = 0.0,
+    known: Annotated[int, Query(ge=0, lt=2**31)] = 0,
 ) -> AttemptOutcome:
-    """How a training attempt ended; held for `wait` seconds while it is pending."""
+    """How a training attempt ended; held for `wait` seconds while it is pending with no more than `known` orders."""
     with services.limits.polls.hold(caller_address(request.scope)):
         return await poll(
             services.bell,
             lambda: _outcome(services, job_id, round_, attempt),
-            lambda outcome: outcome.state != "pending",
+            lambda outcome: outcome.state != "pending" or len(outcome.publish) > known,
             wait,
             _BEAT,
             request.is_disconnected,

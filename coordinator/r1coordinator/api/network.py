@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.api.wire import Use
+from r1coordinator.scheduling.standing import Standing, reasons, standings
 from r1coordinator.settings import Settings
 from r1coordinator.store.tables import ContributionRow, LeaseRow, RefusalRow, WorkerRow
 from r1coordinator.verification.codes import CONTENT
@@ -56,6 +57,7 @@ def get_nodes(services: Use) -> list[NodeView]:
     with services.db.read() as s:
         doing, tokens, rejected = _doing(s), _tokens(s), _rejected(s)
         rows = list(s.scalars(select(WorkerRow).order_by(WorkerRow.worker)))
+        standing, charged = standings(s, rows, now), reasons(s)
     return [
         NodeView(
             worker=row.worker,
@@ -66,9 +68,17 @@ def get_nodes(services: Use) -> list[NodeView]:
             doing=doing.get(row.worker),
             accepted_tokens=tokens.get(row.worker, 0),
             rejected=rejected.get(row.worker, 0),
+            standing=round(standing[row.worker].points, 3),
+            reasons=charged.get(row.worker, {}),
+            refused=row.refused or _pause(standing[row.worker], now),
         )
         for row in rows
     ]
+
+
+def _pause(standing: Standing, now: float) -> str | None:
+    left = standing.paused_until - now
+    return f"pausing for {left:.0f} s over broken leases" if left > 0 else None
 
 
 def _doing(s: Session) -> dict[str, str]:

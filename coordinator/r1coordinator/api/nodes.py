@@ -16,13 +16,14 @@ from r1coordinator.api.limits import caller_address
 from r1coordinator.api.wire import Caller, Node, Use, message, read_message
 from r1coordinator.bell import poll
 from r1coordinator.registrations import Registration
-from r1coordinator.scheduling import leases, reports
-from r1coordinator.scheduling.advance import advance
+from r1coordinator.scheduling import leases, publishing, reports
 from r1coordinator.scheduling.offers import offer
 from r1coordinator.scheduling.quarantine import JOB_FAULT, look_for_fault
+from r1coordinator.scheduling.shield import advance_all
+from r1coordinator.scheduling.slots import has_room
 from r1coordinator.services import Services, new_id
 from r1coordinator.store.tables import JobRow, LeaseRow
-from r1coordinator.store.workers import open_session
+from r1coordinator.store.workers import live_of, open_session
 from r1net.chain import peer_id_of
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.addresses import check_addresses
@@ -32,6 +33,7 @@ from r1net.protocol.trace import RolloutSubmission
 from r1net.protocol.work import (
     HeartbeatAnswer,
     LeaseFailure,
+    PossessionProof,
     Receipt,
     TrainReport,
     WorkAnswer,
@@ -72,11 +74,19 @@ def check_grant(services: Services, request: OpenSession, now: float) -> OpenSes
 
 def require_registered(grant: SessionGrant, found: Registration) -> None:
     """Refuse a grant whose owner the registry doesn't know."""
+    fault = found.fault(grant.owner)
+    if fault is None:
+        return
     if found.owner is None or found.owner.lower() != grant.owner.lower():
-        bound = f"acts for {found.owner}" if found.owner else "is not bound to an owner"
-        raise Refused("not_bound", f"on chain the worker {bound}", status=403, hint="bind it with `r1node init`")
-    if not found.active:
-        raise Refused("inactive_owner", f"{found.owner} has no active stake", status=403, hint="stake and register")
+        raise Refused("not_bound", fault, status=403, hint="bind it with `r1node init`")
+    raise Refused("inactive_owner", fault, status=403, hint="stake and register")
+
+
+def _require_room(s: Session, services: Services, grant: SessionGrant, slots: int, now: float) -> None:
+    live = live_of(s, grant.owner, now - services.settings.lost_after_seconds)
+    if not has_room(live, grant.worker, slots):
+        words = f"{grant.owner} has {len(live)} active workers, and its stake is good for {slots}"
+        raise Refused("too_many_workers", words, status=403, hint="add stake, or stop another worker")
 
 
 @router.post("/sessions")
@@ -87,16 +97,18 @@ async def post_session(
     now = services.clock()
     with services.limits.grants.hold(caller_address(http.scope)):
         checked = await to_thread.run_sync(check_grant, services, request, now, limiter=services.limits.checking)
-        require_registered(checked.grant, await services.registrations.look(checked.grant.worker))
-        session_id = await run_in_threadpool(_open, services, checked, now)
+        found = await services.registrations.look(checked.grant.worker)
+        require_registered(checked.grant, found)
+        session_id = await run_in_threadpool(_open, services, checked, found.slots, now)
     services.bell.ring()
     return SessionOpened(session_id=session_id, expires=checked.grant.expires)
 
 
-def _open(services: Services, checked: OpenSession, now: float) -> str:
+def _open(services: Services, checked: OpenSession, slots: int, now: float) -> str:
     session_id = new_id()
     with services.db.write() as s:
-        open_session(s, checked, session_id, now)
+        _require_room(s, services, checked.grant, slots, now)
+        open_session(s, checked, session_id, now, slots)
         lost = leases.revoke_worker(s, checked.grant.worker, now, "the worker opened a new session")
         _advance_jobs(s, services, lost, now)
     return session_id
@@ -104,8 +116,8 @@ def _open(services: Services, checked: OpenSession, now: float) -> str:
 
 def _advance_jobs(s: Session, services: Services, ended: list[LeaseRow], now: float) -> None:
     s.flush()
-    for job in s.scalars(select(JobRow).where(JobRow.job_id.in_({row.job_id for row in ended}))):
-        advance(s, services.ctx, job, now)
+    jobs = s.scalars(select(JobRow).where(JobRow.job_id.in_({row.job_id for row in ended}))).all()
+    advance_all(s, services.ctx, jobs, now)
 
 
 @router.post("/work")
@@ -159,14 +171,44 @@ def post_train(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
 
 
 @router.post("/leases/{lease_id}/published")
-def post_published(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
+async def post_published(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
     """The version's files are uploaded."""
-    with services.db.write() as s:
-        obsolete = reports.published(s, services.ctx, services.blobs, node.worker, lease_id, services.clock())
-    for digest in obsolete:
-        services.blobs.remove(digest)
+    await to_thread.run_sync(_published, services, node.worker, lease_id, limiter=services.limits.scoring)
     services.bell.ring()
     return {}
+
+
+def _published(services: Services, worker: str, lease_id: str) -> None:
+    with services.db.read() as s:
+        names, salts = publishing.look(s, reports.publish_lease(s, worker, lease_id, proof=False))
+    evidence = publishing.gather(services.blobs, names, salts)
+    missing = [name for name in names if not services.blobs.has(name)]
+    with services.db.write() as s:
+        obsolete = reports.published(s, services.ctx, worker, lease_id, evidence, missing, services.clock())
+    for digest in obsolete:
+        services.blobs.remove(digest)
+
+
+@router.post("/leases/{lease_id}/possession")
+async def post_possession(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
+    """Prove that one holds the files of a version: their digests behind a salt that the lease names."""
+    proof = read_message(PossessionProof, node.body)
+    _named(lease_id, proof.lease_id)
+    await to_thread.run_sync(_possessed, services, node.worker, proof, limiter=services.limits.scoring)
+    services.bell.ring()
+    return {}
+
+
+def _possessed(services: Services, worker: str, proof: PossessionProof) -> None:
+    with services.db.read() as s:
+        names, salts = publishing.look(s, reports.publish_lease(s, worker, proof.lease_id, proof=True))
+    while True:
+        evidence = publishing.gather(services.blobs, names, salts)
+        with services.db.write() as s:
+            late = evidence.by_salt is None and all(services.blobs.has(name) for name in names)
+            if not late:  # else they came just now: the proof can be compared at once
+                reports.possessed(s, services.ctx, worker, proof, evidence, services.clock())
+                return
 
 
 @router.post("/leases/{lease_id}/failure")

@@ -56,8 +56,8 @@ def _of_worker(services: Services, worker: str, sha256: str) -> Expected:
             LeaseRow.worker == worker, LeaseRow.kind == "publish", LeaseRow.state == "active"
         )
         for lease in s.scalars(leases):
-            version = PublishTask.parse(lease.task).version
-            if sha256 in (version.policy, version.optimizer):
+            task = PublishTask.parse(lease.task)
+            if task.salt is None and sha256 in (task.version.policy, task.version.optimizer):
                 row = _row(s, lease.job_id, sha256)
                 limit = min(row.limit, services.settings.max_blob_bytes)
                 return Expected(worker, limit, exact=False, among=services.limits.versions)

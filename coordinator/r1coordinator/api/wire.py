@@ -14,7 +14,7 @@ from r1coordinator.api.bodies import SMALL, known_length, read_signed, read_unsi
 from r1coordinator.api.limits import caller_address
 from r1coordinator.scheduling.leases import owned
 from r1coordinator.services import Services
-from r1coordinator.store.workers import session_of, touch, use_nonce
+from r1coordinator.store.workers import require_welcome, session_of, touch, use_nonce
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.canonical import Message
 from r1net.protocol.session import (
@@ -47,7 +47,7 @@ Number = Annotated[int, Path(ge=0, lt=2**31)]
 def read_message(model: type[M], body: bytes) -> M:
     """A message from a request's body. Refused as `broken_json` (400) or `invalid_message` (422)."""
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(body, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "json_invalid":
@@ -140,6 +140,7 @@ def authenticate(services: Services, signed: Signed, now: float) -> str:
     except ProtocolError as error:
         raise Refused("bad_request_signature", error.message, status=401, hint="sign with the session key") from error
     with services.db.write() as s:
+        require_welcome(s, session.worker)
         use_nonce(s, signed.session_id, signed.nonce, now + 2 * MAX_SKEW)
         touch(s, session.worker, now)
     return session.worker

@@ -54,8 +54,6 @@ def _step(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
     if job.phase == "evaluate_first":
         job.phase, job.round_started_at = "rollout", now
         return True
-    if job.published != job.version_number:
-        return not evaluated
     job.state, job.phase = "completed", "done"
     revoke_job(s, job.job_id, now, "the job is completed", _ALL_KINDS)
     close_due(s, job, now)

@@ -1,4 +1,4 @@
-"""Training attempts as rows: opened, given up, agreed."""
+"""Training attempts as rows: opened, given up, published, agreed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from r1coordinator.scheduling import training
+from r1coordinator.scheduling import blame, training
 from r1coordinator.scheduling.conclude import conclude
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.groups import round_work
-from r1coordinator.scheduling.leases import end, give, live_workers
-from r1coordinator.scheduling.model import Abandoned, Agreed, SlotState
-from r1coordinator.scheduling.standing import progress
+from r1coordinator.scheduling.leases import end, give, lapse, live_workers
+from r1coordinator.scheduling.market import would_train
+from r1coordinator.scheduling.model import Abandoned, Agreed, SlotState, WorkerState
+from r1coordinator.scheduling.progress import progress
+from r1coordinator.scheduling.publishing import begin, publish_orders, publish_step
+from r1coordinator.scheduling.rates import train_deadline
+from r1coordinator.scheduling.suspicions import history, keep_suspicion, suspicion_of, tried
 from r1coordinator.store.rows import parse_spec
-from r1coordinator.store.tables import AttemptRow, JobRow, LeaseRow, ReportRow
+from r1coordinator.store.tables import AttemptRow, JobRow, LeaseRow, ReportRow, WorkerRow
 from r1net.protocol.work import TrainTask
 
 _MISSED_BEATS = 1.5
@@ -26,18 +30,42 @@ def train_step(s: Session, ctx: Context, job: JobRow, now: float) -> bool | str:
     """One step of the training phase: whether something changed, or why the job has failed."""
     attempt = s.get(AttemptRow, (job.job_id, job.round, job.attempt)) if job.attempt else None
     if attempt is None or attempt.state == "abandoned":
-        if attempt is not None and attempt.attempt >= ctx.settings.max_attempts:
-            return f"round {job.round}: {attempt.attempt} training attempts failed; the last: {attempt.reason}"
+        failed = blame.counted(history(s, job))
+        if attempt is not None and failed >= ctx.settings.max_attempts:
+            return f"round {job.round}: {failed} training attempts failed; the last: {attempt.reason}"
         return _open(s, ctx, job, attempt, now)
     leases = attempt_leases(s, job.job_id, job.round, attempt.attempt)
-    outcome = training.verdict(slot_states(s, leases), attempt.started_at, ctx.settings.train_deadline_seconds, now)
+    slots = slot_states(s, leases)
+    if attempt.state == "publishing":
+        return _publish(s, ctx, job, attempt, leases, slots, now)
+    outcome = training.verdict(slots, max(row.deadline for row in leases), now)
     if isinstance(outcome, Abandoned):
-        _abandon(attempt, leases, outcome.reason, now)
+        _abandon(s, job, attempt, leases, outcome, now)
         return True
     if isinstance(outcome, Agreed):
-        conclude(s, ctx, job, attempt, leases, outcome, now)
+        begin(s, ctx, job, attempt, outcome)
         return True
     return False
+
+
+def _publish(
+    s: Session,
+    ctx: Context,
+    job: JobRow,
+    attempt: AttemptRow,
+    leases: Sequence[LeaseRow],
+    slots: Sequence[SlotState],
+    now: float,
+) -> bool:
+    before = len(publish_orders(s, attempt))
+    outcome = publish_step(s, ctx, job, attempt, slots, now)
+    if isinstance(outcome, Abandoned):
+        _abandon(s, job, attempt, leases, outcome, now)
+        return True
+    if isinstance(outcome, Agreed):
+        conclude(s, job, attempt, leases, outcome, now)
+        return True
+    return len(publish_orders(s, attempt)) > before
 
 
 def attempt_leases(s: Session, job_id: str, round_: int, attempt: int) -> Sequence[LeaseRow]:
@@ -60,9 +88,14 @@ def slot_states(s: Session, leases: Sequence[LeaseRow]) -> list[SlotState]:
         row.lease_id: (row.policy, row.optimizer)
         for row in s.scalars(select(ReportRow).where(ReportRow.lease_id.in_([lease.lease_id for lease in leases])))
     }
+    owners = {
+        row.worker: row.owner
+        for row in s.scalars(select(WorkerRow).where(WorkerRow.worker.in_([lease.worker for lease in leases])))
+    }
     return [
         SlotState(
             worker=lease.worker,
+            owner=owners[lease.worker],
             report=reports.get(lease.lease_id),
             failure=(lease.code or "failed") if lease.state == "failed" else None,
             lost=lease.state in ("expired", "revoked"),
@@ -75,14 +108,10 @@ def _open(s: Session, ctx: Context, job: JobRow, last: AttemptRow | None, now: f
     ended_at = last.ended_at if last is not None else None
     if last is not None and ended_at is not None and now < ended_at + training.pause_before_retry(last.attempt):
         return False
-    previous = attempt_leases(s, job.job_id, job.round, job.attempt) if job.attempt else []
-    left_out = frozenset(row.worker for row in previous if row.state == "failed" and training.own_fault(row.code))
-    standing = progress(s, ctx, job)
-    workers = live_workers(s, ctx.settings, now)
-    patience = ctx.settings.heartbeat_seconds * _MISSED_BEATS
-    chosen = training.trainers(workers, standing, left_out, now, patience, ended_at)
+    chosen = _choose(s, ctx, job, ended_at, now)
     if not chosen:
         return False
+    standing = progress(s, ctx, job)
     work = round_work(s, parse_spec(job.spec), job.job_id, job.round)
     job.attempt += 1
     task = TrainTask(
@@ -103,15 +132,39 @@ def _open(s: Session, ctx: Context, job: JobRow, last: AttemptRow | None, now: f
             state="pending",
             task=task.model_dump_json(),
             started_at=now,
+            blamed=[],
         )
     )
+    holders = {worker.worker for worker in chosen if worker.holds.get(job.job_id) == job.version_number}
+    deadline = train_deadline(s, ctx, job, task.slots, holders, now)
     for worker in chosen:
-        give(s, ctx, job, worker.worker, task, now)
+        give(s, ctx, job, worker.worker, task, deadline, now)
     return True
 
 
-def _abandon(attempt: AttemptRow, leases: Sequence[LeaseRow], reason: str, now: float) -> None:
-    attempt.state, attempt.reason, attempt.ended_at = "abandoned", reason, now
-    for row in leases:
-        if row.state in ("active", "reported"):
-            end(row, "revoked", now, f"attempt {attempt.attempt} was given up: {reason}")
+def _choose(s: Session, ctx: Context, job: JobRow, failed_at: float | None, now: float) -> tuple[WorkerState, ...]:
+    """Who trains now; none means: wait."""
+    standing = progress(s, ctx, job)
+    patience = ctx.settings.heartbeat_seconds * _MISSED_BEATS
+    workers = would_train(s, ctx, job, live_workers(s, ctx.settings, now))
+    able = training.able_trainers(workers, standing, now, patience, failed_at)
+    suspicion, before = suspicion_of(job), history(s, job)
+    if not able:
+        return ()
+    if not before:
+        return blame.starters(able, suspicion, job.round)
+    return blame.retry(able, suspicion, before, f"{job.job_id}/{job.round}/{job.attempt + 1}", now)
+
+
+def _abandon(
+    s: Session, job: JobRow, attempt: AttemptRow, leases: Sequence[LeaseRow], outcome: Abandoned, now: float
+) -> None:
+    attempt.state, attempt.reason, attempt.ended_at = "abandoned", outcome.reason, now
+    attempt.blamed = list(outcome.blamed)
+    keep_suspicion(job, blame.suspect(suspicion_of(job), tried(attempt), job.round))
+    reason = f"attempt {attempt.attempt} was given up: {outcome.reason}"
+    for row in [*leases, *publish_orders(s, attempt)]:
+        if row.state == "active" and row.worker in outcome.blamed:
+            lapse(s, row, "expired", now, reason)
+        elif row.state in ("active", "reported"):
+            end(row, "revoked", now, reason)

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from r1coordinator.scheduling.context import Context
-from r1coordinator.scheduling.leases import end, revoke_job
+from r1coordinator.scheduling.blame import cleared
+from r1coordinator.scheduling.leases import end
 from r1coordinator.scheduling.model import Agreed
 from r1coordinator.scheduling.record import round_record
+from r1coordinator.scheduling.standing import charge
+from r1coordinator.scheduling.suspicions import history, keep_suspicion, suspicion_of
 from r1coordinator.settlement.close import close_due
 from r1coordinator.store.rows import parse_spec, token_of
 from r1coordinator.store.tables import (
     AttemptRow,
-    BlobRow,
     ContributionRow,
     JobRow,
     LeaseRow,
@@ -25,39 +26,47 @@ from r1coordinator.store.tables import (
 )
 from r1net.protocol.job import JobSpec
 
-_SLACK = 1 << 20
-_POLICY_GROWTH = 4
-"""A version may be kept in a wider number format than the model's file."""
-_OPTIMIZER_GROWTH = 12
-"""Two moments and a master copy for each weight, in a wider format."""
-
 
 def conclude(
     s: Session,
-    ctx: Context,
     job: JobRow,
     attempt: AttemptRow,
     leases: Sequence[LeaseRow],
     agreed: Agreed,
     now: float,
 ) -> None:
-    """Move the job to the agreed version and into its next phase."""
+    """Move the job to the agreed version, whose files are here, and into its next phase. `agreed` names who is paid."""
     spec = parse_spec(job.spec)
     attempt.state, attempt.ended_at = "agreed", now
+    _settle_blame(s, job, agreed, now)
     reports = {row.worker: row for row in s.scalars(_reports(job, attempt.attempt))}
     job.version_number, job.version_policy, job.version_optimizer = job.round + 1, agreed.policy, agreed.optimizer
     for lease in leases:
         if lease.state == "reported":
-            same = lease.worker in agreed.workers
+            report = reports[lease.worker]
+            same = (report.policy, report.optimizer) == (agreed.policy, agreed.optimizer)
             end(lease, "done", now, None if same else "came to another version than the majority")
     for worker in agreed.workers:
         pay_training(s, job, reports[worker])
         _mark_holder(s, job, worker)
-    _expect_files(s, ctx, job, spec)
-    revoke_job(s, job.job_id, now, "a newer version was agreed", ("publish",))
     record = round_record(s, job, attempt, list(reports.values()), now)
     s.add(RoundRow(job_id=job.job_id, round=job.round, record=record.model_dump_json()))
-    _next_phase(s, ctx, job, spec, now)
+    _next_phase(s, job, spec, now)
+
+
+def _settle_blame(s: Session, job: JobRow, agreed: Agreed, now: float) -> None:
+    """That somebody could train the round shows that whoever failed at it alone was at fault. Lapses were charged when
+    they happened."""
+    failed = select(LeaseRow.worker).where(
+        LeaseRow.job_id == job.job_id,
+        LeaseRow.kind == "train",
+        LeaseRow.round == job.round,
+        LeaseRow.state == "failed",
+    )
+    guilty = {worker for tried in history(s, job) for worker in tried.blamed} & set(s.scalars(failed))
+    for worker in sorted(guilty - set(agreed.workers)):
+        charge(s, worker, "failed_alone", now)
+    keep_suspicion(job, cleared(suspicion_of(job), agreed.workers))
 
 
 def pay_training(s: Session, job: JobRow, report: ReportRow) -> None:
@@ -88,25 +97,7 @@ def _reports(job: JobRow, attempt: int) -> Select[ReportRow]:
     )
 
 
-def _expect_files(s: Session, ctx: Context, job: JobRow, spec: JobSpec) -> None:
-    weights = sum(file.size for name, file in spec.model.files.items() if name.endswith(".safetensors"))
-    expected = {"policy": (job.version_policy, _POLICY_GROWTH), "optimizer": (job.version_optimizer, _OPTIMIZER_GROWTH)}
-    for kind, (digest, growth) in expected.items():
-        if digest is None:
-            continue
-        s.merge(
-            BlobRow(
-                job_id=job.job_id,
-                sha256=digest,
-                kind=kind,
-                version=job.version_number,
-                limit=min(weights * growth + _SLACK, ctx.settings.max_blob_bytes),
-                present=False,
-            )
-        )
-
-
-def _next_phase(s: Session, ctx: Context, job: JobRow, spec: JobSpec, now: float) -> None:
+def _next_phase(s: Session, job: JobRow, spec: JobSpec, now: float) -> None:
     job.round, job.attempt, job.round_started_at = job.round + 1, 0, now
     if job.round >= spec.stage.rounds:
         job.phase = "evaluate_last"

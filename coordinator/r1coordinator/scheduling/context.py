@@ -10,8 +10,9 @@ from r1coordinator.settings import Settings
 
 @dataclass(frozen=True)
 class Context:
-    """Passed to everything that changes rows."""
+    """Passed to everything that changes rows. `r1` is the network's own token, None where no deployment names it."""
 
     settings: Settings
     chain_id: int
     new_id: Callable[[], str]
+    r1: str | None = None

@@ -109,13 +109,13 @@ def add_job(s: Session, blobs: BlobStore, request: SubmitJob, epoch_cap: int, no
         version_number=0,
         version_policy=model,
         version_optimizer=None,
-        published=0,
         created_at=now,
         round_started_at=now,
         epoch_cap=epoch_cap,
         settled_round=0,
         settled_policy=model,
         error=None,
+        suspicion={},
     )
     s.add(row)
     for digest, size in {file.sha256: file.size for file in spec.model.files.values()}.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from sqlalchemy import select
@@ -9,14 +10,22 @@ from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.model import WorkerState
+from r1coordinator.scheduling.slots import within
+from r1coordinator.scheduling.standing import charge, standings
 from r1coordinator.settings import Settings
-from r1coordinator.store.tables import JobRow, LeaseRow, WorkerRow
+from r1coordinator.store.tables import BundleRow, JobRow, LeaseRow, WorkerRow
 from r1net.errors import Refused
 from r1net.protocol.work import HeartbeatAnswer, PublishTask, RolloutTask, TrainTask
 
 
 def give(
-    s: Session, ctx: Context, job: JobRow, worker: str, task: RolloutTask | TrainTask | PublishTask, now: float
+    s: Session,
+    ctx: Context,
+    job: JobRow,
+    worker: str,
+    task: RolloutTask | TrainTask | PublishTask,
+    deadline: float,
+    now: float,
 ) -> LeaseRow:
     """A new active lease."""
     rollout = task if isinstance(task, RolloutTask) else None
@@ -27,7 +36,7 @@ def give(
         kind=task.kind,
         split=rollout.split if rollout else None,
         round=job.round if isinstance(task, PublishTask) else task.round,
-        attempt=task.attempt if isinstance(task, TrainTask) else 0,
+        attempt=0 if rollout else job.attempt,
         version=task.version.number,
         groups=list(rollout.groups) if rollout else [],
         task=task.model_dump_json(),
@@ -36,6 +45,7 @@ def give(
         offers=1,
         issued_at=now,
         expires_at=now + ctx.settings.lease_seconds,
+        deadline=deadline,
     )
     s.add(row)
     s.flush()
@@ -45,6 +55,16 @@ def give(
 def end(row: LeaseRow, state: str, now: float, reason: str | None = None, code: str | None = None) -> None:
     """The lease is over."""
     row.state, row.reason, row.code, row.ended_at = state, reason, code, now
+
+
+def lapse(s: Session, row: LeaseRow, state: str, now: float, reason: str) -> None:
+    """The lease ends because its worker let it: that costs standing. Nobody is blamed over a job of which nothing was
+    ever done: it may be the job that stops its hosts."""
+    end(row, state, now, reason, "lapsed")
+    if row.kind == "publish":
+        charge(s, row.worker, "not_published", now)
+    elif s.scalar(select(BundleRow.lease_id).where(BundleRow.job_id == row.job_id).limit(1)) is not None:
+        charge(s, row.worker, "lapsed", now)
 
 
 def owned(s: Session, lease_id: str, worker: str) -> LeaseRow:
@@ -65,40 +85,50 @@ def require_active(row: LeaseRow) -> None:
 
 
 def heartbeat(s: Session, settings: Settings, lease_id: str, worker: str, now: float) -> HeartbeatAnswer:
-    """Keep a lease alive, up to the longest time that one lease may take. Work that is handed in stays alive."""
+    """Keep a lease alive, up to its deadline. Work that is handed in stays alive."""
     row = owned(s, lease_id, worker)
     if row.state in ("reported", "done"):
         return HeartbeatAnswer(alive=True, expires_at=now + settings.lease_seconds)
+    if row.state == "active" and _too_late(row, now):
+        lapse(s, row, "expired", now, "not done before its deadline")
     if row.state != "active":
         return HeartbeatAnswer(alive=False, expires_at=row.expires_at, reason=row.reason or row.state)
-    if row.kind != "train" and now - row.issued_at > settings.round_deadline_seconds:
-        end(row, "expired", now, f"not done within {settings.round_deadline_seconds:g} s")
-        return HeartbeatAnswer(alive=False, expires_at=row.expires_at, reason=row.reason)
     row.acknowledged = True
     row.expires_at = now + settings.lease_seconds
     return HeartbeatAnswer(alive=True, expires_at=row.expires_at)
 
 
 def expire(s: Session, settings: Settings, now: float) -> list[LeaseRow]:
-    """End the leases whose time is over. One that its worker hasn't fetched yet waits while the worker is live."""
+    """End the leases whose time is over. One that its worker hasn't fetched yet waits while the worker is live, unless
+    others wait for it to publish."""
     late = s.execute(
         select(LeaseRow, WorkerRow.last_seen)
         .join(WorkerRow, WorkerRow.worker == LeaseRow.worker)
-        .where(LeaseRow.state == "active", LeaseRow.expires_at < now)
+        .where(LeaseRow.state == "active", (LeaseRow.expires_at < now) | (LeaseRow.deadline < now))
     ).all()
     ended = []
     for row, last_seen in late:
-        if row.acknowledged or now - last_seen > settings.lost_after_seconds:
-            end(row, "expired", now, "no heartbeat in time")
-            ended.append(row)
+        silent = row.acknowledged or row.kind == "publish" or now - last_seen > settings.lost_after_seconds
+        if _too_late(row, now):
+            lapse(s, row, "expired", now, "not done before its deadline")
+        elif row.expires_at < now and silent:
+            lapse(s, row, "expired", now, "no heartbeat in time")
+        else:
+            continue
+        ended.append(row)
     return ended
 
 
+def _too_late(row: LeaseRow, now: float) -> bool:
+    """A trainer waits for the others: its attempt has the deadline, not its lease."""
+    return row.kind != "train" and row.deadline < now
+
+
 def revoke_worker(s: Session, worker: str, now: float, reason: str) -> list[LeaseRow]:
-    """Take back every lease of a worker."""
+    """Take back every lease of a worker, who brought that about."""
     rows = list(s.scalars(select(LeaseRow).where(LeaseRow.worker == worker, LeaseRow.state == "active")))
     for row in rows:
-        end(row, "revoked", now, reason)
+        lapse(s, row, "revoked", now, reason)
     return rows
 
 
@@ -112,10 +142,16 @@ def revoke_job(s: Session, job_id: str, now: float, reason: str, kinds: Sequence
 
 
 def live_workers(s: Session, settings: Settings, now: float) -> list[WorkerState]:
-    """The workers that were heard of lately."""
+    """The workers that were heard of lately and may work, by what the registry says of their owners."""
     s.flush()
-    busy = set(s.scalars(select(LeaseRow.worker).where(LeaseRow.state == "active", LeaseRow.kind != "publish")))
-    rows = s.scalars(select(WorkerRow).where(WorkerRow.last_seen >= now - settings.lost_after_seconds))
+    leased = select(LeaseRow.worker, LeaseRow.job_id).where(LeaseRow.state == "active", LeaseRow.kind != "publish")
+    doing = {row.worker: row.job_id for row in s.execute(leased)}
+    heard = select(WorkerRow).where(WorkerRow.last_seen >= now - settings.lost_after_seconds)
+    rows = [row for row in s.scalars(heard) if row.refused is None]
+    owners: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        owners[row.owner].add(row.worker)
+    found = standings(s, rows, now)
     return [
         WorkerState(
             worker=row.worker,
@@ -124,7 +160,12 @@ def live_workers(s: Session, settings: Settings, now: float) -> list[WorkerState
             capabilities=frozenset(row.capabilities),
             holds=row.holds,
             last_seen=row.last_seen,
-            busy=row.worker in busy,
+            busy=row.worker in doing or now < found[row.worker].paused_until,
+            owner=row.owner,
+            doing=doing.get(row.worker),
+            floors=None if row.floors is None else {token: int(wei) for token, wei in row.floors.items()},
+            standing=found[row.worker].points,
         )
         for row in rows
+        if within(owners[row.owner], row.worker, row.slots)
     ]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from r1net.prices import Price
 from r1net.protocol.canonical import Address, Hash
 from r1net.protocol.job import PolicyVersion
 
 
 @dataclass(frozen=True)
 class WorkerState:
-    """A worker as the rules see it. `busy` means: it holds a lease that isn't a publish lease."""
+    """A worker as the rules see it. `busy`: it holds a lease that isn't a publish lease, on the job `doing`, or pauses.
+    `standing` are the points that count against it; without `floors` it takes any price."""
 
     worker: Address
     peer_id: str
@@ -20,6 +22,10 @@ class WorkerState:
     holds: Mapping[Hash, int]
     last_seen: float
     busy: bool = False
+    owner: Address = ""
+    doing: Hash | None = None
+    floors: Mapping[Address, int] | None = None
+    standing: float = 0.0
 
     def live(self, now: float, lost_after: float) -> bool:
         """Whether it was heard of lately."""
@@ -34,12 +40,8 @@ class Progress:
     phase: str
     round: int
     version: PolicyVersion
-    published: bool
+    price: Price
     barred: frozenset[Address] = frozenset()
-
-    def reachable(self, worker: WorkerState) -> bool:
-        """Whether the worker has, or can fetch, the current version."""
-        return self.published or worker.holds.get(self.job_id) == self.version.number
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class SlotState:
     report: tuple[Hash, Hash | None] | None = None
     failure: str | None = None
     lost: bool = False
+    owner: Address = ""
+
+    @property
+    def pending(self) -> bool:
+        """Whether something may still come of it."""
+        return self.report is None and self.failure is None and not self.lost
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class Agreed:
-    """A strict majority of the slots came to the same version."""
+    """A strict majority of the owners came to the same version, by these workers."""
 
     policy: Hash
     optimizer: Hash | None
@@ -77,9 +85,10 @@ class Agreed:
 
 @dataclass(frozen=True)
 class Abandoned:
-    """The attempt can't succeed any more."""
+    """The attempt can't succeed any more. `blamed` broke it beyond doubt; empty where it may have been anybody."""
 
     reason: str
+    blamed: tuple[Address, ...] = ()
 
 
 Verdict = Pending | Agreed | Abandoned

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling import rollout
-from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.deadlines import FIRST_TOKENS
 from r1coordinator.scheduling.groups import pool
-from r1coordinator.scheduling.leases import end, give, live_workers
+from r1coordinator.scheduling.leases import give, lapse, live_workers
+from r1coordinator.scheduling.market import choices, running_jobs, value
 from r1coordinator.scheduling.model import Progress, WorkerState
-from r1coordinator.scheduling.standing import progress
+from r1coordinator.scheduling.progress import progress
+from r1coordinator.scheduling.rates import known, rollout_deadline
+from r1coordinator.scheduling.rollout import ROLLOUT_PHASES
+from r1coordinator.scheduling.shield import advance_all, shielded
+from r1coordinator.scheduling.standing import standings
 from r1coordinator.store.rows import lease_message, parse_spec
 from r1coordinator.store.tables import JobRow, LeaseRow, WorkerRow
-from r1net.protocol.work import PublishTask, RolloutTask, WorkAnswer, WorkRequest
+from r1net.protocol.work import RolloutTask, WorkAnswer, WorkRequest
 
 _MOST_OFFERS = 5
-ROLLOUT_PHASES = ("evaluate_first", "rollout", "evaluate_last")
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """One request: who asks, who else is there, and when."""
+
+    me: WorkerState
+    workers: Sequence[WorkerState]
+    now: float
 
 
 def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: float) -> WorkAnswer:
@@ -28,48 +43,60 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     A worker does one thing at a time: asking again while it holds a lease brings the same lease, so that an answer
     lost on the way costs nothing. Only a publish lease under way leaves the worker free for other work.
     """
-    jobs = list(s.scalars(select(JobRow).where(JobRow.state == "running").order_by(JobRow.number)))
+    jobs = running_jobs(s)
     row = s.get_one(WorkerRow, worker)
     row.capabilities, row.last_seen = list(request.capabilities), now
-    row.holds = _held_versions(jobs, request)
-    for job in jobs:
-        if job.phase == "train":
-            advance(s, ctx, job, now)
+    row.holds = {job.job_id: request.holds[job.job_id] for job in jobs if job.job_id in request.holds}
+    row.floors = None if request.floors is None else {token: str(wei) for token, wei in request.floors.items()}
     lease = _held(s, ctx, worker, now)
     reason = "no job is running"
     if lease is None:
+        unwelcome = _unwelcome(s, ctx, row, now)
+        if unwelcome is not None:
+            advance_all(s, ctx, [job for job in jobs if job.phase == "train"], now)
+            return WorkAnswer(reason=unwelcome)
         wanted = [job for job in jobs if job.job_id not in request.without]
-        for job in _open_to(s, ctx, wanted, row):
-            found = _from_job(s, ctx, job, worker, now)
-            if isinstance(found, LeaseRow):
-                lease = found
-                break
+        found = _search(s, ctx, wanted, worker, now)
+        if isinstance(found, LeaseRow):
+            lease = found
+        elif jobs:
             reason = found
     if lease is None:
         return WorkAnswer(reason=reason)
     return WorkAnswer(lease=lease_message(lease, ctx.settings.heartbeat_seconds))
 
 
-def _open_to(s: Session, ctx: Context, jobs: Sequence[JobRow], worker: WorkerRow) -> list[JobRow]:
-    """The jobs a worker may get work of. One with a job's current version in memory stays with that job: loading
-    another model while a round is trained costs more than waiting."""
-    running = [job for job in jobs if job.state == "running"]
-    mine = [
-        job
-        for job in running
-        if worker.holds.get(job.job_id) == job.version_number and worker.worker not in progress(s, ctx, job).barred
-    ]
-    return mine or running
+def _unwelcome(s: Session, ctx: Context, row: WorkerRow, now: float) -> str | None:
+    """Why the worker gets nothing now whatever there is to do."""
+    if all(state.worker != row.worker for state in live_workers(s, ctx.settings, now)):
+        return row.refused or f"its owner's stake is good for {row.slots} workers, and these are active"
+    standing = standings(s, [row], now)[row.worker]
+    if now < standing.paused_until:
+        seconds = standing.paused_until - now
+        return f"pausing for {seconds:.0f} s over broken leases; see `r1node status`"
+    return None
 
 
-def _held_versions(jobs: Sequence[JobRow], request: WorkRequest) -> dict[str, int]:
-    """The versions of these jobs that the worker has in memory, or whose files it has on disk."""
-    found = {job.job_id: request.holds[job.job_id] for job in jobs if job.job_id in request.holds}
-    for job in jobs:
-        files = {name for name in (job.version_policy, job.version_optimizer) if name is not None}
-        if job.version_number > 0 and files <= set(request.blobs):
-            found[job.job_id] = job.version_number
-    return found
+def _search(s: Session, ctx: Context, jobs: Sequence[JobRow], worker: str, now: float) -> LeaseRow | str:
+    """Look in the jobs that the worker takes, the best one first. Training comes where a round waits for trainers."""
+    workers = live_workers(s, ctx.settings, now)
+    me = next(state for state in workers if state.worker == worker)
+    asking = _Asking(me, workers, now)
+    order = choices(s, ctx, jobs, me, workers)
+    rest = [job for job in jobs if job.phase == "train" and job not in order]
+    reason = "no job that is running pays what this worker takes" if not order else ""
+    for job in order:
+        if job.phase == "train":
+            advance_all(s, ctx, [job], now)
+            held = _held(s, ctx, worker, now)
+            if held is not None:
+                return held
+        found = shielded(s, job, lambda job=job: _from_job(s, ctx, job, asking))  # type: ignore[misc]
+        if isinstance(found, LeaseRow):
+            return found
+        reason = reason or found or "this job can't go on now"
+    advance_all(s, ctx, rest, now)
+    return _held(s, ctx, worker, now) or reason
 
 
 def _held(s: Session, ctx: Context, worker: str, now: float) -> LeaseRow | None:
@@ -81,9 +108,9 @@ def _held(s: Session, ctx: Context, worker: str, now: float) -> LeaseRow | None:
         if row.kind == "publish" and row.acknowledged:
             continue
         if row.acknowledged and row.offers >= _MOST_OFFERS:
-            end(row, "failed", now, f"asked for {row.offers} times and never done", "not_done")
+            lapse(s, row, "failed", now, f"asked for {row.offers} times and never done")
             s.flush()
-            advance(s, ctx, s.get_one(JobRow, row.job_id), now)
+            advance_all(s, ctx, [s.get_one(JobRow, row.job_id)], now)
             continue
         row.offers += 1
         row.expires_at = now + ctx.settings.lease_seconds
@@ -91,58 +118,61 @@ def _held(s: Session, ctx: Context, worker: str, now: float) -> LeaseRow | None:
     return None
 
 
-def _from_job(s: Session, ctx: Context, job: JobRow, worker: str, now: float) -> LeaseRow | str:
-    workers = live_workers(s, ctx.settings, now)
-    me = next(state for state in workers if state.worker == worker)
-    standing = progress(s, ctx, job)
-    if worker in standing.barred:
-        return "this job takes no more work from this worker: too many of its submissions were refused"
-    if _should_publish(s, standing, me, workers):
-        return give(s, ctx, job, worker, PublishTask(version=standing.version), now)
-    if job.phase not in ROLLOUT_PHASES:
-        return f"round {job.round} is being trained"
-    if "rollout" not in me.capabilities:
-        return "only rollouts are needed now"
-    if not standing.reachable(me):
-        return f"waiting for version {standing.version.number} to be published"
-    return _rollout(s, ctx, job, standing, me, workers, now)
-
-
-def _should_publish(s: Session, job: Progress, me: WorkerState, workers: list[WorkerState]) -> bool:
-    """Whether `me` is the one to publish: it holds the version, nobody is at it, and nobody else has tried less."""
-    if job.published or me.holds.get(job.job_id) != job.version.number:
-        return False
-    tries: dict[str, int] = {}
-    rows = s.scalars(
-        select(LeaseRow).where(
-            LeaseRow.job_id == job.job_id, LeaseRow.kind == "publish", LeaseRow.version == job.version.number
-        )
-    )
-    for row in rows:
-        if row.state == "active":
-            return False
-        tries[row.worker] = tries.get(row.worker, 0) + 1
-    holders = [w.worker for w in workers if w.holds.get(job.job_id) == job.version.number]
-    return tries.get(me.worker, 0) <= min(tries.get(worker, 0) for worker in holders)
-
-
-def _rollout(
-    s: Session, ctx: Context, job: JobRow, standing: Progress, me: WorkerState, workers: list[WorkerState], now: float
-) -> LeaseRow | str:
-    spec = parse_spec(job.spec)
+def _from_job(s: Session, ctx: Context, job: JobRow, asking: _Asking) -> LeaseRow | str:
+    standing, me = progress(s, ctx, job), asking.me
+    nothing = _nothing(job, standing, me)
+    if nothing is not None:
+        return nothing
+    spec, now = parse_spec(job.spec), asking.now
     demand = rollout.assignment(spec, job.phase, job.round)
-    free = pool(s, job.job_id, demand).free
+    lost, failed = _lost(s, job, demand, now), _failures(s, job, demand, me.worker)
+    takers = [w for w in asking.workers if w.worker not in standing.barred and value(ctx, job, w) is not None]
+    others = [w.worker for w in takers if w.worker != me.worker and "rollout" in w.capabilities]
+    free = rollout.not_lost_by(pool(s, job.job_id, demand).free, me.worker, lost, others)
     if not free:
         return f"every group of {job.phase} {demand.round} that is needed is leased"
-    failed = _failures(s, job, demand, me.worker)
     if failed and now < max(failed) + rollout.pause_after(len(failed)):
         return "pausing after a failed task"
     limits = spec.sampling if demand.split == "train" else spec.evaluation.sampling
     most = rollout.most_groups(demand.size, limits.max_tokens, ctx.settings.max_body_bytes)
-    among = rollout.takers(workers, standing, me.worker, now, ctx.settings.lost_after_seconds)
+    if not known(s, job.job_id, me.worker, "rollout"):
+        most = min(most, rollout.first_share(demand.size * limits.max_tokens, FIRST_TOKENS))
+    among = rollout.takers(takers, standing, me.worker, now, ctx.settings.lost_after_seconds)
     groups = free[: rollout.share(len(free), among, most)]
     task = RolloutTask(split=demand.split, round=demand.round, version=standing.version, groups=groups)
-    return give(s, ctx, job, me.worker, task, now)
+    return give(s, ctx, job, me.worker, task, rollout_deadline(s, ctx, job, me, task, now), now)
+
+
+def _nothing(job: JobRow, standing: Progress, me: WorkerState) -> str | None:
+    """Why the job has no groups for the worker, whatever is free."""
+    if job.state != "running":
+        return f"the job is {job.state}"
+    if me.worker in standing.barred:
+        return "this job takes no more work from this worker: too many of its submissions were refused"
+    if job.phase not in ROLLOUT_PHASES:
+        return f"round {job.round} is being trained"
+    return None if "rollout" in me.capabilities else "only rollouts are needed now"
+
+
+def _lost(s: Session, job: JobRow, demand: rollout.Demand, now: float) -> dict[str, set[int]]:
+    """Worker -> the groups of this phase that it let lapse or failed, and that are still kept for others."""
+    rows = s.scalars(
+        select(LeaseRow).where(
+            LeaseRow.job_id == job.job_id,
+            LeaseRow.kind == "rollout",
+            LeaseRow.split == demand.split,
+            LeaseRow.round == demand.round,
+            LeaseRow.state.in_(("failed", "expired", "refused")),
+        )
+    )
+    by_worker: dict[str, list[LeaseRow]] = defaultdict(list)
+    for row in rows:
+        by_worker[row.worker].append(row)
+    return {
+        worker: {group for lease in leases for group in lease.groups}
+        for worker, leases in by_worker.items()
+        if now < max(lease.ended_at or now for lease in leases) + rollout.held_back(len(leases))
+    }
 
 
 def _failures(s: Session, job: JobRow, demand: rollout.Demand, worker: str) -> list[float]:

@@ -1,6 +1,8 @@
-"""What nodes say about their leases: trained, failed, published."""
+"""What nodes say about their leases: trained, failed, published, possessed."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
@@ -10,12 +12,13 @@ from r1coordinator.scheduling.conclude import pay_training
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active
 from r1coordinator.scheduling.metrics import require_modest
-from r1coordinator.store.blobs import BlobStore
-from r1coordinator.store.rows import count_refusal, get_job, version_of
+from r1coordinator.scheduling.publishing import Evidence, files, judge
+from r1coordinator.scheduling.rates import measure
+from r1coordinator.store.rows import count_refusal, get_job
 from r1coordinator.store.tables import AttemptRow, BlobRow, JobRow, LeaseRow, ReportRow, RoundRow
 from r1net.errors import Refused
 from r1net.protocol.views import RoundRecord
-from r1net.protocol.work import LeaseFailure, PublishTask, TrainReport, TrainTask
+from r1net.protocol.work import LeaseFailure, PossessionProof, PublishTask, TrainReport, TrainTask
 
 _KEPT_VERSIONS = 2
 
@@ -53,6 +56,7 @@ def trained(s: Session, ctx: Context, worker: str, report: TrainReport, now: flo
         reported_at=now,
     )
     s.add(row)
+    measure(s, lease, slot.tokens, now)
     end(lease, "reported", now)
     s.flush()
     job = get_job(s, lease.job_id)
@@ -87,37 +91,60 @@ def failed(s: Session, ctx: Context, worker: str, failure: LeaseFailure, now: fl
     return lease
 
 
-def published(s: Session, ctx: Context, blobs: BlobStore, worker: str, lease_id: str, now: float) -> list[str]:
-    """A version's files are here. Returns the blobs that nobody needs any more."""
+def publish_lease(s: Session, worker: str, lease_id: str, *, proof: bool) -> LeaseRow:
+    """The worker's publish lease, of the right kind."""
     lease = owned(s, lease_id, worker)
     _require_kind(lease, "publish")
+    if (PublishTask.parse(lease.task).salt is not None) != proof:
+        words = "a proof of possession" if not proof else "the files"
+        raise Refused("wrong_kind", f"this lease asks for {words}", status=409)
+    return lease
+
+
+def published(
+    s: Session, ctx: Context, worker: str, lease_id: str, evidence: Evidence, missing: Sequence[str], now: float
+) -> list[str]:
+    """A version's files are here, unless some are `missing`. Returns the blobs that nobody needs any more."""
+    lease = publish_lease(s, worker, lease_id, proof=False)
     if lease.state == "done":
         return []
     require_active(lease)
-    version = PublishTask.parse(lease.task).version
-    missing = [name for name in (version.policy, version.optimizer) if name is not None and not blobs.has(name)]
     if missing:
         raise Refused(
             "missing_blobs", f"not uploaded: {', '.join(missing)}", status=409, hint="PUT /v1/blobs/{sha256} first"
         )
     end(lease, "done", now)
     job = get_job(s, lease.job_id)
-    for row in s.scalars(select(BlobRow).where(BlobRow.job_id == job.job_id, BlobRow.version == version.number)):
-        row.present = True
-    if version_of(job) == version:
-        job.published = version.number
+    for row in s.scalars(select(BlobRow).where(BlobRow.job_id == job.job_id, BlobRow.version == lease.version)):
+        row.present = row.present or row.sha256 in files(PublishTask.parse(lease.task).version)
+    judge(s, lease, evidence, now)
     s.flush()
-    obsolete = _prune(s, job, ctx.settings.replayable_versions)
     advance(s, ctx, job, now)
-    return obsolete
+    return _prune(s, job, ctx.settings.replayable_versions)
+
+
+def possessed(s: Session, ctx: Context, worker: str, proof: PossessionProof, evidence: Evidence, now: float) -> None:
+    """A trainer proves that it holds a version's files. The proof is kept until these are here to compare with."""
+    lease = publish_lease(s, worker, proof.lease_id, proof=True)
+    if lease.state in ("reported", "done"):
+        return
+    require_active(lease)
+    if set(proof.proofs) != set(files(PublishTask.parse(lease.task).version)):
+        raise Refused("wrong_files", "the proof must name every file of the version, and no other", status=422)
+    lease.proof = dict(proof.proofs)
+    end(lease, "reported", now)
+    s.flush()
+    judge(s, lease, evidence, now)
+    s.flush()
+    advance(s, ctx, get_job(s, lease.job_id), now)
 
 
 def _prune(s: Session, job: JobRow, replayable: int) -> list[str]:
-    """Forget the files of versions before the last ones that are published. Policies stay for longer: without them
+    """Forget the files of versions before the last ones. Policies stay for longer: without them
     nobody could replay the traces that they sampled."""
     passed = or_(
-        BlobRow.version <= job.published - max(_KEPT_VERSIONS, replayable),
-        and_(BlobRow.kind == "optimizer", BlobRow.version <= job.published - _KEPT_VERSIONS),
+        BlobRow.version <= job.version_number - max(_KEPT_VERSIONS, replayable),
+        and_(BlobRow.kind == "optimizer", BlobRow.version <= job.version_number - _KEPT_VERSIONS),
     )
     old = (BlobRow.job_id == job.job_id, BlobRow.kind != "model", passed)
     names = list(s.scalars(select(BlobRow.sha256).where(*old)))

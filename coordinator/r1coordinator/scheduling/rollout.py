@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from r1coordinator.scheduling.model import Progress, WorkerState
+from r1net.protocol.canonical import Address
 from r1net.protocol.job import JobSpec
 from r1net.protocol.trace import Split
+
+ROLLOUT_PHASES = ("evaluate_first", "rollout", "evaluate_last")
 
 _BYTES_PER_TOKEN = 40
 """A token id, a log-probability of 17 digits and their separators, in JSON, rounded up."""
@@ -87,10 +90,22 @@ def takers(workers: Sequence[WorkerState], job: Progress, asking: str, now: floa
         and "rollout" in worker.capabilities
         and not worker.busy
         and worker.worker not in job.barred
-        and job.reachable(worker)
         and worker.live(now, lost_after)
     )
     return others + 1
+
+
+def not_lost_by(
+    free: Sequence[int], worker: Address, lost: Mapping[Address, Collection[int]], others: Collection[Address]
+) -> tuple[int, ...]:
+    """The free groups that a worker may get: not those that it has lost, while one of the others hasn't."""
+    own = lost.get(worker, ())
+    return tuple(group for group in free if group not in own or all(group in lost.get(other, ()) for other in others))
+
+
+def first_share(tokens_per_group: int, most_tokens: int) -> int:
+    """The most groups for a worker that nobody has measured yet."""
+    return max(1, most_tokens // max(tokens_per_group, 1))
 
 
 def share(free: int, among: int, most: int) -> int:
@@ -106,6 +121,11 @@ def group_bytes(group_size: int, max_tokens: int) -> int:
 def most_groups(group_size: int, max_tokens: int, max_body: int) -> int:
     """The groups whose bundle surely fits into one request."""
     return max(1, max_body // group_bytes(group_size, max_tokens))
+
+
+def held_back(losses: int) -> float:
+    """Seconds for which the groups that a worker has lost `losses` times in this phase are kept for others."""
+    return float(min(60 * 2**losses, 3600))
 
 
 def pause_after(failures: int) -> float:

@@ -1,10 +1,11 @@
-"""Rules of a training attempt: who takes part, with which bundles, and how it ends."""
+"""Rules of a training attempt: who can take part, with which bundles, and how it ends."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from r1coordinator.scheduling.blame import by_address
 from r1coordinator.scheduling.model import (
     Abandoned,
     Agreed,
@@ -15,7 +16,8 @@ from r1coordinator.scheduling.model import (
     Verdict,
     WorkerState,
 )
-from r1net.protocol.canonical import Address
+from r1coordinator.scheduling.penalties import TRAIN_LIMIT
+from r1net.protocol.canonical import Address, Hash
 from r1net.protocol.work import TrainerSlot
 
 SHARED_FAILURES = frozenset({"averaging_broken", "averaging_timeout", "attempt_abandoned", "stale_lease", "swarm"})
@@ -34,22 +36,17 @@ def pause_before_retry(attempts: int) -> float:
 
 
 def own_fault(code: str | None) -> bool:
-    """Whether a failure is a reason to leave the worker out of the next attempt."""
+    """Whether a failure is the worker's own by its own word."""
     return code is not None and code not in SHARED_FAILURES
 
 
-def trainers(
-    workers: Sequence[WorkerState],
-    job: Progress,
-    left_out: frozenset[Address],
-    now: float,
-    patience: float,
-    failed_at: float | None = None,
+def able_trainers(
+    workers: Sequence[WorkerState], job: Progress, now: float, patience: float, failed_at: float | None = None
 ) -> tuple[WorkerState, ...]:
-    """The workers that an attempt starts with, by address; none means: wait.
+    """The workers that an attempt could start with, by address; none means: wait.
 
-    When all would be left out, nobody is. After an attempt that failed, only who was heard of since counts, so that a
-    trainer that died can't break attempt after attempt; the others get `patience` seconds to be heard.
+    After an attempt that failed, only who was heard of since counts, so that a trainer that died can't break attempt
+    after attempt; the others get `patience` seconds to be heard.
     """
     able = [
         worker
@@ -57,7 +54,7 @@ def trainers(
         if "train" in worker.capabilities
         and not worker.busy
         and worker.worker not in job.barred
-        and job.reachable(worker)
+        and worker.standing <= TRAIN_LIMIT
         and worker.live(now, patience)
     ]
     if failed_at is not None:
@@ -65,8 +62,7 @@ def trainers(
         if len(heard) < len(able) and now < failed_at + patience:
             return ()
         able = heard
-    chosen = [worker for worker in able if worker.worker not in left_out] or able
-    return tuple(sorted(chosen, key=lambda worker: worker.worker.lower()))
+    return by_address(able)
 
 
 def build_slots(chosen: Sequence[WorkerState], bundles: Sequence[BundleState]) -> tuple[TrainerSlot, ...]:
@@ -90,22 +86,39 @@ def build_slots(chosen: Sequence[WorkerState], bundles: Sequence[BundleState]) -
     )
 
 
-def verdict(slots: Sequence[SlotState], started_at: float, deadline: float, now: float) -> Verdict:
+def majority(slots: Sequence[SlotState]) -> Agreed | None:
+    """The version that a strict majority of the owners came to. Each owner has one vote, once all of its slots have
+    ended, and none if they came to different versions."""
+    reports: dict[Address, set[tuple[Hash, Hash | None]]] = defaultdict(set)
+    waiting = {slot.owner or slot.worker for slot in slots if slot.pending}
+    owners = {slot.owner or slot.worker for slot in slots}
+    for slot in slots:
+        if slot.report is not None:
+            reports[slot.owner or slot.worker].add(slot.report)
+    counts = Counter(next(iter(found)) for owner, found in reports.items() if len(found) == 1 and owner not in waiting)
+    if not counts:
+        return None
+    pair, votes = max(counts.items(), key=lambda item: (item[1], str(item[0])))
+    if 2 * votes <= len(owners):
+        return None
+    return Agreed(pair[0], pair[1], tuple(slot.worker for slot in slots if slot.report == pair))
+
+
+def verdict(slots: Sequence[SlotState], deadline: float, now: float) -> Verdict:
     """How an attempt stands. A majority decides, even over a failed or lost slot."""
-    counts = Counter(slot.report for slot in slots if slot.report is not None)
-    if counts:
-        pair, votes = max(counts.items(), key=lambda item: (item[1], str(item[0])))
-        if 2 * votes > len(slots):
-            agreeing = tuple(slot.worker for slot in slots if slot.report == pair)
-            return Agreed(policy=pair[0], optimizer=pair[1], workers=agreeing)
-    for slot in slots:
-        if slot.failure is not None:
-            return Abandoned(f"{slot.worker} failed: {slot.failure}")
-    for slot in slots:
-        if slot.lost and slot.report is None:
-            return Abandoned(f"{slot.worker} was lost")
-    if all(slot.report is not None for slot in slots):
+    agreed = majority(slots)
+    if agreed is not None:
+        return agreed
+    alone = len(slots) == 1
+    lost = [slot.worker for slot in slots if slot.lost and slot.report is None]
+    failed = [slot for slot in slots if slot.failure is not None]
+    if failed:
+        own = [slot.worker for slot in failed if alone or own_fault(slot.failure)]
+        return Abandoned(f"{failed[0].worker} failed: {failed[0].failure}", (*own, *lost))
+    if lost:
+        return Abandoned(f"{lost[0]} was lost", tuple(lost))
+    if not any(slot.pending for slot in slots):
         return Abandoned("the trainers came to different versions and none has a majority")
-    if now - started_at > deadline:
-        return Abandoned(f"no majority within {deadline:g} s")
+    if now > deadline:
+        return Abandoned("no majority before the deadline", tuple(slot.worker for slot in slots) if alone else ())
     return Pending()

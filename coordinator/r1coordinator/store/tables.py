@@ -27,7 +27,8 @@ class Base(DeclarativeBase):
 
 
 class JobRow(Base):
-    """A job's place in its state machine. `version_*` is the newest agreed version, `published` the newest stored."""
+    """A job's place in its state machine. `version_*` is the newest agreed version. `suspicion` has the trainers that
+    were part of attempts that failed: worker -> [points, the first round that starts with it again]."""
 
     __tablename__ = "jobs"
     job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
@@ -41,13 +42,13 @@ class JobRow(Base):
     version_number: Mapped[int]
     version_policy: Mapped[str] = mapped_column(String(66))
     version_optimizer: Mapped[str | None] = mapped_column(String(66))
-    published: Mapped[int]
     created_at: Mapped[float]
     round_started_at: Mapped[float]
     epoch_cap: Mapped[int] = mapped_column(WeiColumn)
     settled_round: Mapped[int]
     settled_policy: Mapped[str] = mapped_column(String(66))
     error: Mapped[str | None] = mapped_column(Text)
+    suspicion: Mapped[dict[str, list[float]]] = mapped_column(JSON)
 
 
 class BlobRow(Base):
@@ -63,7 +64,8 @@ class BlobRow(Base):
 
 
 class WorkerRow(Base):
-    """One worker, as of its last session and its last request for work."""
+    """One worker, as of its last session, its last request for work, and the last look at the registry: `slots` is how
+    many workers its owner's stake is good for, `refused` why it gets no work."""
 
     __tablename__ = "workers"
     worker: Mapped[str] = mapped_column(String(42), primary_key=True)
@@ -75,6 +77,30 @@ class WorkerRow(Base):
     capabilities: Mapped[list[str]] = mapped_column(JSON)
     holds: Mapped[dict[str, int]] = mapped_column(JSON)
     last_seen: Mapped[float]
+    floors: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    slots: Mapped[int | None]
+    refused: Mapped[str | None] = mapped_column(Text)
+
+
+class RateRow(Base):
+    """How fast a worker is at one kind of work of one job: an exponential mean of accepted tokens a second."""
+
+    __tablename__ = "rates"
+    job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
+    worker: Mapped[str] = mapped_column(String(42), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10), primary_key=True)
+    rate: Mapped[float]
+
+
+class StandingRow(Base):
+    """What a worker, or an owner by its workers, has against its name: `points` as of `updated_at`, when the last were
+    added; `reasons` counts what they were for."""
+
+    __tablename__ = "standings"
+    account: Mapped[str] = mapped_column(String(42), primary_key=True)
+    points: Mapped[float]
+    reasons: Mapped[dict[str, int]] = mapped_column(JSON)
+    updated_at: Mapped[float]
 
 
 class SessionRow(Base):
@@ -107,7 +133,8 @@ class GrantRow(Base):
 
 
 class LeaseRow(Base):
-    """A lease. `state`: active, done, reported, refused, failed, expired or revoked; `reason` says why it ended."""
+    """A lease. `state`: active, done, reported, refused, failed, expired or revoked; `reason` says why it ended.
+    `deadline` is when it ends whatever is heard of it; `proof` is what was sent to prove possession."""
 
     __tablename__ = "leases"
     lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -127,7 +154,9 @@ class LeaseRow(Base):
     offers: Mapped[int]
     issued_at: Mapped[float]
     expires_at: Mapped[float]
+    deadline: Mapped[float]
     ended_at: Mapped[float | None]
+    proof: Mapped[dict[str, str] | None] = mapped_column(JSON)
     __table_args__ = (
         Index("ix_leases_job", "job_id", "kind", "round", "state"),
         Index("ix_leases_worker", "worker", "state"),
@@ -185,7 +214,8 @@ class TraceRow(Base):
 
 
 class AttemptRow(Base):
-    """One try at a round's training step. `state`: pending, agreed or abandoned."""
+    """One try at a round's training step. `state`: pending, publishing (a majority came to `policy` and `optimizer`,
+    whose files are being published), agreed or abandoned. `blamed` are the workers that broke it beyond doubt."""
 
     __tablename__ = "attempts"
     job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
@@ -196,6 +226,9 @@ class AttemptRow(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[float]
     ended_at: Mapped[float | None]
+    policy: Mapped[str | None] = mapped_column(String(66))
+    optimizer: Mapped[str | None] = mapped_column(String(66))
+    blamed: Mapped[list[str]] = mapped_column(JSON)
 
 
 class ReportRow(Base):

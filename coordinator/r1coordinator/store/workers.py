@@ -16,8 +16,9 @@ _UNTIL_IT_ASKS = ["rollout"]
 """What a worker that has just come is taken to do: groups are kept for it, but no trainer's slot."""
 
 
-def open_session(s: Session, request: OpenSession, session_id: str, now: float) -> None:
-    """Remember the session and what the worker says of itself; older sessions of the worker end.
+def open_session(s: Session, request: OpenSession, session_id: str, now: float, slots: int | None = None) -> None:
+    """Remember the session and what the worker says of itself; older sessions of the worker end. `slots` is how many
+    workers its owner's stake is good for.
 
     A grant opens one session: who has read it on the way gains nothing by sending it again.
     """
@@ -33,6 +34,7 @@ def open_session(s: Session, request: OpenSession, session_id: str, now: float) 
     row.owner, row.peer_id, row.maddrs = grant.owner, grant.peer_id, list(request.maddrs)
     row.software, row.hardware = request.software, request.hardware
     row.capabilities, row.holds, row.last_seen = _UNTIL_IT_ASKS, {}, now
+    row.floors, row.slots, row.refused = None, slots, None
     s.add(
         SessionRow(
             session_id=session_id,
@@ -55,6 +57,18 @@ def session_of(s: Session, session_id: str, now: float) -> SessionRow:
     if row.expires <= now:
         raise Refused("session_expired", "the session has expired", status=401, hint=_REOPEN)
     return row
+
+
+def live_of(s: Session, owner: str, since: float) -> list[str]:
+    """The workers of an owner that were heard of since then."""
+    return list(s.scalars(select(WorkerRow.worker).where(WorkerRow.owner == owner, WorkerRow.last_seen >= since)))
+
+
+def require_welcome(s: Session, worker: str) -> None:
+    """Refuse a worker whose owner's stake no longer stands."""
+    reason = s.scalar(select(WorkerRow.refused).where(WorkerRow.worker == worker))
+    if reason is not None:
+        raise Refused("inactive_owner", reason, status=403, hint="see `r1node status`; stake, then try again")
 
 
 def use_nonce(s: Session, session_id: str, nonce: str, forget_at: float) -> None:
@@ -84,7 +98,11 @@ def resume_clocks(s: Session, now: float) -> float:
     """
     last = s.scalar(select(func.max(WorkerRow.last_seen)))
     gone = max(0.0, now - last) if last is not None else 0.0
-    moved = {"expires_at": LeaseRow.expires_at + gone, "issued_at": LeaseRow.issued_at + gone}
+    moved = {
+        "expires_at": LeaseRow.expires_at + gone,
+        "issued_at": LeaseRow.issued_at + gone,
+        "deadline": LeaseRow.deadline + gone,
+    }
     s.execute(update(WorkerRow).values(last_seen=WorkerRow.last_seen + gone))
     s.execute(update(LeaseRow).where(LeaseRow.state == "active").values(moved))
     s.execute(update(AttemptRow).where(AttemptRow.state == "pending").values(started_at=AttemptRow.started_at + gone))

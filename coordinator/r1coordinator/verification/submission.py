@@ -12,6 +12,8 @@ from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active
 from r1coordinator.scheduling.metrics import require_modest
 from r1coordinator.scheduling.quarantine import fail_job
+from r1coordinator.scheduling.rates import measure
+from r1coordinator.scheduling.standing import charge
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.database import Database
 from r1coordinator.store.rows import count_refusal, get_job, parse_spec, token_of
@@ -94,6 +96,7 @@ class Admission:
             row = s.get_one(LeaseRow, lease.lease_id)
             if error.code in CONTENT and row.state == "active":
                 end(row, "refused", now, error.message, error.code)
+                charge(s, row.worker, "bad_submission", now)
         self._changed()
 
     def _receipt(self, bundle: TraceBundle, lease: LeaseRow, root: str) -> Receipt:
@@ -122,6 +125,7 @@ class Admission:
         if known is not None:
             return known
         require_active(lease)
+        measure(s, lease, receipt.tokens, now)
         end(lease, "done", now)
         job = get_job(s, lease.job_id)
         job.error = None  # whatever hosts said of the job, it can be worked on

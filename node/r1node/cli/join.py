@@ -21,10 +21,13 @@ def join(
     engine: Annotated[str | None, typer.Option(help="auto, builtin or vllm")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads for tensors; 0 = all cores")] = None,
     listen: Annotated[str | None, typer.Option(help="libp2p listen address")] = None,
+    min_price: Annotated[int | None, typer.Option(help="least wei of R1 for a token of work")] = None,
+    accept: Annotated[str | None, typer.Option(help="further tokens to be paid in: 0x…=WEI, with commas")] = None,
 ) -> None:
     """Stake if need be, join the network and work until stopped with Ctrl-C."""
     context: Context = ctx.obj
     context.flags |= {"stake": stake, "device": device, "engine": engine, "threads": threads, "listen": listen}
+    context.flags |= {"min_price": min_price, "accept": accept}
     settings = context.settings
     _tune_process(settings.threads)
     password = context.password()

@@ -14,7 +14,8 @@ from r1node.locks import running
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """One worker of this host. `process`: whether it runs on this machine; the rest is the coordinator's view."""
+    """One worker of this host. `process`: whether it runs on this machine; the rest is the coordinator's view.
+    `standing` are points for broken leases (0 is best); `reason` says what for, and why there is no work now."""
 
     worker: str
     address: str
@@ -23,6 +24,8 @@ class WorkerStatus:
     doing: str | None
     accepted_tokens: int
     rejected: int
+    standing: float
+    reason: str | None
 
 
 def status(ctx: typer.Context) -> list[WorkerStatus]:
@@ -42,9 +45,16 @@ def status(ctx: typer.Context) -> list[WorkerStatus]:
                 doing=node.doing if node else None,
                 accepted_tokens=node.accepted_tokens if node else 0,
                 rejected=node.rejected if node else 0,
+                standing=node.standing if node else 0.0,
+                reason=_reason(node) if node else None,
             )
         )
     return rows
+
+
+def _reason(node: NodeView) -> str | None:
+    counts = ", ".join(f"{count} {reason}" for reason, count in sorted(node.reasons.items()))
+    return "; ".join(part for part in (node.refused, counts) if part) or None
 
 
 def add_to(app: typer.Typer) -> None:

@@ -87,6 +87,9 @@ class NodeView(Message):
     doing: str | None = None
     accepted_tokens: int = 0
     rejected: int = 0
+    standing: float = Field(default=0.0, description="points for broken leases, halved with time; 0 is best")
+    reasons: dict[str, int] = Field(default_factory=dict, description="what the points were for, ever")
+    refused: str | None = Field(default=None, description="why it gets no work now")
 
 
 class TraceView(Message):

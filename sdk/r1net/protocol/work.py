@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from r1net.protocol.canonical import Address, Hash, Message, Signature
+from r1net.protocol.canonical import Address, Hash, Message, Signature, Wei
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.trace import Split
 
@@ -14,11 +14,15 @@ Capability = Literal["rollout", "train"]
 
 
 class WorkRequest(Message):
-    """Body of POST /v1/work. The coordinator holds the request for up to `wait` seconds when it has nothing."""
+    """Body of POST /v1/work. The coordinator holds the request for up to `wait` seconds when it has nothing.
+
+    `floors` are the prices below which the worker takes no work: token -> least wei for a rollout token and for a
+    trained one. Jobs that pay in any other token aren't offered. Without floors it takes anything.
+    """
 
     capabilities: tuple[Capability, ...] = Field(min_length=1)
     holds: dict[Hash, int] = Field(default_factory=dict, description="job id -> policy version held in memory")
-    blobs: tuple[Hash, ...] = Field(default=(), description="files of policy versions on disk, the newest first")
+    floors: dict[Address, Wei] | None = Field(default=None, max_length=32)
     without: tuple[Hash, ...] = Field(default=(), max_length=64, description="jobs to get no work of now")
     wait: float = Field(default=10.0, ge=0, le=30)
 
@@ -69,10 +73,12 @@ class TrainTask(Message):
 
 
 class PublishTask(Message):
-    """Upload the files of an agreed version that you hold."""
+    """A version has its majority: upload its files. With `salt`, prove that you hold them too (`possession`) instead:
+    the version counts once its files can be had from two places."""
 
     kind: Literal["publish"] = "publish"
     version: PolicyVersion
+    salt: Hash | None = None
 
 
 Task = Annotated[RolloutTask | TrainTask | PublishTask, Field(discriminator="kind")]
@@ -113,15 +119,33 @@ class TrainReport(Message):
     metrics: dict[str, float] = Field(default_factory=dict)
 
 
+class PublishOrder(Message):
+    """A publish lease that a trainer was given while it waits for an attempt's outcome."""
+
+    worker: Address
+    lease_id: str
+    task: PublishTask
+
+
 class AttemptOutcome(Message):
     """Answer of GET /v1/jobs/{id}/rounds/{round}/attempts/{attempt}/outcome: whether a trainer keeps its step.
 
     "agreed" names the version that the network goes on with; a trainer that came to another one must fetch it.
+    While "pending", `publish` has every order that was given for the version with the majority, the newest last: a
+    trainer does its own at once.
     """
 
     state: Literal["pending", "agreed", "abandoned"]
     version: PolicyVersion | None = None
     reason: str | None = None
+    publish: tuple[PublishOrder, ...] = ()
+
+
+class PossessionProof(Message):
+    """Body of POST /v1/leases/{id}/possession: file -> SHA-256(salt || its bytes), for every file of the version."""
+
+    lease_id: str
+    proofs: dict[Hash, Hash] = Field(min_length=1, max_length=4)
 
 
 class LeaseFailure(Message):

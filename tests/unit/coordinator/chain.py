@@ -41,6 +41,7 @@ class FakeChain:
 
     owners: dict[str, str] = field(default_factory=dict)
     inactive: set[str] = field(default_factory=set)
+    minimum_stakes: dict[str, int] = field(default_factory=dict)
     state: State = field(default_factory=State)
     history: list[State] = field(default_factory=list)
     sent: list[tuple[str, int]] = field(default_factory=list)
@@ -96,6 +97,10 @@ class FakeChain:
     def is_active(self, owner: str) -> bool:
         self._here()
         return owner not in self.inactive
+
+    def stakes(self, owner: str) -> int:
+        self._here()
+        return self.minimum_stakes.get(owner, 1)
 
     def job(self, job_id: str, depth: int = 0) -> JobState:
         jobs = self._at(depth).jobs

@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from eth_account.signers.local import LocalAccount
 from fastapi.testclient import TestClient
 from httpx import Response
+from sqlalchemy import delete, select
 
 from r1coordinator.api.app import create_app
 from r1coordinator.services import Services, build
 from r1coordinator.settings import Settings
 from r1coordinator.store.database import migrate
+from r1coordinator.store.tables import AttemptRow, StandingRow
 from r1net.chain import Deployment, peer_id_of
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import (
@@ -30,7 +32,15 @@ from r1net.protocol.session import OpenSession, SessionGrant, content_digest, ma
 from r1net.protocol.signing import Domain, session_values, submission_values, upload_values
 from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
 from r1net.protocol.upload import SignedUpload, Upload
-from r1net.protocol.work import Lease, PublishTask, RolloutTask, TrainReport, TrainTask, WorkAnswer
+from r1net.protocol.work import (
+    Lease,
+    PossessionProof,
+    PublishTask,
+    RolloutTask,
+    TrainReport,
+    TrainTask,
+    WorkAnswer,
+)
 from r1net.scoring import JobScorer
 from tests.sandbox import SANDBOX
 from tests.unit.coordinator.chain import FakeChain
@@ -94,6 +104,23 @@ class World:
     def kill(self) -> None:
         """Forget everything that isn't on disk."""
         self.http.__exit__(None, None, None)
+
+    def publishing(self) -> bool:
+        """Whether an attempt waits for its version's files."""
+        with self.services.db.read() as s:
+            return s.scalar(select(AttemptRow.attempt).where(AttemptRow.state == "publishing").limit(1)) is not None
+
+    def forgive(self) -> None:
+        """Forget what counts against anybody."""
+        with self.services.db.write() as s:
+            s.execute(delete(StandingRow))
+
+    def look_at_stakes(self) -> bool:
+        """Let the coordinator look at the registry."""
+        from r1coordinator.scheduling.stakes import watch_stakes
+
+        services = self.services
+        return watch_stakes(services.db, services.ctx, services.registrations, services.clock)
 
     def tick(self, seconds: float = 0.0) -> None:
         """Let time pass, and the coordinator notice."""
@@ -179,6 +206,7 @@ class Node:
         self.session_key = Ed25519PrivateKey.generate()
         self.session_id = ""
         self.holds: dict[str, int] = {}
+        self.floors: dict[str, int] | None = None
         world.bind(self)
 
     def grant(self, **changes: Any) -> OpenSession:
@@ -226,10 +254,16 @@ class Node:
 
     def work(self, *capabilities: str, wait: float = 0) -> Lease | None:
         """Ask for work."""
-        body = {"capabilities": capabilities or ("rollout", "train"), "holds": self.holds, "wait": wait}
+        return self.ask(*capabilities, wait=wait).lease
+
+    def ask(self, *capabilities: str, wait: float = 0) -> WorkAnswer:
+        """Ask for work; with the reason when there is none."""
+        body: dict[str, Any] = {"capabilities": capabilities or ("rollout", "train"), "holds": self.holds, "wait": wait}
+        if self.floors is not None:
+            body["floors"] = {token: str(wei) for token, wei in self.floors.items()}
         answer = self.post("/v1/work", json.dumps(body))
         assert answer.status_code == 200, answer.text
-        return WorkAnswer.parse(answer.content).lease
+        return WorkAnswer.parse(answer.content)
 
     def heartbeat(self, lease: Lease) -> dict[str, Any]:
         """Keep a lease alive."""
@@ -272,14 +306,27 @@ class Node:
         return self.post(f"/v1/leases/{lease.id}/failure", body)
 
     def publish(self, lease: Lease) -> Response:
-        """Upload a version's files."""
+        """Upload a version's files, or prove that they are held."""
         assert isinstance(lease.task, PublishTask)
+        if lease.task.salt is not None:
+            return self.prove(lease)
         for part in ("policy", "optimizer"):
             data = file_of(lease.task.version.number, part)
             target = f"/v1/blobs/{sha256(data)}"
             answer = self.world.http.put(target, content=data, headers=self.headers("PUT", target, data))
             assert answer.status_code in (200, 201), answer.text
         return self.post(f"/v1/leases/{lease.id}/published")
+
+    def prove(self, lease: Lease, flavour: str = "") -> Response:
+        """Prove possession of a version's files; with a `flavour`, of others."""
+        assert isinstance(lease.task, PublishTask)
+        salt = bytes.fromhex((lease.task.salt or "")[2:])
+        proofs = {}
+        for part in ("policy", "optimizer"):
+            data = file_of(lease.task.version.number, part)
+            proofs[sha256(data)] = sha256(salt + data + flavour.encode())
+        body = PossessionProof(lease_id=lease.id, proofs=proofs).model_dump_json()
+        return self.post(f"/v1/leases/{lease.id}/possession", body)
 
     def do(self, lease: Lease) -> Response:
         """Whatever the lease asks for, honestly."""
@@ -303,3 +350,12 @@ def run(world: World, nodes: Sequence[Node], job_id: str, turns: int = 200) -> d
                 assert answer.status_code in (200, 202), answer.text
         world.tick(1)
     return world.job(job_id)
+
+
+def publish_all(world: World, nodes: Sequence[Node]) -> None:
+    """Let the nodes do what they are asked for while an attempt waits for its version's files."""
+    world.tick()
+    for node in nodes:
+        for lease in iter(lambda node=node: node.work() if world.publishing() else None, None):  # type: ignore[misc]
+            assert isinstance(lease.task, PublishTask)
+            assert node.publish(lease).status_code == 200

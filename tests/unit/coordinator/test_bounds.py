@@ -184,14 +184,15 @@ def test_the_registrys_answers_are_believed_for_a_while() -> None:
     chain = FakeChain(owners={"0xWorker": "0xOwner"})
 
     async def scene() -> None:
-        found = Registrations(chain, Askers(1, 8), keep=30)
+        found = Registrations(chain, Askers(1, 8), keep=30, each=8)
         assert found.known("0xworker") is None
-        assert await found.look("0xWorker") == Registration("0xOwner", active=True)
+        assert await found.look("0xWorker") == Registration("0xOwner", active=True, slots=8)
         chain.inactive.add("0xOwner")
-        assert await found.look("0xWorker") == found.known("0xworker") == Registration("0xOwner", active=True)
-        assert await found.look("0xOther") == Registration(None, active=False)
-        fresh = Registrations(chain, Askers(1, 8), keep=0)
-        assert await fresh.look("0xWorker") == Registration("0xOwner", active=False)
+        assert await found.look("0xWorker") == found.known("0xworker")
+        assert found.known("0xworker") == Registration("0xOwner", active=True, slots=8)
+        assert await found.look("0xOther") == Registration(None, active=False, slots=0)
+        fresh = Registrations(chain, Askers(1, 8), keep=0, each=8)
+        assert await fresh.look("0xWorker") == Registration("0xOwner", active=False, slots=0)
         assert fresh.known("0xworker") is None
 
     asyncio.run(scene())

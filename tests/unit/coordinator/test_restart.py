@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from r1coordinator.settlement.sender import Settler
 from r1coordinator.store.database import Database, require_head
 from r1net.errors import PreflightError
-from r1net.protocol.work import PublishTask, RolloutTask, TrainTask, WorkAnswer
+from r1net.protocol.work import RolloutTask, TrainTask
 from tests.unit.coordinator.network import World, run
 
 
@@ -91,23 +89,15 @@ def test_an_empty_database_is_not_served() -> None:
     assert caught.value.hint == "run `r1coordinator migrate`"
 
 
-def test_a_node_that_comes_back_publishes_the_version_it_has_on_disk(world: World) -> None:
+def test_a_version_whose_only_holder_restarts_is_made_again(world: World) -> None:
     job_id = world.submit()
     node = world.node(1)
-    while world.job(job_id)["version"]["number"] == 0:
+    while not world.publishing():
         lease = node.work()
         assert lease is not None
         node.do(lease)
+    restart(world, 1)
     node.open()
-    request = {"capabilities": ["rollout", "train"], "wait": 0}
-    nothing = WorkAnswer.parse(node.post("/v1/work", json.dumps(request)).content)
-    assert nothing.lease is None
-    assert "version 1 to be published" in str(nothing.reason)
-    version = world.job(job_id)["version"]
-    request["blobs"] = [version["policy"], version["optimizer"]]
-    found = WorkAnswer.parse(node.post("/v1/work", json.dumps(request)).content)
-    assert found.lease is not None
-    assert isinstance(found.lease.task, PublishTask)
-    assert node.publish(found.lease).status_code == 200
-    node.holds = {}
-    assert node.work() is not None
+    assert world.job(job_id)["version"]["number"] == 0
+    assert world.http.get(f"/v1/jobs/{job_id}/rounds/0/attempts/1/outcome").json()["state"] == "abandoned"
+    assert run(world, [node], job_id)["state"] == "completed"

@@ -8,7 +8,7 @@ from r1net.protocol.job import Evaluation
 from r1net.protocol.views import TraceView
 from r1net.protocol.work import RolloutTask, TrainTask
 from tests.unit.coordinator.jobs import job_spec
-from tests.unit.coordinator.network import World, run
+from tests.unit.coordinator.network import World, publish_all, run
 
 TRL_NAMES = {
     "reward",
@@ -67,6 +67,7 @@ def test_phases_are_timed_and_refused_work_is_counted(world: World) -> None:
     assert isinstance(training.task, TrainTask)
     world.tick(2)
     assert node.report(training).status_code == 202
+    publish_all(world, [node])
     (metrics,) = metrics_of(world, job_id)
     tokens = training.task.tokens
     assert metrics["rollout/tokens_per_second"] == pytest.approx(tokens / 4)
@@ -87,6 +88,7 @@ def test_the_trainers_extremes_stay_extremes(world: World) -> None:
         lease = node.work()
         assert lease is not None
         assert node.report(lease, metrics={f"{name}/max": value, f"{name}/mean": value}).status_code == 202
+    publish_all(world, nodes)
     (metrics,) = metrics_of(world, job_id)
     assert metrics[f"{name}/max"] == 2
     assert 1 < metrics[f"{name}/mean"] < 2

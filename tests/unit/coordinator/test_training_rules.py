@@ -14,7 +14,9 @@ from r1coordinator.scheduling.model import (
     SlotState,
     WorkerState,
 )
-from r1coordinator.scheduling.training import build_slots, own_fault, pause_before_retry, trainers, verdict
+from r1coordinator.scheduling.penalties import TRAIN_LIMIT
+from r1coordinator.scheduling.training import able_trainers, build_slots, own_fault, pause_before_retry, verdict
+from r1net.prices import Price
 from r1net.protocol.job import PolicyVersion
 
 JOB = "0x" + "01" * 32
@@ -27,30 +29,23 @@ def worker(address: str, last_seen: float = 100.0, **changes: object) -> WorkerS
     return WorkerState(worker=address, peer_id=address, maddrs=(), last_seen=last_seen, **values)  # type: ignore[arg-type]
 
 
-def job(published: bool = False, barred: frozenset[str] = frozenset()) -> Progress:
+def job(barred: frozenset[str] = frozenset()) -> Progress:
     version = PolicyVersion(number=1, policy="0x" + "9" * 64)
-    return Progress(job_id=JOB, phase="train", round=1, version=version, published=published, barred=barred)
+    return Progress(job_id=JOB, phase="train", round=1, version=version, price=Price("0x0", 1, 1), barred=barred)
 
 
-def chosen(
-    *workers: WorkerState, left_out: frozenset[str] = frozenset(), now: float = 100.0, failed_at: float | None = None
-) -> list[str]:
-    return [w.worker for w in trainers(workers, job(), left_out, now, 15.0, failed_at)]
+def chosen(*workers: WorkerState, now: float = 100.0, failed_at: float | None = None) -> list[str]:
+    return [w.worker for w in able_trainers(workers, job(), now, 15.0, failed_at)]
 
 
-def test_only_live_idle_trainers_that_have_the_version_take_part() -> None:
+def test_only_live_idle_trainers_in_good_standing_take_part() -> None:
     assert chosen(worker(B), worker(A)) == [A, B]
     assert chosen(worker(A), worker(B, last_seen=80.0)) == [A]
     assert chosen(worker(A), worker(B, busy=True)) == [A]
-    assert chosen(worker(A), worker(B, holds={})) == [A]
+    assert chosen(worker(A), worker(B, holds={})) == [A, B]
     assert chosen(worker(A), worker(B, capabilities=frozenset({"rollout"}))) == [A]
-    assert [w.worker for w in trainers([worker(A), worker(B, holds={})], job(True), frozenset(), 100.0, 15.0)] == [A, B]
-    assert [w.worker for w in trainers([worker(A)], job(barred=frozenset({A})), frozenset(), 100.0, 15.0)] == []
-
-
-def test_whoever_failed_is_left_out_unless_nobody_else_is_there() -> None:
-    assert chosen(worker(A), worker(B), left_out=frozenset({A})) == [B]
-    assert chosen(worker(A), left_out=frozenset({A})) == [A]
+    assert chosen(worker(A), worker(B, standing=TRAIN_LIMIT), worker(C, standing=TRAIN_LIMIT + 0.1)) == [A, B]
+    assert [w.worker for w in able_trainers([worker(A)], job(barred=frozenset({A})), 100.0, 15.0)] == []
 
 
 def test_after_a_failed_attempt_the_silent_get_a_moment_and_are_then_done_without() -> None:
@@ -92,7 +87,7 @@ def test_others_bundles_even_the_tokens_out() -> None:
 
 
 def judge(*slots: SlotState, now: float = 10.0) -> object:
-    return verdict(slots, started_at=0.0, deadline=60.0, now=now)
+    return verdict(slots, deadline=60.0, now=now)
 
 
 def test_a_strict_majority_decides_even_over_a_lost_or_failed_slot() -> None:
@@ -129,9 +124,33 @@ def test_a_verdict_is_agreed_exactly_with_a_majority(reports: list[tuple[str, No
         SlotState(f"0x{n:040x}", report, lost=gone) for n, (report, gone) in enumerate(zip(reports, lost, strict=False))
     ]
     most = max((reports.count(pair) for pair in (ONE, TWO)), default=0)
-    result = verdict(slots, 0.0, 60.0, 1.0)
+    result = verdict(slots, 60.0, 1.0)
     assert isinstance(result, Agreed) == (2 * most > len(slots))
-    assert type(result) is type(verdict(slots[::-1], 0.0, 60.0, 1.0))
+    assert type(result) is type(verdict(slots[::-1], 60.0, 1.0))
+
+
+def test_blame_needs_evidence() -> None:
+    """A code that others may have caused blames nobody; an end in silence, an own fault, or a failure alone does."""
+    assert judge(SlotState(A, failure="swarm"), SlotState(B)) == Abandoned(f"{A} failed: swarm", ())
+    assert judge(SlotState(A, failure="swarm"), SlotState(B, lost=True)) == Abandoned(f"{A} failed: swarm", (B,))
+    assert judge(SlotState(A, failure="nan_gradient"), SlotState(B)) == Abandoned(f"{A} failed: nan_gradient", (A,))
+    assert judge(SlotState(A, failure="swarm")) == Abandoned(f"{A} failed: swarm", (A,))
+    assert judge(SlotState(A), SlotState(B), now=61.0) == Abandoned("no majority before the deadline", ())
+    assert judge(SlotState(A), now=61.0) == Abandoned("no majority before the deadline", (A,))
+    assert judge(SlotState(A, ONE), SlotState(B, TWO)) == Abandoned(
+        "the trainers came to different versions and none has a majority", ()
+    )
+
+
+def test_an_owner_has_one_vote() -> None:
+    many = [SlotState(f"0x{n:040x}", TWO, owner=C) for n in range(3)]
+    honest = [SlotState(A, ONE, owner=A), SlotState(B, ONE, owner=B)]
+    assert judge(*many, *honest) == Agreed(*ONE, workers=(A, B))
+    assert isinstance(judge(*many, honest[0]), Abandoned)
+    torn = [SlotState("0x1", ONE, owner=C), SlotState("0x2", TWO, owner=C), SlotState("0x3", TWO, owner=C)]
+    assert isinstance(judge(*torn, SlotState(A, TWO, owner=A)), Abandoned)
+    assert judge(*torn, *honest) == Agreed(*ONE, workers=("0x1", A, B))
+    assert judge(SlotState("0x1", ONE, owner=C), SlotState("0x2", owner=C)) == Pending()
 
 
 def test_retries_come_at_once_then_ever_slower() -> None:
