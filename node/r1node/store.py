@@ -50,11 +50,11 @@ class BlobCache:
                 hashed.update(data)
         return "0x" + hashed.hexdigest()
 
-    def fetch(self, digest: str, source: Transport) -> Path:
-        """The file of a blob, downloaded when it isn't here."""
+    def fetch(self, digest: str, source: Transport, size: int | None = None) -> Path:
+        """The file of a blob (of `size` bytes, where that is known), downloaded when it isn't here."""
         path = self.path(digest)
         if not path.is_file():
-            source.fetch_blob(digest, path)
+            source.fetch_blob(digest, path, size)
         return path
 
     def newest(self, count: int) -> list[str]:
@@ -77,7 +77,7 @@ def assemble_model(model: ModelRef, source: Transport, folder: Path) -> Path:
     target = folder / "models" / model.digest()[2:18]
     target.mkdir(parents=True, exist_ok=True)
     for name, file in model.files.items():
-        blob = cache.fetch(file.sha256, source)
+        blob = cache.fetch(file.sha256, source, file.size)
         if name in JSON_FILES:
             check_config(blob.read_bytes(), name)
         link = target / name

@@ -1,7 +1,7 @@
 """r1net: fund, follow and verify decentralised RL fine-tuning."""
 
 from r1net.asynchronous import AsyncClient, AsyncRun
-from r1net.client import R1, Client
+from r1net.client import R1, Client, NotAnnounced
 from r1net.errors import R1Error
 from r1net.protocol.job import Evaluation, JobSpec, Lora, Optimizer, Prices, Sampling
 from r1net.runs import Run, RunFailed
@@ -14,6 +14,7 @@ __all__ = [
     "Evaluation",
     "JobSpec",
     "Lora",
+    "NotAnnounced",
     "Optimizer",
     "Prices",
     "R1Error",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from r1net.client import Client
-from r1net.protocol.job import JobView
+from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.views import EvaluationRecord, RoundRecord, TraceView
 from r1net.runs import Run
@@ -86,6 +86,10 @@ class AsyncClient:
     async def train(self, **job: Any) -> AsyncRun:
         """See `Client.train`."""
         return AsyncRun(await asyncio.to_thread(lambda: self._client.train(**job)))
+
+    async def announce(self, job_id: str, spec: JobSpec, folder: Path) -> AsyncRun:
+        """See `Client.announce`."""
+        return AsyncRun(await asyncio.to_thread(self._client.announce, job_id, spec, folder))
 
     def run(self, job_id: str) -> AsyncRun:
         """See `Client.run`."""

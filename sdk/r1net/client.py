@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from r1net.errors import KeyFileError, PreflightError, ProtocolError, UsageError
+from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
 from r1net.models import describe_model, render_prompt, stop_tokens
 from r1net.protocol.job import (
     EnvironmentSpec,
@@ -49,8 +49,24 @@ if TYPE_CHECKING:
 
     from r1net.chain import Chain, Deployment
 
+_PAGE = 100
+
 R1 = 10**18
 """One whole R1, in wei."""
+
+
+class NotAnnounced(R1Error):
+    """A job's money is in the escrow, but the coordinator did not take the job (now). Nothing is lost: `announce` it
+    again with `job_id` and `spec`, or get the money back with `client.chain.escrow.close(job_id)`."""
+
+    code = "not_announced"
+
+    def __init__(self, job_id: str, spec: JobSpec, error: R1Error) -> None:
+        super().__init__(
+            f"job {job_id} is funded, but not announced: {error.message}",
+            hint="client.announce(error.job_id, error.spec, folder) tries again; escrow.close(job_id) gives it up",
+        )
+        self.job_id, self.spec = job_id, spec
 
 
 class Client:
@@ -192,6 +208,16 @@ class Client:
         """Check a specification here, fund it on chain, announce it, upload the model files that are missing."""
         JobScorer(spec, folder / "tokenizer.json").prompt_ids("train", 0, 0)
         job_id = self.chain.escrow.create_job(spec.payment_token, spec.budget, spec.budget, spec.digest())
+        try:
+            return self.announce(job_id, spec, folder)
+        except (Unreachable, Refused) as error:
+            raise NotAnnounced(job_id, spec, error) from error
+
+    def announce(self, job_id: str, spec: JobSpec, folder: Path) -> Run:
+        """Tell the coordinator of a job that is funded, and upload the model files that are missing. May be repeated.
+
+        Raises Refused, Unreachable (Busy while there is no room).
+        """
         view = self.transport.post("/v1/jobs", SubmitJob(job_id=job_id, spec=spec), JobView)
         self._upload(view, {ref.sha256: folder / name for name, ref in spec.model.files.items()})
         return Run(self, job_id)
@@ -213,7 +239,7 @@ class Client:
 
     def runs(self) -> list[Run]:
         """Every job of the network."""
-        return [Run(self, view.job_id) for view in self.transport.get_many("/v1/jobs", JobView)]
+        return [Run(self, view.job_id) for view in self.transport.walk("/v1/jobs", JobView, _PAGE)]
 
     def verify(self, trace: TraceView, proof: TraceProof) -> bool:
         """Whether the chain vouches for a trace. The digest is computed here; raises ProtocolError if it differs."""

@@ -117,14 +117,8 @@ class Run:
 
     def traces(self, split: str | None = None) -> Iterator[TraceView]:
         """Every accepted trace, in the order of acceptance."""
-        seen = 0
-        while True:
-            params = {"limit": PAGE, "after": seen} | ({"split": split} if split else {})
-            page = self._client.transport.get_many(f"/v1/jobs/{self.job_id}/traces", TraceView, **params)
-            yield from page
-            seen += len(page)
-            if not page:
-                return
+        chosen = {"split": split} if split else {}
+        return self._client.transport.walk(f"/v1/jobs/{self.job_id}/traces", TraceView, PAGE, **chosen)
 
     def proof(self, trace_digest: str) -> TraceProof:
         """The Merkle proof of one anchored trace."""

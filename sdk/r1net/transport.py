@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import tempfile
@@ -13,7 +12,10 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
+from r1net.bounded import bound
 from r1net.errors import Busy, ProtocolError, Refused, Unreachable
 from r1net.protocol.canonical import Message, sha256
 from r1net.protocol.session import DIGEST_HEADER, content_digest
@@ -51,7 +53,8 @@ class Transport:
             base_url=self.url,
             timeout=httpx.Timeout(timeout, connect=5.0),
             auth=auth,
-            headers={DIGEST_HEADER: content_digest(sha256(b""))},
+            headers={DIGEST_HEADER: content_digest(sha256(b"")), "Accept-Encoding": "identity"},
+            event_hooks={"response": [bound]},
         )
 
     def close(self) -> None:
@@ -70,11 +73,27 @@ class Transport:
 
     def get_many(self, path: str, kind: type[M], **params: Any) -> list[M]:
         """GET a JSON array of messages."""
-        return [kind.model_validate(row) for row in self.get_json(path, **params)]
+        content = self._request("GET", path, params=params).content
+        try:
+            return TypeAdapter(list[kind]).validate_json(content)  # type: ignore[valid-type]
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise ProtocolError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+    def walk(self, path: str, kind: type[M], page: int, **params: Any) -> Iterator[M]:
+        """Every row of a list that comes in pages, in order: a page may be shorter than it was asked for."""
+        seen = 0
+        while rows := self.get_many(path, kind, limit=page, after=seen, **params):
+            yield from rows
+            seen += len(rows)
 
     def get_json(self, path: str, **params: Any) -> Any:
-        """GET plain JSON."""
-        return self._request("GET", path, params=params).json()
+        """GET plain JSON. Raises ProtocolError for what is none."""
+        content = self._request("GET", path, params=params).content
+        try:
+            return from_json(content, allow_inf_nan=False)
+        except ValueError as error:
+            raise ProtocolError(f"{path}: not JSON: {error}"[:300], hint="is that a coordinator?") from error
 
     def post(self, path: str, body: Message, kind: type[M]) -> M:
         """POST a message, get one back."""
@@ -112,19 +131,20 @@ class Transport:
             raise ProtocolError(f"blob {digest} arrived damaged", hint="try again")
         return data
 
-    def fetch_blob(self, digest: str, target: Path) -> None:
-        """Download a blob to a file, whole or not at all."""
+    def fetch_blob(self, digest: str, target: Path, size: int | None = None) -> None:
+        """Download a blob (of `size` bytes, where that is known) to a file, whole or not at all. Raises ProtocolError
+        when its content isn't what its name says."""
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".blob-")
         try:
             with os.fdopen(handle, "wb") as file:
-                self._stream(digest, file)
+                self._stream(digest, file, size)
             os.replace(name, target)
         except BaseException:
             os.unlink(name)
             raise
 
-    def _stream(self, digest: str, file: Any) -> None:
+    def _stream(self, digest: str, file: Any, size: int | None) -> None:
         state = hashlib.sha256()
 
         def download() -> httpx.Response:
@@ -133,6 +153,8 @@ class Transport:
                     response.read()
                     return response
                 for chunk in response.iter_bytes(CHUNK):
+                    if size is not None and file.tell() + len(chunk) > size:
+                        raise ProtocolError(f"blob {digest} has more than its {size} bytes", hint="try again")
                     state.update(chunk)
                     file.write(chunk)
                 return response
@@ -179,7 +201,7 @@ class Transport:
 def _refusal(response: httpx.Response) -> Refused:
     """The problem document as an exception, whatever a proxy in between made of it."""
     try:
-        problem = json.loads(response.content)
+        problem = from_json(response.content)
         code, detail, hint = problem["code"], problem["detail"], problem.get("hint")
     except (ValueError, KeyError, TypeError):
         code, detail, hint = f"http_{response.status_code}", response.reason_phrase or "refused", None

@@ -11,6 +11,7 @@ from r1net.protocol.signing import Domain, submission_values
 from r1net.protocol.trace import SignedTrace, Trace, TraceBundle
 from r1net.transport import Transport
 
+_PAGE = 100
 MOST_TRACES = 256
 """Traces of one submission that are replayed, the disputed one among them."""
 
@@ -58,7 +59,7 @@ def fetch_exhibit(source: Transport, domain: Domain, job_id: str, digest: str) -
 
 def job_of(source: Transport, digest: str) -> str:
     """The job that a trace belongs to: a dispute names the trace only. Raises Refused when no job has it."""
-    for view in source.get_many("/v1/jobs", JobView):
+    for view in source.walk("/v1/jobs", JobView, _PAGE):
         try:
             return source.get(f"/v1/jobs/{view.job_id}/traces/{digest}/submission", SignedTrace).job_id
         except Refused as refusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from r1net.errors import Refused
@@ -50,7 +50,7 @@ def draw_sample(source: Transport, job_id: str, size: int, without: Collection[s
     """Up to `size` traces of every worker but those in `without`, so that nobody hides behind another's diligence."""
     rng = random.SystemRandom()  # a sample that can be foreseen can be prepared for
     drawn: dict[str, Drawn] = {}
-    for view in _all_traces(source, job_id):
+    for view in source.walk(f"/v1/jobs/{job_id}/traces", TraceView, PAGE):
         if view.trace.worker not in without:
             drawn.setdefault(view.trace.worker, Drawn(size)).offer(view.trace, rng)
     return drawn
@@ -78,13 +78,3 @@ def check_sample(desk: Desk, view: JobView, drawn: dict[str, Drawn]) -> list[Che
         Checked(worker, judge_work(found) if found else None, len(drawn[worker].traces) - len(found))
         for worker, found in sorted(replays.items())
     ]
-
-
-def _all_traces(source: Transport, job_id: str) -> Iterator[TraceView]:
-    seen = 0
-    while True:
-        page = source.get_many(f"/v1/jobs/{job_id}/traces", TraceView, limit=PAGE, after=seen)
-        yield from page
-        seen += len(page)
-        if not page:
-            return

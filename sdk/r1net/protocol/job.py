@@ -22,7 +22,9 @@ class ModelRef(Message):
     """A model in Hugging Face layout: relative file name -> content. Weights are safetensors only."""
 
     name: str = Field(min_length=1, max_length=200)
-    files: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], FileRef]
+    files: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")], FileRef] = Field(
+        max_length=64
+    )
 
     @model_validator(mode="after")
     def _loadable(self) -> ModelRef:

@@ -134,3 +134,34 @@ def test_what_a_host_says_of_a_job_is_tried_before_it_counts(world: World) -> No
 
 def test_every_test_shares_one_real_sandbox() -> None:
     assert "seccomp" in SANDBOX.start()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"prompt": "x" * 70_000 + "{question}"}, "spec_too_large"),
+        (
+            {"environment": EnvironmentSpec(name="reasoning_gym:chain_sum", config={"x": ["y" * 70_000]})},
+            "spec_too_large",
+        ),
+    ],
+)
+def test_specifications_that_every_view_would_carry_are_bounded(
+    world: World, changes: dict[str, Any], code: str
+) -> None:
+    spec = job_spec(**changes)
+    body = {"job_id": world.chain.fund(spec), "spec": spec.model_dump(mode="json")}
+    answer = world.http.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (413, code)
+
+
+def test_a_model_of_many_large_files_is_refused_before_it_is_sent(world: World) -> None:
+    many = {f"part-{n}.bin": FileRef(sha256="0x" + f"{n:064x}", size=2**32) for n in range(20)}
+    spec = job_spec()
+    spec = spec.model_copy(update={"model": spec.model.model_copy(update={"files": {**spec.model.files, **many}})})
+    body = {"job_id": world.chain.fund(spec), "spec": spec.model_dump(mode="json")}
+    answer = world.http.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (413, "model_too_large")
+    too_many = {f"part-{n}.bin": {"sha256": "0x" + f"{n:064x}", "size": 1} for n in range(100)}
+    body["spec"]["model"]["files"].update(too_many)  # type: ignore[index]
+    assert world.http.post("/v1/jobs", json=body).json()["code"] == "invalid_message"
