@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= smollm2
+MINUTES ?= 60
 NODE_MODULES := contracts/node_modules/.package-lock.json
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test setup lint unit e2e contracts contracts-deep vllm vllm-env bench clean help
+.PHONY: demo test setup lint unit e2e contracts contracts-deep slow soak vllm vllm-env bench clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -52,8 +53,11 @@ unit: setup ## Python unit, integration and adversarial tests
 e2e: setup ## real networks: the tiny demo, the faults
 	$(BIN)/pytest tests/e2e
 
-slow: setup ## what takes minutes: cheats on SmolLM2
+slow: setup ## what takes minutes: cheats on SmolLM2, generated requests against the described routes
 	$(BIN)/pytest -s -m slow tests
+
+soak: setup ## hostile traffic beside honest nodes and their jobs (MINUTES=60)
+	$(BIN)/python -m tests.adversarial.soak --minutes $(MINUTES)
 
 vllm: vllm-env ## install the vLLM environment below build/ and run its tests
 	$(BIN)/pytest -s -m slow tests/integration/node/test_vllm.py
