@@ -66,6 +66,7 @@ class Settings(BaseModel):
 
     max_body_bytes: int = Field(default=64 * 2**20, ge=2**16)
     max_blob_bytes: int = Field(default=8 * 2**30, ge=2**20)
+    max_model_bytes: int = Field(default=32 * 2**30, ge=2**20, description="of all the files of a job's model together")
     body_memory_bytes: int = Field(default=256 * 2**20, ge=2**23, description="memory for bodies at work, in all")
     body_patience_seconds: float = Field(default=10, gt=0, description="how long a body waits for that memory")
     body_stall_seconds: float = Field(default=10, gt=0, description="silence after which a sender is cut off")

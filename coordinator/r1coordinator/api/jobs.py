@@ -28,6 +28,7 @@ Wait = Annotated[float, Query(ge=0, le=30)]
 After = Annotated[int, Query(ge=-1, lt=2**31)]
 _OVER = ("completed", "failed", "cancelled")
 _PAGE = 1000
+_MOST_JOBS = 100
 _BEAT = 5.0
 
 
@@ -58,10 +59,18 @@ def _submit(services: Services, request: SubmitJob) -> JobView:
 
 
 @router.get("")
-def get_jobs(services: Use) -> list[JobView]:
-    """Every job, newest last."""
+def get_jobs(
+    services: Use,
+    limit: Annotated[int, Query(ge=1, le=_MOST_JOBS)] = _MOST_JOBS,
+    after: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
+) -> list[JobView]:
+    """Jobs in the order of their submission. Without `after` the newest ones; `after=N` leaves the first N out."""
     with services.db.read() as s:
-        return [job_view(s, row) for row in s.scalars(select(JobRow).order_by(JobRow.number))]
+        if after is None:
+            rows = list(s.scalars(select(JobRow).order_by(JobRow.number.desc()).limit(limit)))[::-1]
+        else:
+            rows = list(s.scalars(select(JobRow).order_by(JobRow.number).offset(after).limit(limit)))
+        return [job_view(s, row) for row in rows]
 
 
 @router.get("/{job_id}")

@@ -22,6 +22,9 @@ from r1net.errors import ChainError, ChainUnavailable, Refused, UsageError
 from r1net.protocol.job import JobSpec, JobView, SubmitJob
 from r1net.sandbox import SandboxFailed
 
+_SPEC_BYTES = 2**16
+"""Every view of a job carries its specification."""
+
 log = logging.getLogger("r1coordinator")
 
 
@@ -42,6 +45,12 @@ def _check_sizes(spec: JobSpec, settings: Settings) -> None:
     for name, file in spec.model.files.items():
         if file.size > limit:
             raise Refused("blob_too_large", f"{name} has {file.size} bytes; at most {limit} are taken", status=413)
+    whole = sum(file.size for file in spec.model.files.values())
+    if whole > settings.max_model_bytes:
+        most = settings.max_model_bytes
+        raise Refused("model_too_large", f"the model has {whole} bytes; at most {most} are taken", status=413)
+    if len(spec.canonical()) > _SPEC_BYTES:
+        raise Refused("spec_too_large", f"a specification may have {_SPEC_BYTES} bytes", status=413)
     group = group_bytes(spec.stage.group_size, spec.sampling.max_tokens)
     if max(group, group_bytes(1, spec.evaluation.sampling.max_tokens)) > settings.max_body_bytes:
         raise Refused(
