@@ -139,7 +139,8 @@ def test_p2p_daemon_killed(network: Network, client: Client, model: Path) -> Non
 def test_chain_away_during_settlement(network: Network, client: Client, model: Path) -> None:
     wait_until(lambda: all(epoch.state == "final" for epoch in epochs(client)), "the earlier settlements", 60)
     before = network.chain.settlement.next_epoch()
-    run = submit(client, model, "chain away", rounds=2)
+    run = submit(client, model, "chain away", rounds=8)
+    wait_until(lambda: run.view().traces_accepted > 0, "a host to have looked at the job's escrow", 60)
     network.anvil.process.stop()
     finish(run)
     wait_until(lambda: bool(run.view().settlement), "the coordinator to notice", 60)

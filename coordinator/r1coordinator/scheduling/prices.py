@@ -10,7 +10,7 @@ from r1net.prices import Floors, Price
 from r1net.protocol.canonical import Address, Hash
 
 FAR_BELOW = 4
-"""A worker leaves the job whose version it holds for one that pays more than so many times as much."""
+"""No training begins for a job with workers that another one with work pays more than so many times as much."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,11 @@ def ranked(choices: Iterable[Choice]) -> list[Choice]:
 
 
 def draws_away(held: Choice, other: Choice) -> bool:
-    """Whether a worker leaves the job that it holds for another one that has work: it pays far more, or it would have
-    fewer workers for its price even then."""
+    """Whether a worker leaves the job that it holds for another one that has work: the other would have fewer workers
+    for its price even then. What pays nothing holds nobody. (A fixed factor between the prices would let workers
+    wander for ever: the better job draws them, its crowd sends them back.)"""
     if not other.worth:
-        return not held.worth and other.active + 1 < held.active + 1
-    if held.worth * FAR_BELOW < other.worth:
-        return True
+        return not held.worth and other.active < held.active
     return (other.active + 1) * held.worth < (held.active + 1) * other.worth
 
 
