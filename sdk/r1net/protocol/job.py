@@ -23,7 +23,7 @@ class ModelRef(Message):
 
     name: str = Field(min_length=1, max_length=200)
     files: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")], FileRef] = Field(
-        max_length=64
+        max_length=256
     )
 
     @model_validator(mode="after")

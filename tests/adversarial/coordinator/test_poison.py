@@ -162,6 +162,6 @@ def test_a_model_of_many_large_files_is_refused_before_it_is_sent(world: World) 
     body = {"job_id": world.chain.fund(spec), "spec": spec.model_dump(mode="json")}
     answer = world.http.post("/v1/jobs", json=body)
     assert (answer.status_code, answer.json()["code"]) == (413, "model_too_large")
-    too_many = {f"part-{n}.bin": {"sha256": "0x" + f"{n:064x}", "size": 1} for n in range(100)}
+    too_many = {f"part-{n}.bin": {"sha256": "0x" + f"{n:064x}", "size": 1} for n in range(300)}
     body["spec"]["model"]["files"].update(too_many)  # type: ignore[index]
     assert world.http.post("/v1/jobs", json=body).json()["code"] == "invalid_message"
