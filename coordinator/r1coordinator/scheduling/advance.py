@@ -10,6 +10,7 @@ from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.figures import figures
 from r1coordinator.scheduling.groups import pool
 from r1coordinator.scheduling.leases import revoke_job
+from r1coordinator.scheduling.rates import forget_rates
 from r1coordinator.settlement.close import close_due
 from r1coordinator.store.rows import parse_spec, version_of
 from r1coordinator.store.tables import EvaluationRow, JobRow
@@ -34,6 +35,7 @@ def start(job: JobRow, now: float) -> None:
 def fail(s: Session, ctx: Context, job: JobRow, now: float, error: str) -> None:
     """The job can't go on; what was accepted is still settled."""
     job.state, job.error = "failed", error
+    forget_rates(s, job.job_id)
     revoke_job(s, job.job_id, now, f"the job failed: {error}", _ALL_KINDS)
     close_due(s, job, now)
 
@@ -55,6 +57,7 @@ def _step(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
         job.phase, job.round_started_at = "rollout", now
         return True
     job.state, job.phase = "completed", "done"
+    forget_rates(s, job.job_id)
     revoke_job(s, job.job_id, now, "the job is completed", _ALL_KINDS)
     close_due(s, job, now)
     return True

@@ -12,7 +12,7 @@ from r1coordinator.scheduling.conclude import conclude
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.groups import round_work
 from r1coordinator.scheduling.leases import end, give, lapse, live_workers
-from r1coordinator.scheduling.market import would_train
+from r1coordinator.scheduling.market import Market
 from r1coordinator.scheduling.model import Abandoned, Agreed, SlotState, WorkerState
 from r1coordinator.scheduling.progress import progress
 from r1coordinator.scheduling.publishing import begin, publish_orders, publish_step
@@ -146,8 +146,10 @@ def _choose(s: Session, ctx: Context, job: JobRow, failed_at: float | None, now:
     """Who trains now; none means: wait."""
     standing = progress(s, ctx, job)
     patience = ctx.settings.heartbeat_seconds * _MISSED_BEATS
-    workers = would_train(s, ctx, job, live_workers(s, ctx.settings, now))
-    able = training.able_trainers(workers, standing, now, patience, failed_at)
+    workers = live_workers(s, ctx.settings, now)
+    market = Market(s, ctx, workers)
+    idle = training.able_trainers(workers, standing, now, patience, failed_at)
+    able = [worker for worker in idle if market.would_train(job, worker)]
     suspicion, before = suspicion_of(job), history(s, job)
     if not able:
         return ()

@@ -14,7 +14,7 @@ from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.deadlines import FIRST_TOKENS
 from r1coordinator.scheduling.groups import pool
 from r1coordinator.scheduling.leases import give, lapse, live_workers
-from r1coordinator.scheduling.market import choices, running_jobs, value
+from r1coordinator.scheduling.market import Market
 from r1coordinator.scheduling.model import Progress, WorkerState
 from r1coordinator.scheduling.progress import progress
 from r1coordinator.scheduling.rates import known, rollout_deadline
@@ -30,10 +30,11 @@ _MOST_OFFERS = 5
 
 @dataclass(frozen=True)
 class _Asking:
-    """One request: who asks, who else is there, and when."""
+    """One request: who asks, who else is there, what there is to do, and when."""
 
     me: WorkerState
     workers: Sequence[WorkerState]
+    market: Market
     now: float
 
 
@@ -43,7 +44,7 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     A worker does one thing at a time: asking again while it holds a lease brings the same lease, so that an answer
     lost on the way costs nothing. Only a publish lease under way leaves the worker free for other work.
     """
-    jobs = running_jobs(s)
+    jobs = list(s.scalars(select(JobRow).where(JobRow.state == "running").order_by(JobRow.number)))
     row = s.get_one(WorkerRow, worker)
     row.capabilities, row.last_seen = list(request.capabilities), now
     row.holds = {job.job_id: request.holds[job.job_id] for job in jobs if job.job_id in request.holds}
@@ -55,8 +56,7 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
         if unwelcome is not None:
             advance_all(s, ctx, [job for job in jobs if job.phase == "train"], now)
             return WorkAnswer(reason=unwelcome)
-        wanted = [job for job in jobs if job.job_id not in request.without]
-        found = _search(s, ctx, wanted, worker, now)
+        found = _search(s, ctx, jobs, request.without, worker, now)
         if isinstance(found, LeaseRow):
             lease = found
         elif jobs:
@@ -77,12 +77,15 @@ def _unwelcome(s: Session, ctx: Context, row: WorkerRow, now: float) -> str | No
     return None
 
 
-def _search(s: Session, ctx: Context, jobs: Sequence[JobRow], worker: str, now: float) -> LeaseRow | str:
+def _search(
+    s: Session, ctx: Context, jobs: Sequence[JobRow], without: Sequence[str], worker: str, now: float
+) -> LeaseRow | str:
     """Look in the jobs that the worker takes, the best one first. Training comes where a round waits for trainers."""
     workers = live_workers(s, ctx.settings, now)
     me = next(state for state in workers if state.worker == worker)
-    asking = _Asking(me, workers, now)
-    order = choices(s, ctx, jobs, me, workers)
+    market = Market(s, ctx, workers)
+    asking = _Asking(me, workers, market, now)
+    order = market.order(me, without)
     rest = [job for job in jobs if job.phase == "train" and job not in order]
     reason = "no job that is running pays what this worker takes" if not order else ""
     for job in order:
@@ -126,7 +129,7 @@ def _from_job(s: Session, ctx: Context, job: JobRow, asking: _Asking) -> LeaseRo
     spec, now = parse_spec(job.spec), asking.now
     demand = rollout.assignment(spec, job.phase, job.round)
     lost, failed = _lost(s, job, demand, now), _failures(s, job, demand, me.worker)
-    takers = [w for w in asking.workers if w.worker not in standing.barred and value(ctx, job, w) is not None]
+    takers = [w for w in asking.workers if w.worker not in standing.barred and asking.market.value(job, w) is not None]
     others = [w.worker for w in takers if w.worker != me.worker and "rollout" in w.capabilities]
     free = rollout.not_lost_by(pool(s, job.job_id, demand).free, me.worker, lost, others)
     if not free:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
 from r1net.prices import Floors, Price
 from r1net.protocol.canonical import Address, Hash
-
-FAR_BELOW = 4
-"""No training begins for a job with workers that another one with work pays more than so many times as much."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,3 @@ def draws_away(held: Choice, other: Choice) -> bool:
     if not other.worth:
         return not held.worth and other.active < held.active
     return (other.active + 1) * held.worth < (held.active + 1) * other.worth
-
-
-def better_than(price: Fraction, others: Sequence[Fraction | None]) -> bool:
-    """Whether one of the other prices, all of jobs with work, is so much better that no training is begun for this."""
-    return any(other is not None and other > price * FAR_BELOW for other in others)

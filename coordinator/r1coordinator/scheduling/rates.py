@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.context import Context
@@ -30,6 +30,11 @@ def measure(s: Session, lease: LeaseRow, tokens: int, now: float) -> None:
         s.add(RateRow(job_id=lease.job_id, worker=lease.worker, kind=lease.kind, rate=rate))
     else:
         row.rate = rate
+
+
+def forget_rates(s: Session, job_id: str) -> None:
+    """The job is over."""
+    s.execute(delete(RateRow).where(RateRow.job_id == job_id))
 
 
 def known(s: Session, job_id: str, worker: str, kind: str) -> bool:
