@@ -59,10 +59,13 @@ def end(row: LeaseRow, state: str, now: float, reason: str | None = None, code: 
 
 def lapse(s: Session, row: LeaseRow, state: str, now: float, reason: str) -> None:
     """The lease ends because its worker let it: that costs standing. Nobody is blamed over a job of which nothing was
-    ever done: it may be the job that stops its hosts."""
+    ever done: it may be the job that stops its hosts; nor for a slot that was never fetched: the host may have left
+    before it was given."""
     end(row, state, now, reason, "lapsed")
     if row.kind == "publish":
         charge(s, row.worker, "not_published", now)
+    elif row.kind == "train" and not row.acknowledged and row.offers == 1:
+        return
     elif s.scalar(select(BundleRow.lease_id).where(BundleRow.job_id == row.job_id).limit(1)) is not None:
         charge(s, row.worker, "lapsed", now)
 

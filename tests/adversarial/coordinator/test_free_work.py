@@ -144,6 +144,44 @@ def test_an_older_job_does_not_starve_a_newer_one(world: World) -> None:
     assert run(world, nodes, old)["state"] == "completed"
 
 
+def test_a_cheap_job_still_comes_to_its_end_beside_a_dear_one_without_end(world: World) -> None:
+    """It pays a fifth, and the dear one always has work: it gets a sixth of the workers, for training too."""
+    endless = job_spec().stage.model_copy(update={"groups_per_round": 4096})
+    dear = spec(name="dear", stage=endless, prices=Prices(rollout_token=500, trained_token=500))
+    cheap = spec(name="cheap", prices=Prices(rollout_token=100, trained_token=100))
+    first, second = world.submit(dear, 1), world.submit(cheap, 2)
+    nodes = [world.node(number) for number in range(6)]
+    assert run(world, nodes, second, turns=60)["state"] == "completed"
+    assert world.job(first)["traces_accepted"] > 0
+
+
+def test_free_training_takes_nobody_who_waits_for_work_that_pays(world: World) -> None:
+    free = world.submit(spec(name="free", prices=FREE), 1)
+    gone, *nodes = [world.node(number) for number in (1, 2, 3)]
+    while (lease := gone.work()) is not None and isinstance(lease.task, RolloutTask):
+        assert gone.submit(lease).status_code == 200
+    world.tick(100)
+    for node in nodes:
+        assert node.work("rollout") is None
+    paying = world.submit(spec(name="paying"), 2)
+    for node in (*nodes, nodes[0]):
+        lease = node.work("rollout")
+        assert lease is not None
+        assert lease.job_id == paying
+        node.holds[paying] = 0
+        assert node.submit(lease).status_code == 200
+    training = nodes[0].work("train")
+    assert training is not None
+    assert (training.job_id, isinstance(training.task, TrainTask)) == (paying, True)
+    assert world.job(free)["phase"] == "train"
+    for _ in range(5):
+        assert nodes[1].work() is None
+        world.tick(1)
+    assert nodes[0].do(training).status_code == 202
+    assert run(world, nodes, paying)["state"] == "completed"
+    assert run(world, nodes, free)["state"] == "completed"
+
+
 def test_a_fault_in_one_job_breaks_nobodys_request(world: World) -> None:
     """What one job's rows hold makes its every step fail; workers get work of the other, and the tick ends it."""
     bad, good = world.submit(spec(name="bad"), 1), world.submit(spec(name="good"), 2)
