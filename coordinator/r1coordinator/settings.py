@@ -55,7 +55,9 @@ class Settings(BaseModel):
     registry_poll_seconds: float = Field(
         default=15.0, gt=0, description="pause between two looks at the stakes of the live workers' owners"
     )
-    max_attempts: int = Field(default=10, ge=1, description="training attempts of one round before the job fails")
+    max_attempts: int = Field(
+        default=10, ge=1, description="failed attempts of a round, which nobody is to blame for, before the job fails"
+    )
     max_content_refusals: int = Field(
         default=3, ge=1, description="bad submissions before a worker is left out of a job"
     )

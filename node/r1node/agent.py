@@ -14,7 +14,7 @@ import torch
 
 from r1net.errors import ProtocolError, R1Error, Refused, SwarmError, Unreachable, UsageError
 from r1net.protocol.job import JobView, PolicyVersion
-from r1net.protocol.work import AttemptOutcome, Lease, PublishOrder, PublishTask, RolloutTask, TrainTask, WorkRequest
+from r1net.protocol.work import AttemptOutcome, Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
 from r1node.events import Events
 from r1node.jobs import Host, JobRuntime
 from r1node.journal import note_metrics
@@ -161,15 +161,17 @@ class Agent:
         try:
             self._persist(keeper, lambda: self.session.report_training(report))
             note_metrics(self.folder, keeper.lease, task, report.trained_tokens, report.metrics)
-            outcome = self._outcome(job, task, keeper)
+            outcome = self._outcome(job, task, report.version, keeper)
         except (Refused, LeaseLost):
             job.settle(report.version, None)
             raise
         job.settle(report.version, outcome)
         self.events.trained(task, report, outcome == report.version)
 
-    def _outcome(self, job: JobRuntime, task: TrainTask, keeper: LeaseKeeper) -> PolicyVersion | None:
-        """Wait for what becomes of the attempt; whoever is named publishes meanwhile."""
+    def _outcome(
+        self, job: JobRuntime, task: TrainTask, made: PolicyVersion, keeper: LeaseKeeper
+    ) -> PolicyVersion | None:
+        """Wait for what becomes of the attempt; whoever is named publishes meanwhile what it has made."""
         seen: set[str] = set()
 
         def ask() -> AttemptOutcome:
@@ -181,15 +183,15 @@ class Agent:
                 return outcome.version if outcome.state == "agreed" else None
             for order in outcome.publish:
                 if order.worker == keeper.lease.worker and order.lease_id not in seen:
-                    self._obey(job, order, keeper.lease)
+                    self._obey(job, order.lease_id, PublishTask(version=made, salt=order.salt), keeper.lease)
             seen.update(order.lease_id for order in outcome.publish)
 
-    def _obey(self, job: JobRuntime, order: PublishOrder, lease: Lease) -> None:
+    def _obey(self, job: JobRuntime, lease_id: str, task: PublishTask, lease: Lease) -> None:
         """Publish while the attempt waits for it. When that fails, the attempt's outcome says what follows."""
-        publishing = lease.model_copy(update={"id": order.lease_id, "task": order.task})
+        publishing = lease.model_copy(update={"id": lease_id, "task": task})
         with LeaseKeeper(self.session, publishing) as keeper:
             try:
-                self._publish(job, order.task, keeper)
+                self._publish(job, task, keeper)
             except LeaseLost as lost:
                 self.events.note("lost", lost.message)
             except (Refused, OSError) as error:

@@ -135,7 +135,7 @@ def _outcome(services: Services, job_id: str, round_: int, attempt: int) -> Atte
         return AttemptOutcome(
             state="pending",
             publish=tuple(
-                PublishOrder(worker=order.worker, lease_id=order.lease_id, task=PublishTask.parse(order.task))
+                PublishOrder(worker=order.worker, lease_id=order.lease_id, salt=PublishTask.parse(order.task).salt)
                 for order in orders
             ),
         )

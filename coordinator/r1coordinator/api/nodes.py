@@ -180,8 +180,9 @@ async def post_published(lease_id: str, services: Use, node: Node) -> dict[str, 
 
 def _published(services: Services, worker: str, lease_id: str) -> None:
     with services.db.read() as s:
-        names, salts = publishing.look(s, reports.publish_lease(s, worker, lease_id, proof=False))
-    evidence = publishing.gather(services.blobs, names, salts)
+        lease = reports.publish_lease(s, worker, lease_id, proof=False)
+        names, salts = publishing.look(s, lease)
+    evidence = publishing.gather(services.blobs, names, salts if lease.state == "active" else [])
     missing = [name for name in names if not services.blobs.has(name)]
     with services.db.write() as s:
         obsolete = reports.published(s, services.ctx, worker, lease_id, evidence, missing, services.clock())
@@ -201,7 +202,10 @@ async def post_possession(lease_id: str, services: Use, node: Node) -> dict[str,
 
 def _possessed(services: Services, worker: str, proof: PossessionProof) -> None:
     with services.db.read() as s:
-        names, salts = publishing.look(s, reports.publish_lease(s, worker, proof.lease_id, proof=True))
+        lease = reports.publish_lease(s, worker, proof.lease_id, proof=True)
+        names, salts = publishing.look(s, lease)
+    if lease.state != "active":
+        salts = []
     while True:
         evidence = publishing.gather(services.blobs, names, salts)
         with services.db.write() as s:

@@ -147,7 +147,7 @@ def _choose(s: Session, ctx: Context, job: JobRow, failed_at: float | None, now:
     standing = progress(s, ctx, job)
     patience = ctx.settings.heartbeat_seconds * _MISSED_BEATS
     workers = live_workers(s, ctx.settings, now)
-    market = Market(s, ctx, workers)
+    market = Market(s, ctx, workers, now)
     idle = training.able_trainers(workers, standing, now, patience, failed_at)
     able = [worker for worker in idle if market.would_train(job, worker)]
     suspicion, before = suspicion_of(job), history(s, job)

@@ -59,15 +59,19 @@ def end(row: LeaseRow, state: str, now: float, reason: str | None = None, code: 
 
 def lapse(s: Session, row: LeaseRow, state: str, now: float, reason: str) -> None:
     """The lease ends because its worker let it: that costs standing. Nobody is blamed over a job of which nothing was
-    ever done: it may be the job that stops its hosts; nor for a slot that was never fetched: the host may have left
-    before it was given."""
+    ever done: it may be the job that stops its hosts; nor for a slot that was given to a host that had left."""
     end(row, state, now, reason, "lapsed")
     if row.kind == "publish":
         charge(s, row.worker, "not_published", now)
-    elif row.kind == "train" and not row.acknowledged and row.offers == 1:
+    elif row.kind == "train" and not _fetched(row) and s.get_one(WorkerRow, row.worker).last_seen <= row.issued_at:
         return
     elif s.scalar(select(BundleRow.lease_id).where(BundleRow.job_id == row.job_id).limit(1)) is not None:
         charge(s, row.worker, "lapsed", now)
+
+
+def _fetched(row: LeaseRow) -> bool:
+    """Whether its worker has shown that it knows of the lease."""
+    return row.acknowledged or row.offers > 1
 
 
 def owned(s: Session, lease_id: str, worker: str) -> LeaseRow:
@@ -102,8 +106,8 @@ def heartbeat(s: Session, settings: Settings, lease_id: str, worker: str, now: f
 
 
 def expire(s: Session, settings: Settings, now: float) -> list[LeaseRow]:
-    """End the leases whose time is over. One that its worker hasn't fetched yet waits while the worker is live, unless
-    others wait for it to publish."""
+    """End the leases whose time is over. One that its worker hasn't fetched yet waits for a while if the worker is
+    live, unless others wait for it to publish."""
     late = s.execute(
         select(LeaseRow, WorkerRow.last_seen)
         .join(WorkerRow, WorkerRow.worker == LeaseRow.worker)
@@ -111,7 +115,8 @@ def expire(s: Session, settings: Settings, now: float) -> list[LeaseRow]:
     ).all()
     ended = []
     for row, last_seen in late:
-        silent = row.acknowledged or row.kind == "publish" or now - last_seen > settings.lost_after_seconds
+        gone = now - last_seen > settings.lost_after_seconds or row.expires_at + settings.lease_seconds < now
+        silent = row.acknowledged or row.kind == "publish" or gone
         if _too_late(row, now):
             lapse(s, row, "expired", now, "not done before its deadline")
         elif row.expires_at < now and silent:

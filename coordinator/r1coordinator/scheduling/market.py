@@ -14,17 +14,21 @@ from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.groups import pool
 from r1coordinator.scheduling.model import WorkerState
 from r1coordinator.scheduling.prices import Choice, draws_away, ranked, worth
+from r1coordinator.scheduling.rates import measured_since
 from r1coordinator.scheduling.rollout import ROLLOUT_PHASES, assignment
 from r1coordinator.store.rows import parse_spec
 from r1coordinator.store.tables import AttemptRow, JobRow
 from r1net.prices import Price, price_of
 
+_LATELY = 3600.0
+"""Seconds for which accepted work shows that a worker that waits is at a job."""
+
 
 class Market:
     """The running jobs and the live workers of one moment."""
 
-    def __init__(self, s: Session, ctx: Context, workers: Sequence[WorkerState]) -> None:
-        self._s, self._ctx, self._workers = s, ctx, workers
+    def __init__(self, s: Session, ctx: Context, workers: Sequence[WorkerState], now: float) -> None:
+        self._s, self._ctx, self._workers, self._now = s, ctx, workers, now
         self._work: dict[str, bool] = {}
 
     @cached_property
@@ -69,11 +73,20 @@ class Market:
         return Counter(job_id for worker in self._workers for job_id in self._places(worker))
 
     def _places(self, worker: WorkerState) -> list[str]:
-        """Where a live worker counts: at the job that it has a lease of, or whose version it has and nothing to do."""
+        """Where a live worker counts: at the job that it has a lease of; with nothing to do, at the one whose version
+        it has, if work of it was accepted there lately. Its word alone would let it crowd a job without working."""
         if worker.doing is not None:
             return [worker.doing]
-        held = (self.jobs.get(job_id) for job_id in worker.holds)
-        return [job.job_id for job in held if job is not None and worker.holds[job.job_id] == job.version_number]
+        return [
+            job_id
+            for job_id, version in worker.holds.items()
+            if (job_id, worker.worker) in self._at_work and version == self.jobs[job_id].version_number
+        ]
+
+    @cached_property
+    def _at_work(self) -> set[tuple[str, str]]:
+        lately = measured_since(self._s, self._now - _LATELY)
+        return {(job_id, worker) for job_id, worker in lately if job_id in self.jobs}
 
     def _price(self, job: JobRow) -> Price:
         return price_of(parse_spec(job.spec))

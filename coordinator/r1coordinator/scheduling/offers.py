@@ -17,7 +17,7 @@ from r1coordinator.scheduling.leases import give, lapse, live_workers
 from r1coordinator.scheduling.market import Market
 from r1coordinator.scheduling.model import Progress, WorkerState
 from r1coordinator.scheduling.progress import progress
-from r1coordinator.scheduling.rates import known, rollout_deadline
+from r1coordinator.scheduling.rates import known, rollout_terms
 from r1coordinator.scheduling.rollout import ROLLOUT_PHASES
 from r1coordinator.scheduling.shield import advance_all, shielded
 from r1coordinator.scheduling.standing import standings
@@ -83,7 +83,7 @@ def _search(
     """Look in the jobs that the worker takes, the best one first. Training comes where a round waits for trainers."""
     workers = live_workers(s, ctx.settings, now)
     me = next(state for state in workers if state.worker == worker)
-    market = Market(s, ctx, workers)
+    market = Market(s, ctx, workers, now)
     asking = _Asking(me, workers, market, now)
     order = market.order(me, without)
     rest = [job for job in jobs if job.phase == "train" and job not in order]
@@ -141,9 +141,10 @@ def _from_job(s: Session, ctx: Context, job: JobRow, asking: _Asking) -> LeaseRo
     if not known(s, job.job_id, me.worker, "rollout"):
         most = min(most, rollout.first_share(demand.size * limits.max_tokens, FIRST_TOKENS))
     among = rollout.takers(takers, standing, me.worker, now, ctx.settings.lost_after_seconds)
-    groups = free[: rollout.share(len(free), among, most)]
+    terms = rollout_terms(s, ctx, job, me, demand.split, rollout.share(len(free), among, most), now)
+    groups = free[: terms.groups]
     task = RolloutTask(split=demand.split, round=demand.round, version=standing.version, groups=groups)
-    return give(s, ctx, job, me.worker, task, rollout_deadline(s, ctx, job, me, task, now), now)
+    return give(s, ctx, job, me.worker, task, terms.deadline, now)
 
 
 def _nothing(job: JobRow, standing: Progress, me: WorkerState) -> str | None:

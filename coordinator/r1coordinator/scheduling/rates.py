@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from r1coordinator.scheduling.model import WorkerState
 from r1coordinator.store.rows import parse_spec
 from r1coordinator.store.tables import BundleRow, JobRow, LeaseRow, RateRow
 from r1net.protocol.job import JobSpec
-from r1net.protocol.work import RolloutTask, TrainerSlot
+from r1net.protocol.work import TrainerSlot
 
 _VERSION_FILES = 4
 """A version's files (weights and the optimizer's two moments, in wider formats) are taken to be so many times as large
@@ -27,9 +28,15 @@ def measure(s: Session, lease: LeaseRow, tokens: int, now: float) -> None:
     row = s.get(RateRow, (lease.job_id, lease.worker, lease.kind))
     rate = mean_rate(None if row is None else row.rate, tokens, now - lease.issued_at)
     if row is None:
-        s.add(RateRow(job_id=lease.job_id, worker=lease.worker, kind=lease.kind, rate=rate))
+        s.add(RateRow(job_id=lease.job_id, worker=lease.worker, kind=lease.kind, rate=rate, updated_at=now))
     else:
-        row.rate = rate
+        row.rate, row.updated_at = rate, now
+
+
+def measured_since(s: Session, since: float) -> set[tuple[str, str]]:
+    """Job and worker, where work of the worker's was accepted since then."""
+    rows = s.execute(select(RateRow.job_id, RateRow.worker).where(RateRow.updated_at >= since))
+    return {(row.job_id, row.worker) for row in rows}
 
 
 def forget_rates(s: Session, job_id: str) -> None:
@@ -42,22 +49,37 @@ def known(s: Session, job_id: str, worker: str, kind: str) -> bool:
     return s.get(RateRow, (job_id, worker, kind)) is not None
 
 
-def rollout_deadline(s: Session, ctx: Context, job: JobRow, me: WorkerState, task: RolloutTask, now: float) -> float:
-    """When a lease is over: its completions are taken to be as long as the job's are on average, and as long as they
-    may be where there are none yet."""
+@dataclass(frozen=True)
+class RolloutTerms:
+    """How many groups a lease has, and when it is over."""
+
+    groups: int
+    deadline: float
+
+
+def rollout_terms(
+    s: Session, ctx: Context, job: JobRow, me: WorkerState, split: str, groups: int, now: float
+) -> RolloutTerms:
+    """The deadline of a lease of at most so many groups. Completions are taken to be as long as the job's are on
+    average, and as long as they may be where there are none yet. Who is so slow that it would hardly get them done in
+    the time that all are given gets fewer."""
     spec = parse_spec(job.spec)
-    heldout = task.split == "heldout"
+    heldout = split == "heldout"
     sampling, size = (spec.evaluation.sampling, 1) if heldout else (spec.sampling, spec.stage.group_size)
     tokens, traces = s.execute(
         select(func.sum(BundleRow.tokens), func.sum(BundleRow.traces)).where(
-            BundleRow.job_id == job.job_id, BundleRow.split == task.split
+            BundleRow.job_id == job.job_id, BundleRow.split == split
         )
     ).one()
     length = tokens / traces if traces else float(sampling.max_tokens)
-    rate = _rate(s, ctx, job.job_id, me.worker, "rollout")
+    rate, own = _rate(s, ctx, job.job_id, me.worker, "rollout"), s.get(RateRow, (job.job_id, me.worker, "rollout"))
     fetch = 0 if me.holds.get(job.job_id) == job.version_number else model_bytes(spec)
     patience = _patience(ctx, ctx.settings.round_deadline_seconds)
-    return now + allowance(patience, len(task.groups) * size * length, rate, fetch)
+    while True:
+        seconds = allowance(patience, groups * size * length, rate, fetch)
+        if groups == 1 or own is None or 2 * groups * size * length / own.rate <= seconds:
+            return RolloutTerms(groups, now + seconds)
+        groups = -(-groups // 2)
 
 
 def train_deadline(

@@ -20,8 +20,13 @@ from r1coordinator.scheduling.penalties import TRAIN_LIMIT
 from r1net.protocol.canonical import Address, Hash
 from r1net.protocol.work import TrainerSlot
 
-SHARED_FAILURES = frozenset({"averaging_broken", "averaging_timeout", "attempt_abandoned", "stale_lease", "swarm"})
-"""Failures that the other slots cause. Any other failure is the worker's own."""
+SHARED_FAILURES = frozenset(
+    {
+        *("averaging_broken", "averaging_timeout", "attempt_abandoned", "stale_lease", "swarm"),
+        *("unreachable", "busy", "chain_unavailable"),
+    }
+)
+"""Failures that other slots may cause, or the coordinator or the chain. Any other failure is the worker's own."""
 
 
 LONGEST_PAUSE = 15.0

@@ -83,13 +83,15 @@ class WorkerRow(Base):
 
 
 class RateRow(Base):
-    """How fast a worker is at one kind of work of one job: an exponential mean of accepted tokens a second."""
+    """How fast a worker is at one kind of work of one job: an exponential mean of accepted tokens a second, as of its
+    last task, at `updated_at`."""
 
     __tablename__ = "rates"
     job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
     worker: Mapped[str] = mapped_column(String(42), primary_key=True)
     kind: Mapped[str] = mapped_column(String(10), primary_key=True)
     rate: Mapped[float]
+    updated_at: Mapped[float]
 
 
 class StandingRow(Base):

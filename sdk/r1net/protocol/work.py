@@ -120,11 +120,12 @@ class TrainReport(Message):
 
 
 class PublishOrder(Message):
-    """A publish lease that a trainer was given while it waits for an attempt's outcome."""
+    """A publish lease that a trainer was given while it waits for an attempt's outcome; the version is the one that it
+    reported. It isn't named here: anybody may read this, and report it without having trained."""
 
     worker: Address
     lease_id: str
-    task: PublishTask
+    salt: Hash | None = None
 
 
 class AttemptOutcome(Message):

@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("worker", sa.String(length=42), nullable=False),
         sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("rate", sa.Double(), nullable=False),
+        sa.Column("updated_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("job_id", "worker", "kind"),
     )
     op.create_table(
