@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
@@ -180,6 +181,19 @@ def test_free_training_takes_nobody_who_waits_for_work_that_pays(world: World) -
     assert nodes[0].do(training).status_code == 202
     assert run(world, nodes, paying)["state"] == "completed"
     assert run(world, nodes, free)["state"] == "completed"
+
+
+def test_workers_that_only_say_that_they_hold_a_job_crowd_nobody_out(world: World) -> None:
+    """Ten of them claim the first job's version, so that it seems to have workers enough."""
+    first, _second = world.submit(spec(name="first"), 1), world.submit(spec(name="second"), 2)
+    for number in range(10, 20):
+        idler = world.node(number)
+        idler.holds[first] = 0
+        body = {"capabilities": ["train"], "holds": idler.holds, "wait": 0}
+        assert idler.post("/v1/work", json.dumps(body)).json()["lease"] is None
+    lease = world.node(1).work()
+    assert lease is not None
+    assert lease.job_id == first, "the oldest of two that pay alike and have nobody"
 
 
 def test_a_fault_in_one_job_breaks_nobodys_request(world: World) -> None:

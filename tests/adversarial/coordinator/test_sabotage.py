@@ -16,7 +16,8 @@ from r1coordinator.scheduling.blame import EXCUSED, Suspicion, Tried, counted, r
 from r1coordinator.scheduling.deadlines import Patience, allowance, expected_rate
 from r1coordinator.scheduling.model import WorkerState
 from r1coordinator.scheduling.penalties import TRAIN_LIMIT
-from r1net.protocol.job import Evaluation
+from r1coordinator.store.tables import LeaseRow, RateRow
+from r1net.protocol.job import Evaluation, Sampling
 from r1net.protocol.work import RolloutTask, TrainTask
 from tests.adversarial.coordinator.saboteurs import Play, Trick
 from tests.unit.coordinator.jobs import job_spec
@@ -130,6 +131,55 @@ def test_lapses_bring_pauses_that_double_and_end_training(world: World) -> None:
     assert view["reasons"] == {"lapsed": 6}
     assert view["standing"] > TRAIN_LIMIT
     assert "pausing" in view["refused"]
+
+
+def test_a_slot_that_a_live_worker_never_fetches_is_lost_and_charged(world: World) -> None:
+    """It beats for a lease that it doesn't have, which shows that it lives, and never asks for its work."""
+    submit(world)
+    idle, honest = world.node(1), world.node(2)
+    to_training_first(world, idle, honest)
+    lease = honest.work()
+    assert lease is not None
+    assert isinstance(lease.task, TrainTask)
+    assert len(lease.task.slots) == 2
+    for _ in range(14):
+        world.tick(10)
+        idle.heartbeat(lease)
+        honest.heartbeat(lease)
+    assert honest.heartbeat(lease)["alive"] is False
+    view = next(view for view in world.http.get("/v1/nodes").json() if view["worker"] == idle.worker)
+    assert view["reasons"] == {"lapsed": 1}
+
+
+def to_training_first(world: World, idle: Node, honest: Node) -> None:
+    """The first one has asked, and done what it was given; the last groups come from the second one, and open the
+    attempt."""
+    lease = idle.work()
+    assert lease is not None
+    assert idle.submit(lease).status_code == 200
+    while (lease := honest.work()) is not None and isinstance(lease.task, RolloutTask):
+        assert honest.submit(lease).status_code == 200
+
+
+def test_a_slow_worker_gets_what_it_can_do_in_the_time_that_all_have(world: World) -> None:
+    """It is honest, and a hundred times slower than the others: no lease that is bound to lapse."""
+    stage = job_spec().stage.model_copy(update={"groups_per_round": 4096})
+    sampling = Sampling(max_tokens=12)
+    job_id = world.submit(job_spec(stage=stage, sampling=sampling, evaluation=Evaluation(problems=0)))
+    nodes = [world.node(number) for number in (1, 2, 3)]
+    with world.services.db.write() as s:
+        for node, rate in zip(nodes, (0.5, 50.0, 50.0), strict=True):
+            s.add(RateRow(job_id=job_id, worker=node.worker, kind="rollout", rate=rate, updated_at=world.clock()))
+    sizes, spans = [], []
+    for node in nodes:
+        lease = node.work()
+        assert lease is not None
+        assert isinstance(lease.task, RolloutTask)
+        sizes.append(len(lease.task.groups))
+        with world.services.db.read() as s:
+            spans.append(s.get_one(LeaseRow, lease.id).deadline - world.clock())
+    assert 2 * sizes[0] * 2 * 12 / 0.5 <= spans[0], "twice what it needs"
+    assert sizes[0] < sizes[1] / 10
 
 
 def test_unbonding_in_the_middle_of_a_job_ends_the_work(world: World) -> None:
