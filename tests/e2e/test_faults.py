@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from r1net import R1, Client, Evaluation, Optimizer, Run, Sampling
+from r1net.protocol.job import JobView
 from r1net.protocol.settlement import EpochReport
-from r1net.protocol.views import EpochView, NodeView, RoundRecord
+from r1net.protocol.views import NodeView, RoundRecord
 from tests.e2e.demo import tiny
 from tests.e2e.harness.network import Network
 from tests.e2e.harness.processes import Process, wait_until
@@ -137,7 +138,7 @@ def test_p2p_daemon_killed(network: Network, client: Client, model: Path) -> Non
 
 
 def test_chain_away_during_settlement(network: Network, client: Client, model: Path) -> None:
-    wait_until(lambda: all(epoch.state == "final" for epoch in epochs(client)), "the earlier settlements", 60)
+    wait_until(lambda: all_settled(client), "the earlier settlements", 60)
     before = network.chain.settlement.next_epoch()
     run = submit(client, model, "chain away", rounds=8)
     wait_until(lambda: run.view().traces_accepted > 0, "a host to have looked at the job's escrow", 60)
@@ -161,5 +162,7 @@ def test_chain_away_during_settlement(network: Network, client: Client, model: P
     )
 
 
-def epochs(client: Client) -> list[EpochView]:
-    return client.transport.get_many("/v1/epochs", EpochView)
+def all_settled(client: Client) -> bool:
+    jobs = client.transport.get_many("/v1/jobs", JobView)
+    dues = [due for job in jobs for due in client.transport.get_json(f"/v1/jobs/{job.job_id}/dues")]
+    return all(due["state"] == "settled" for due in dues)

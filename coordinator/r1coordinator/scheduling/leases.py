@@ -172,6 +172,7 @@ def live_workers(s: Session, settings: Settings, now: float) -> list[WorkerState
             owner=row.owner,
             doing=doing.get(row.worker),
             floors=None if row.floors is None else {token: int(wei) for token, wei in row.floors.items()},
+            avoids=frozenset(row.avoids),
             standing=found[row.worker].points,
         )
         for row in rows

@@ -38,10 +38,12 @@ class Market:
         return {job.job_id: job for job in self._s.scalars(running)}
 
     def value(self, job: JobRow, worker: WorkerState) -> Fraction | None:
-        """What the job is worth to a worker; None when its floors forbid it."""
+        """What the job is worth to a worker; None when its floors forbid it, or it avoids the job."""
+        if job.job_id in worker.avoids:
+            return None
         return worth(self._price(job), worker.floors, self._ctx.r1)
 
-    def order(self, me: WorkerState, without: Sequence[str] = ()) -> list[JobRow]:
+    def order(self, me: WorkerState) -> list[JobRow]:
         """The jobs to look for work in, the first one first. A worker that has a job's version in memory stays with
         that job, since loading another model costs more than waiting; unless another job draws it away."""
         others = self._attached.copy()
@@ -49,7 +51,7 @@ class Market:
         found = [
             Choice(job_id, worth, others[job_id], held=me.holds.get(job_id) == job.version_number)
             for job_id, job in self.jobs.items()
-            if job_id not in without and (worth := self.value(job, me)) is not None
+            if (worth := self.value(job, me)) is not None
         ]
         order = ranked(found)
         held = next((choice for choice in order if choice.held), None)

@@ -13,7 +13,8 @@ from r1net.protocol.job import PolicyVersion
 @dataclass(frozen=True)
 class WorkerState:
     """A worker as the rules see it. `busy`: it holds a lease that isn't a publish lease, on the job `doing`, or pauses.
-    `standing` are the points that count against it; without `floors` it takes any price."""
+    `standing` are the points that count against it; without `floors` it takes any price; of the jobs that it
+    `avoids` it takes no work."""
 
     worker: Address
     peer_id: str
@@ -25,6 +26,7 @@ class WorkerState:
     owner: Address = ""
     doing: Hash | None = None
     floors: Mapping[Address, int] | None = None
+    avoids: frozenset[Hash] = frozenset()
     standing: float = 0.0
 
     def live(self, now: float, lost_after: float) -> bool:

@@ -48,6 +48,7 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     row = s.get_one(WorkerRow, worker)
     row.capabilities, row.last_seen = list(request.capabilities), now
     row.holds = {job.job_id: request.holds[job.job_id] for job in jobs if job.job_id in request.holds}
+    row.avoids = list(request.without)
     row.floors = None if request.floors is None else {token: str(wei) for token, wei in request.floors.items()}
     lease = _held(s, ctx, worker, now)
     reason = "no job is running"
@@ -56,7 +57,7 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
         if unwelcome is not None:
             advance_all(s, ctx, [job for job in jobs if job.phase == "train"], now)
             return WorkAnswer(reason=unwelcome)
-        found = _search(s, ctx, jobs, request.without, worker, now)
+        found = _search(s, ctx, jobs, worker, now)
         if isinstance(found, LeaseRow):
             lease = found
         elif jobs:
@@ -77,15 +78,13 @@ def _unwelcome(s: Session, ctx: Context, row: WorkerRow, now: float) -> str | No
     return None
 
 
-def _search(
-    s: Session, ctx: Context, jobs: Sequence[JobRow], without: Sequence[str], worker: str, now: float
-) -> LeaseRow | str:
+def _search(s: Session, ctx: Context, jobs: Sequence[JobRow], worker: str, now: float) -> LeaseRow | str:
     """Look in the jobs that the worker takes, the best one first. Training comes where a round waits for trainers."""
     workers = live_workers(s, ctx.settings, now)
     me = next(state for state in workers if state.worker == worker)
     market = Market(s, ctx, workers, now)
     asking = _Asking(me, workers, market, now)
-    order = market.order(me, without)
+    order = market.order(me)
     rest = [job for job in jobs if job.phase == "train" and job not in order]
     reason = "no job that is running pays what this worker takes" if not order else ""
     for job in order:

@@ -78,6 +78,7 @@ class WorkerRow(Base):
     holds: Mapped[dict[str, int]] = mapped_column(JSON)
     last_seen: Mapped[float]
     floors: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    avoids: Mapped[list[str]] = mapped_column(JSON)
     slots: Mapped[int | None]
     refused: Mapped[str | None] = mapped_column(Text)
 

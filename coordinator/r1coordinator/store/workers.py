@@ -34,7 +34,7 @@ def open_session(s: Session, request: OpenSession, session_id: str, now: float, 
     row.owner, row.peer_id, row.maddrs = grant.owner, grant.peer_id, list(request.maddrs)
     row.software, row.hardware = request.software, request.hardware
     row.capabilities, row.holds, row.last_seen = _UNTIL_IT_ASKS, {}, now
-    row.floors, row.slots, row.refused = None, slots, None
+    row.floors, row.avoids, row.slots, row.refused = None, [], slots, None
     s.add(
         SessionRow(
             session_id=session_id,

@@ -196,6 +196,21 @@ def test_workers_that_only_say_that_they_hold_a_job_crowd_nobody_out(world: Worl
     assert lease.job_id == first, "the oldest of two that pay alike and have nobody"
 
 
+def test_who_avoids_a_job_is_not_drawn_into_its_training(world: World) -> None:
+    """A host that couldn't work on a job would fail at its training too, and be blamed for it."""
+    job_id = world.submit(spec(name="poison"), 1)
+    wary, other = world.node(1), world.node(2)
+    body = json.dumps({"capabilities": ["rollout", "train"], "without": [job_id], "wait": 0})
+    while (lease := other.work("rollout")) is not None:
+        assert other.submit(lease).status_code == 200
+        assert wary.post("/v1/work", body).json()["lease"] is None
+    lease = other.work()
+    assert lease is not None
+    assert isinstance(lease.task, TrainTask)
+    assert [slot.worker for slot in lease.task.slots] == [other.worker]
+    assert wary.post("/v1/work", body).json()["lease"] is None
+
+
 def test_a_fault_in_one_job_breaks_nobodys_request(world: World) -> None:
     """What one job's rows hold makes its every step fail; workers get work of the other, and the tick ends it."""
     bad, good = world.submit(spec(name="bad"), 1), world.submit(spec(name="good"), 2)

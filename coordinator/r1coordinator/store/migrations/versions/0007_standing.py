@@ -25,6 +25,7 @@ def upgrade() -> None:
         batch_op.drop_column("published")
     with op.batch_alter_table("workers", schema=None) as batch_op:
         batch_op.add_column(sa.Column("floors", sa.JSON(), nullable=True))
+        batch_op.add_column(sa.Column("avoids", sa.JSON(), nullable=False, server_default="[]"))
         batch_op.add_column(sa.Column("slots", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("refused", sa.Text(), nullable=True))
     with op.batch_alter_table("leases", schema=None) as batch_op:
@@ -66,7 +67,7 @@ def downgrade() -> None:
         for name in ("proof", "deadline"):
             batch_op.drop_column(name)
     with op.batch_alter_table("workers", schema=None) as batch_op:
-        for name in ("refused", "slots", "floors"):
+        for name in ("refused", "slots", "avoids", "floors"):
             batch_op.drop_column(name)
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_column("suspicion")
