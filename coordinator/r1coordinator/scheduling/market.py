@@ -30,6 +30,7 @@ class Market:
     def __init__(self, s: Session, ctx: Context, workers: Sequence[WorkerState], now: float) -> None:
         self._s, self._ctx, self._workers, self._now = s, ctx, workers, now
         self._work: dict[str, bool] = {}
+        self._prices: dict[str, Price] = {}
 
     @cached_property
     def jobs(self) -> dict[str, JobRow]:
@@ -91,7 +92,9 @@ class Market:
         return {(job_id, worker) for job_id, worker in lately if job_id in self.jobs}
 
     def _price(self, job: JobRow) -> Price:
-        return price_of(parse_spec(job.spec))
+        if job.job_id not in self._prices:
+            self._prices[job.job_id] = price_of(parse_spec(job.spec))
+        return self._prices[job.job_id]
 
     def _has_work(self, job: JobRow) -> bool:
         if job.job_id not in self._work:

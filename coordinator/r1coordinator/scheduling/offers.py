@@ -127,12 +127,15 @@ def _from_job(s: Session, ctx: Context, job: JobRow, asking: _Asking) -> LeaseRo
         return nothing
     spec, now = parse_spec(job.spec), asking.now
     demand = rollout.assignment(spec, job.phase, job.round)
+    free = pool(s, job.job_id, demand).free
+    if not free:
+        return f"every group of {job.phase} {demand.round} that is needed is leased"
     lost, failed = _lost(s, job, demand, now), _failures(s, job, demand, me.worker)
     takers = [w for w in asking.workers if w.worker not in standing.barred and asking.market.value(job, w) is not None]
     others = [w.worker for w in takers if w.worker != me.worker and "rollout" in w.capabilities]
-    free = rollout.not_lost_by(pool(s, job.job_id, demand).free, me.worker, lost, others)
+    free = rollout.not_lost_by(free, me.worker, lost, others)
     if not free:
-        return f"every group of {job.phase} {demand.round} that is needed is leased"
+        return "the groups that this worker lost are kept for others now"
     if failed and now < max(failed) + rollout.pause_after(len(failed)):
         return "pausing after a failed task"
     limits = spec.sampling if demand.split == "train" else spec.evaluation.sampling
