@@ -20,12 +20,15 @@ from r1net.sandbox.grader import serve
 from r1net.sandbox.limits import Limits
 
 PACKET = 1 << 16
+NICENESS = 5
+"""Whoever asks goes first: however much there is to grade, its own requests are answered."""
 
 
 def main() -> None:
     """Serve until the parent is gone."""
     control = socket.socket(fileno=os.dup(0))
     hello = json.loads(control.recv(PACKET))
+    os.nice(NICENESS)
     instructions, limits = bytes.fromhex(hello["filter"]), Limits(**hello["limits"])
     _load_libraries()
     guard.install()

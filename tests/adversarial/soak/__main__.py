@@ -27,7 +27,7 @@ from r1net import R1, Client, Run
 from r1net.protocol.signing import Domain
 from r1net.runs import RunFailed
 from tests.adversarial.soak.insiders import MARKER, HostileWorker, PoisonSubmitter
-from tests.adversarial.soak.monitor import Monitor
+from tests.adversarial.soak.monitor import watching
 from tests.adversarial.soak.strangers import Stranger
 from tests.e2e.conftest import QUICK
 from tests.e2e.demo.tiny import tiny_model
@@ -70,17 +70,16 @@ def soak(network: Network, model: Path, seconds: float) -> dict[str, Any]:
         first = submit(client, model, "honest 0", rounds=2)
         first.wait()
         senders = _senders(network, first, model)
-        monitor, counts, over = Monitor(network.url, process), Counter[str](), threading.Event()
+        counts, over = Counter[str](), threading.Event()
         threads = [threading.Thread(target=_send, args=(once, counts, over), daemon=True) for once in senders]
-        monitor.start()
-        for thread in threads:
-            thread.start()
-        jobs = _honest_jobs(client, model, time.monotonic() + seconds)
-        over.set()
-        monitor.stop()
+        with watching(network.url, process) as figures:
+            for thread in threads:
+                thread.start()
+            jobs = _honest_jobs(client, model, time.monotonic() + seconds)
+            over.set()
         for thread in threads:
             thread.join(60)
-    return _judged(network, jobs, counts, monitor, seconds)
+    return _judged(network, jobs, counts, figures, seconds)
 
 
 def _senders(network: Network, honest: Run, model: Path) -> list[Callable[[], tuple[str, str]]]:
@@ -118,9 +117,8 @@ def _honest_jobs(client: Client, model: Path, until: float) -> list[str]:
 
 
 def _judged(
-    network: Network, jobs: list[str], counts: Counter[str], monitor: Monitor, seconds: float
+    network: Network, jobs: list[str], counts: Counter[str], figures: dict[str, Any], seconds: float
 ) -> dict[str, Any]:
-    figures = monitor.figures()
     log = network.supervisor.processes["coordinator"].log.read_text()
     grown = figures["memory_mb_last_fifth"] - figures["memory_mb_first_fifth"]
     checks = {
