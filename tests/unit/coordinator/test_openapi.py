@@ -8,7 +8,8 @@ from tests.unit.coordinator.network import World
 
 def test_every_route_says_what_it_takes_and_that_it_may_refuse(world: World) -> None:
     document = world.http.get("/openapi.json").json()
-    operations = {f"{method.upper()} {path}": op for path, ops in document["paths"].items() for method, op in ops.items()}
+    paths = document["paths"].items()
+    operations = {f"{method.upper()} {path}": op for path, ops in paths for method, op in ops.items()}
     assert {name for name in operations if name.startswith("POST")} == BODIES.keys()
     for name, operation in operations.items():
         assert {"4XX", "5XX"} <= operation["responses"].keys(), name
