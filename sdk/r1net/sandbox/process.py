@@ -8,6 +8,7 @@ import logging
 import secrets
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from typing import Any
@@ -72,23 +73,25 @@ class Zygote:
             self._faults.append("bubblewrap is not installed")
         else:
             try:
-                answer, layers = self._start(wrapped, instructions), ("bubblewrap",)
+                answer, layers = self._start(wrapped, instructions, environment()), ("bubblewrap",)
             except SandboxFailed as error:
                 self._faults.append(f"bubblewrap: {error.message}")
-        answer = answer or self._start(command(), instructions)
+        if answer is None:
+            with tempfile.TemporaryDirectory(prefix="r1-sandbox-") as home:  # libraries want one while they load
+                answer = self._start(command(), instructions, environment() | {"HOME": home})
         if answer["no_landlock"] is None:
             return (*layers, "landlock")
         self._faults.append(answer["no_landlock"])
         return layers
 
-    def _start(self, program: list[str], instructions: bytes) -> dict[str, Any]:
+    def _start(self, program: list[str], instructions: bytes, variables: dict[str, str]) -> dict[str, Any]:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(  # noqa: S603 - our own program
             program,
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=environment(),
+            env=variables,
             start_new_session=True,
             cwd="/",
         )
