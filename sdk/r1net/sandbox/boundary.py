@@ -67,6 +67,6 @@ def bubblewrapped(inner: Sequence[str], variables: dict[str, str]) -> list[str] 
     sets = [word for name, value in variables.items() for word in ("--setenv", name, value)]
     return [
         *(program, "--unshare-all", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sandbox", "--cap-drop", "ALL"),
-        *("--clearenv", *sets, *binds, "--size", _SCRATCH_BYTES, "--tmpfs", SCRATCH),
+        *("--clearenv", *sets, "--size", _SCRATCH_BYTES, "--tmpfs", SCRATCH, *binds),
         *("--remount-ro", "/", "--chdir", "/", "--", *inner),
     ]

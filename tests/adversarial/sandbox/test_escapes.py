@@ -32,10 +32,12 @@ def prison(request: pytest.FixtureRequest) -> Iterator[Prison]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SECRET, "hunter2")
         made = open_prison(patch, request.param)
-    assert ("bubblewrap" in made.zygote.layers) == request.param
-    assert {"landlock", "seccomp"} <= set(made.zygote.layers)
-    yield made
-    made.zygote.close()
+    try:
+        assert ("bubblewrap" in made.zygote.layers) == request.param
+        assert {"landlock", "seccomp"} <= set(made.zygote.layers)
+        yield made
+    finally:
+        made.zygote.close()
 
 
 def call(name: str, *arguments: object) -> str:
