@@ -14,7 +14,9 @@ from r1net.errors import UsageError
 
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 32
-MOST_NUMBER = 1e15
+MOST_NUMBER = 1e32
+"""transformers writes int(1e30) for a tokenizer's unlimited length."""
+_MOST_DIGITS = 33
 MOST_VOCABULARY = 1 << 24
 JSON_FILES = ("config.json", "generation_config.json", "tokenizer_config.json")
 MOST_TOKENIZER_BYTES = 64 * 2**20
@@ -79,6 +81,6 @@ def _number(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > 17:
+    if len(text) > _MOST_DIGITS:
         raise ValueError(f"the number {text[:40]} is too large")
     return int(text)
