@@ -76,6 +76,10 @@ class Optimizer(Message):
     max_grad_norm: float = Field(default=1.0, gt=0)
 
 
+Precision = Literal["bfloat16", "float32"]
+"""Of a version's weights, as they are sampled, trained on, replayed, exported and served: the float32 values that the
+optimizer holds, rounded to nearest, ties to even. A host may compute in a finer precision, never with other weights."""
+
 LossName = Literal["grpo", "dr_grpo", "dapo", "gspo", "cispo"]
 Baseline = Literal["group", "leave_one_out"]
 RewardScale = Literal["group", "batch", "none"]
@@ -155,6 +159,7 @@ class JobSpec(Message):
     sampling: Sampling = Sampling()
     optimizer: Optimizer = Optimizer()
     lora: Lora | None = None
+    dtype: Precision = "bfloat16"
     evaluation: Evaluation = Evaluation()
     prices: Prices = Prices()
     payment_token: Address
