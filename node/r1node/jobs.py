@@ -6,18 +6,17 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from r1net.protocol.job import JobSpec, JobView, PolicyVersion
 from r1net.protocol.trace import TraceBundle
 from r1net.sandbox import SandboxedScorer, SandboxPool
 from r1net.transport import Transport
+from r1node.models.precision import computing
 from r1node.rollout.choice import EngineChoice
 from r1node.rollout.engine import RolloutEngine
 from r1node.sandbox import job_scorer
 from r1node.store import BlobCache, assemble_model
 from r1node.training.policy import TrainablePolicy, load_policy
-from r1node.training.trainer import Trainer, has_fast_bf16
+from r1node.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class JobRuntime:
         device = host.device
         policy = load_policy(spec, model_dir, device)
         trainer = Trainer(spec, policy, device)
-        dtype = torch.bfloat16 if has_fast_bf16(device) else torch.float32
+        dtype = computing(device, spec.dtype)
         base = PolicyVersion(number=0, policy=spec.model.digest())
         runtime = cls(
             job_id=view.job_id,
@@ -73,7 +72,7 @@ class JobRuntime:
             scorer=scorer,
             policy=policy,
             trainer=trainer,
-            engine=host.engine.make(policy.config, dtype, device, folder / "engine"),
+            engine=host.engine.make(policy, dtype, device, folder / "engine"),
             versions=version_cache(folder),
             source=source,
             at=base,
@@ -103,7 +102,7 @@ class JobRuntime:
         self.ensure(version)
         if self._engine_at != version:
             self._engine_at = None
-            self.engine.load(self.policy.merged())
+            self.engine.load(self.policy.sampled())
             self._engine_at = version
         return self.engine
 

@@ -22,12 +22,12 @@ from r1net.urls import is_loopback, redact
 from r1node.allocator import keep_memory, tcmalloc
 from r1node.doctor.report import Finding, Report
 from r1node.kernels.build import library
+from r1node.models.precision import has_fast_bf16
 from r1node.network import connect_chain, network_info, pinned
 from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
 from r1node.settings import Settings
 from r1node.swarm.daemon import Swarm
-from r1node.training.trainer import has_fast_bf16
 from r1node.worker import pick_device
 
 GIB = 2**30

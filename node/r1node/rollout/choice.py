@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
+from r1net.errors import UsageError
+from r1net.protocol.architectures import FAMILIES
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import RolloutEngine
+from r1node.rollout.transformers import TransformersEngine
 from r1node.rollout.vllm.engine import VllmEngine
 from r1node.rollout.vllm.environment import INSTALL, Environment
 from r1node.settings import Settings
+from r1node.training.policy import TrainablePolicy
+
+log = logging.getLogger(__name__)
 
 EngineName = Literal["builtin", "vllm"]
 
@@ -26,11 +33,23 @@ class EngineChoice:
     environment: Environment
     threads: int = 1
 
-    def make(self, config: Any, dtype: torch.dtype, device: str, folder: Path) -> RolloutEngine:
-        """The engine for a model's configuration. `folder` is for what it keeps."""
+    def make(self, policy: TrainablePolicy, dtype: torch.dtype, device: str, folder: Path) -> RolloutEngine:
+        """The engine for a policy's model. `folder` is for what it keeps. Raises UsageError for a model that vLLM
+        doesn't serve."""
         if self.name == "vllm":
-            return VllmEngine(config, dtype, device, self.environment, folder, self.threads)
-        return BuiltinEngine(config, dtype, device)
+            require_served(policy.config.model_type)
+            return VllmEngine(policy.config, dtype, device, self.environment, folder, self.threads)
+        if policy.why_not_plain is None:
+            return BuiltinEngine(policy.config, dtype, device)
+        log.info("decoding with transformers, at a fraction of the speed: %s", policy.why_not_plain)
+        return TransformersEngine(policy.module, dtype, device)
+
+
+def require_served(model_type: str) -> None:
+    """Raise UsageError for a model whose weights vLLM is not known to take."""
+    family = FAMILIES.get(model_type)
+    if family is None or not family.vllm:
+        raise UsageError(f"no test says that vLLM takes the weights of {model_type} models", hint="engine = builtin")
 
 
 def choose(settings: Settings, device: str) -> EngineChoice:

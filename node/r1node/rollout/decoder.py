@@ -19,20 +19,20 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from r1net.errors import PreflightError
+from r1net.protocol.architectures import require_length
 from r1node.kernels.ops import step_ops
 from r1node.kernels.rows import Rows
-
-SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
+from r1node.models.plain import EMBEDDING, NORM, OUTPUT, head_size, rope, why_not_plain
+from r1node.models.precision import has_fast_bf16
 
 Linear = Callable[[Tensor], Tensor]
 
 
 def pack_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     """`x @ weight.T + bias`, with the weight laid out for oneDNN where that helps (bf16 on CPU)."""
-    if weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and torch.backends.mkldnn.is_available():
+    if weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and has_fast_bf16("cpu"):
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.clone())
         return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
     own = weight.clone()
@@ -71,18 +71,15 @@ class Decoder:
     """The model as a decoder. Built from Hugging Face weights; holds its own packed copy of them."""
 
     def __init__(self, config: Any, weights: Mapping[str, Tensor], dtype: torch.dtype, device: str) -> None:
-        if config.model_type not in SUPPORTED:
-            raise PreflightError(
-                f"the built-in engine cannot decode {config.model_type!r} models",
-                hint=f"it knows {', '.join(SUPPORTED)}",
-            )
+        reason = why_not_plain(config, set(weights))
+        if reason is not None:
+            raise PreflightError(f"the built-in kernels cannot decode this model: {reason}", hint="use another engine")
         self.dtype, self.device = dtype, device
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self.head_dim = getattr(config, "head_dim", None) or config.hidden_size // self.heads
+        self.head_dim = head_size(config)
         self.ops = step_ops(device, dtype, self.head_dim)
         self.eps, self.vocabulary = config.rms_norm_eps, config.vocab_size
-        sliding = getattr(config, "use_sliding_window", True)
-        self._window: int | None = getattr(config, "sliding_window", None) if sliding else None
+        self._config = config.to_dict()
         self._inverse_frequencies, self._rope_scale = rope(config, device)
 
         def take(name: str) -> Tensor:
@@ -112,18 +109,12 @@ class Decoder:
                     down=linear(f"{mlp}.down_proj"),
                 )
             )
-        self.embedding = take("model.embed_tokens.weight").clone()
-        self.norm = take("model.norm.weight").clone()
-        self._head = pack_linear(self.embedding if config.tie_word_embeddings else take("lm_head.weight"))
+        self.embedding, self.norm = take(EMBEDDING).clone(), take(NORM).clone()
+        self._head = pack_linear(take(OUTPUT) if OUTPUT in weights else self.embedding)
 
     def require_room(self, tokens: int) -> None:
-        """Raise PreflightError when sequences of `tokens` would need attention that slides over a window."""
-        window = self._window
-        if window is not None and tokens > window:
-            raise PreflightError(
-                f"sequences of {tokens} tokens exceed the model's attention window of {window}",
-                hint="lower sampling.max_tokens, or use --engine vllm",
-            )
+        """Raise UsageError when sequences of so many tokens are longer than the model's positions serve."""
+        require_length(self._config, tokens)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(N, E) -> (N, V), in the weights' precision."""
@@ -168,10 +159,3 @@ class Decoder:
         """positions (N,) -> cos, sin (N, D/2) float32."""
         angles = positions[:, None].float() * self._inverse_frequencies
         return angles.cos() * self._rope_scale, angles.sin() * self._rope_scale
-
-
-def rope(config: Any, device: str) -> tuple[Tensor, float]:
-    """Inverse frequencies and scale as transformers computes them, whatever the RoPE variant."""
-    rope = LlamaRotaryEmbedding(config)
-    inverse_frequencies: Tensor = rope.inv_freq
-    return inverse_frequencies.float().to(device), float(rope.attention_scaling)

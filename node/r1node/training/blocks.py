@@ -13,7 +13,7 @@ Shape letters: M tokens, E hidden size, F size of the gated layer, C = (H + 2K)Â
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,40 +23,16 @@ from torch.nn import functional as F
 
 from r1node.kernels.rows import NO_NORMS, HeadNorms
 from r1node.kernels.train_ops import TrainOps, train_ops
-from r1node.rollout.decoder import rope
+from r1node.models.plain import EMBEDDING, NORM, OUTPUT, head_size, rope
 from r1node.training.attention import Attention
-from r1node.training.head import Head
+from r1node.training.head import EmbeddingHead, Head
 from r1node.training.packing import Group
 from r1node.training.ragged import Ragged, lay_out, ragged_batches
-
-SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
+from r1node.training.source import Source
 
 KEPT_BYTES = 2**30
 """A micro-batch whose layers would keep more than this (on a GPU: half of what is free) keeps their inputs only: a
 third more time, a fifth of the memory."""
-
-EMBEDDING, NORM, OUTPUT = "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """A low-rank pair in the products' precision, A (rank, in) and B (out, rank), and the gradients, float32."""
-
-    low: Tensor
-    high: Tensor
-    by_low: Tensor
-    by_high: Tensor
-    scale: float
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the weights come from and where gradients go to, by parameter name."""
-
-    weight: Callable[[str], Tensor]
-    has: Callable[[str], bool]
-    gradients: Mapping[str, Tensor]
-    adapters: Mapping[str, Adapter]
 
 
 class Projection:
@@ -199,7 +175,7 @@ class BlockModel:
     def __init__(self, config: Any, source: Source, dtype: torch.dtype, device: str, temperature: float) -> None:
         heads, self._eps = config.num_attention_heads, config.rms_norm_eps
         self._dtype, self._device = dtype, device
-        size = getattr(config, "head_dim", None) or config.hidden_size // heads
+        size = head_size(config)
         self._ops = train_ops(device, dtype, size)
         attention = Attention(heads, config.num_key_value_heads, size, self._ops)
         self._frequencies, self._rope_scale = rope(config, device)
@@ -208,14 +184,14 @@ class BlockModel:
         names = [f"model.layers.{number}" for number in range(config.num_hidden_layers)]
         self._blocks = [Block(source, name, dtype, attention, self._eps) for name in names]
         self._norm, self._by_norm = source.weight(NORM).to(dtype), source.gradients.get(NORM)
-        output = EMBEDDING if config.tie_word_embeddings else OUTPUT
-        weight = self._embedding if config.tie_word_embeddings else source.weight(OUTPUT).to(dtype)
+        output = OUTPUT if source.has(OUTPUT) else EMBEDDING
+        weight = source.weight(OUTPUT).to(dtype) if source.has(OUTPUT) else self._embedding
         width = (
             2 * config.hidden_size + (2 * heads + 2 * config.num_key_value_heads) * size + 2 * config.intermediate_size
         )
         self._room = KEPT_BYTES if device == "cpu" else torch.cuda.mem_get_info(device)[0] // 2
         self._bytes_per_token = config.num_hidden_layers * width * dtype.itemsize
-        self.head = Head(weight, source.gradients.get(output), temperature, self._ops)
+        self.head: Head = EmbeddingHead(temperature, self._ops, weight, source.gradients.get(output))
 
     def batches(self, groups: Sequence[Group], token_budget: int) -> Iterator[Ragged]:
         """Micro-batches for `forward`."""

@@ -8,26 +8,12 @@ both divided by the temperature, which both policies share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 DivergenceKind = Literal["forward", "reverse"]
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """The other policy at the same M positions: its states (M, E'), output embedding (V, E') and normalisers (M)."""
-
-    hidden: Tensor
-    weight: Tensor
-    normalisers: Tensor
-
-    def logits(self, start: int, end: int, scale: float) -> Tensor:
-        """log q (M, end - start)."""
-        return (self.hidden @ self.weight[start:end].T).float() * scale - self.normalisers[:, None]
 
 
 def fold(kind: DivergenceKind, logp: Tensor, logq: Tensor) -> Tensor:

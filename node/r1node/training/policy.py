@@ -1,7 +1,8 @@
 """The policy in training: a transformers model, its trainable tensors, and the files that name a version.
 
-A version is two safetensors files: the trainable tensors (all weights in float32, or the LoRA adapter in PEFT's
-layout), and the optimizer's state. Equal tensors give equal bytes, so a file's SHA-256 is the version's digest.
+A version is two safetensors files: the trainable tensors in float32 (all weights, or the LoRA adapter in PEFT's
+layout), and the optimizer's state. Equal tensors give equal bytes, so a file's SHA-256 is the version's digest. What is
+sampled, trained on, replayed and served is one set of weights, `sampled()`: the adapter merged, in the job's precision.
 """
 
 from __future__ import annotations
@@ -11,142 +12,120 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import peft
 import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from torch import Tensor
 
 from r1net.errors import UsageError
-from r1net.protocol.job import JobSpec, Lora
-from r1net.protocol.seeds import derive_seed
-from r1node.training.blocks import SUPPORTED, Adapter, BlockModel, Source
-from r1node.training.model import TrainingModel, TransformersModel, packed_hidden
-
-ADAPTER_PREFIX = "base_model.model."
+from r1net.protocol.job import JobSpec
+from r1node.models.adapters import adapted_layers, pair
+from r1node.models.checkpoint import load_module, persistent_buffers, with_weights
+from r1node.models.plain import why_not_plain
+from r1node.models.precision import TORCH
+from r1node.training import exact
+from r1node.training.blocks import BlockModel
+from r1node.training.model import TrainingModel, TransformersModel
+from r1node.training.source import Adapter, Source
 
 
 class TrainablePolicy:
-    """Base weights, with or without an adapter; `parameters` is what training changes, float32, in name order."""
+    """Base weights, with or without an adapter; `parameters` is what training changes, float32, in name order.
+
+    Raises UsageError when the model isn't supported, its checkpoint isn't whole, or an adapter's target isn't there.
+    """
 
     def __init__(self, spec: JobSpec, model_dir: Path, device: str = "cpu") -> None:
-        self.lora: Lora | None = spec.lora
+        self.lora, self.precision = spec.lora, TORCH[spec.dtype]
         self._model_dir, self._device = model_dir, device
-        self.config: Any = AutoConfig.from_pretrained(model_dir)
-        dtype = torch.bfloat16 if self.lora else torch.float32
-        model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, attn_implementation="sdpa").to(device)
-        self._base: Any = model
-        if self.lora:
-            torch.manual_seed(derive_seed(spec.seed, "adapter"))
-            model = peft.get_peft_model(model, _peft_config(self.lora))
-        self.model: nn.Module = model
-        self.parameters: dict[str, nn.Parameter] = dict(
-            sorted((_saved_name(name), p) for name, p in model.named_parameters() if p.requires_grad)
-        )
+        self.module: Any = load_module(model_dir, self.precision if self.lora else torch.float32, device)
+        self.config: Any = self.module.config
+        self.module.requires_grad_(False)
+        self._weights = {name: p.detach() for name, p in self.module.named_parameters()}
+        self._buffers = persistent_buffers(self.module)
+        self.why_not_plain = why_not_plain(self.config, self._weights.keys() | self._buffers.keys())
+        self._adapted = sorted(adapted_layers(self.module, self.lora)) if self.lora else []
+        self.parameters: dict[str, Tensor] = dict(sorted(self._trained(spec.seed)))
+
+    def _trained(self, seed: int) -> Iterator[tuple[str, Tensor]]:
+        if self.lora is None:
+            yield from self._weights.items()
+        for layer in self._adapted:
+            (out, width), (low, high) = self._weights[f"{layer}.weight"].shape, pair(layer)
+            assert self.lora is not None
+            yield low, exact.first_adapter(seed, low, self.lora.rank, width).to(self._device)
+            yield high, torch.zeros(out, self.lora.rank, device=self._device)
 
     def assemble(self, dtype: torch.dtype, temperature: float) -> TrainingModel:
         """The policy as it is now, to compute gradients with. They are added to the parameters' `.grad`."""
-        if self.config.model_type in SUPPORTED:
-            return BlockModel(self.config, self._source(dtype), dtype, self._device, temperature)
-        return TransformersModel(self._base, dtype, self._device, temperature, self.config)
+        return self._model(self._source(dtype), dtype, temperature)
 
     def assemble_reference(self, dtype: torch.dtype, temperature: float) -> TrainingModel:
         """The job's model as it was before training. With an adapter it is the same weights; else a second copy."""
-        if self.config.model_type in SUPPORTED:
-            weights = self._base_weights if self.lora else self._first_weights
-            source = Source(weights.__getitem__, weights.__contains__, {}, {})
+        weights = self._weights if self.lora else self._first_weights
+        return self._model(Source(weights.__getitem__, weights.__contains__, {}, {}), dtype, temperature)
+
+    def _model(self, source: Source, dtype: torch.dtype, temperature: float) -> TrainingModel:
+        if self.why_not_plain is None:
             return BlockModel(self.config, source, dtype, self._device, temperature)
-        if isinstance(self.model, peft.PeftModel):
-            return TransformersModel(
-                self._base, dtype, self._device, temperature, self.config, self.model.disable_adapter
-            )
-        return TransformersModel(self._first_model, dtype, self._device, temperature, self.config)
+        return TransformersModel(with_weights(self.module, source.weight, dtype), source, self._device, temperature)
+
+    def computing_copy(self, dtype: torch.dtype) -> Any:
+        """The transformers model with the version's sampled weights, in the precision of the products."""
+        return with_weights(self.module, self.weight, dtype)
 
     @cached_property
-    def _first_model(self) -> Any:
-        frozen = AutoModelForCausalLM.from_pretrained(self._model_dir, dtype=torch.float32, attn_implementation="sdpa")
-        return frozen.to(self._device).requires_grad_(False)
-
-    @property
     def _first_weights(self) -> dict[str, Tensor]:
-        return {name: p.detach() for name, p in self._first_model.named_parameters()}
-
-    @property
-    def _base_weights(self) -> dict[str, Tensor]:
-        """The weights below the adapter, or the policy's own, under the model's names."""
-        return {
-            name.replace(".base_layer.", "."): p.detach()
-            for name, p in self._base.named_parameters()
-            if ".lora_" not in name
-        }
+        module = load_module(self._model_dir, self.precision, self._device)
+        return {name: p.detach() for name, p in module.named_parameters()}
 
     def _source(self, dtype: torch.dtype) -> Source:
-        base = self._base_weights
-        if not self.lora:
-            gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
-            return Source(base.__getitem__, base.__contains__, gradients, {})
-        lora, adapters = self.lora, {}
-        scale = lora.alpha / lora.rank
-        for layer, low, high in self._pairs():
-            assert low.grad is not None
-            assert high.grad is not None
-            adapters[layer] = Adapter(low.detach().to(dtype), high.detach().to(dtype), low.grad, high.grad, scale)
-        pairs = {f"{layer}.weight": (low.detach(), high.detach()) for layer, low, high in self._pairs()}
+        gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
+        if self.lora is None:
+            return Source(self.weight, self._weights.__contains__, gradients, {})
+        adapters, scale = {}, self.lora.alpha / self.lora.rank
+        for layer in self._adapted:
+            low, high = pair(layer)
+            pair_now = [self.parameters[name].to(dtype) for name in (low, high)]
+            adapters[layer] = Adapter(pair_now[0], pair_now[1], gradients[low], gradients[high], scale)
+        return Source(self.weight, self._weights.__contains__, {}, adapters)
 
-        def weight(name: str) -> Tensor:
-            return merge_pair(base[name], *pairs[name], scale, dtype) if name in pairs else base[name]
+    def weight(self, name: str) -> Tensor:
+        """One of the sampled weights, in the job's precision."""
+        layer = name.removesuffix(".weight")
+        low, high = pair(layer)
+        if low not in self.parameters:
+            return self._weights[name].to(self.precision)
+        assert self.lora is not None
+        scale, base = self.lora.alpha / self.lora.rank, self._weights[name].float()
+        return exact.merge_pair(base, self.parameters[low], self.parameters[high], scale).to(self.precision)
 
-        return Source(weight, base.__contains__, {}, adapters)
-
-    def _pairs(self) -> Iterator[tuple[str, nn.Parameter, nn.Parameter]]:
-        """(layer, A, B) for each adapted layer."""
-        for name, low in self.parameters.items():
-            if name.endswith(".lora_A.weight"):
-                layer = name.removeprefix(ADAPTER_PREFIX).removesuffix(".lora_A.weight")
-                yield layer, low, self.parameters[name.replace(".lora_A.", ".lora_B.")]
-
-    def hidden(self, ids_BL: Tensor, positions_BL: Tensor, attention_B1LL: Tensor) -> Tensor:
-        """Final hidden states (B, L, E)."""
-        return packed_hidden(self._base, ids_BL, positions_BL, attention_B1LL)
-
-    def head(self, hidden: Tensor) -> Tensor:
-        """(M, E) -> logits (M, V)."""
-        return self._base.lm_head(hidden)  # type: ignore[no-any-return]
+    def sampled(self) -> dict[str, Tensor]:
+        """What a version's completions are sampled from, under the model's own names, in the job's precision."""
+        return {name: self.weight(name) for name in self._weights} | self._buffers
 
     def tensors(self) -> dict[str, Tensor]:
-        """The trainable tensors, detached, on the CPU."""
-        return {name: p.detach().to("cpu", torch.float32).contiguous() for name, p in self.parameters.items()}
+        """What a version's file holds, on the CPU: what is trained, and with full weights what else the model needs."""
+        kept = {} if self.lora else self._buffers
+        return {name: tensor.to("cpu").contiguous() for name, tensor in (self.parameters | kept).items()}
 
     def save(self) -> bytes:
-        """The trainable tensors as a safetensors file."""
+        """The version as a safetensors file."""
         return bytes(save_safetensors(self.tensors(), metadata={"format": "pt"}))
 
     def load(self, data: bytes) -> None:
-        """Take the tensors of a file written by `save`. Raises ValueError when names or shapes differ."""
+        """Take the tensors of a file written by `save`. Raises ValueError when they are not this policy's."""
         tensors = load_safetensors(data)
-        if tensors.keys() != self.parameters.keys():
+        own = self.tensors()
+        if tensors.keys() != own.keys():
             raise ValueError("the file's tensors are not this policy's")
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                if tensors[name].shape != parameter.shape:
-                    raise ValueError(f"{name}: shape {tuple(tensors[name].shape)} is not {tuple(parameter.shape)}")
-                parameter.copy_(tensors[name])
-
-    def merged(self) -> dict[str, Tensor]:
-        """Weights for a rollout engine, under the model's own names, the adapter added in."""
-        weights = self._base_weights
-        if self.lora:
-            scale = self.lora.alpha / self.lora.rank
-            for layer, low, high in self._pairs():
-                name = f"{layer}.weight"
-                weights[name] = merge_pair(weights[name], low.detach(), high.detach(), scale, weights[name].dtype)
-        return weights
-
-
-def merge_pair(weight: Tensor, low: Tensor, high: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
-    """W + (alpha / rank) · B·A (arXiv:2106.09685, eq. 3), added in float32."""
-    return (weight.float() + (high.float() @ low.float()).mul_(scale)).to(dtype)
+        for name, tensor in own.items():
+            if tensors[name].shape != tensor.shape or tensors[name].dtype != tensor.dtype:
+                raise ValueError(f"{name}: {_kind(tensors[name])} is not {_kind(tensor)}")
+            if name not in self.parameters and not torch.equal(tensors[name], tensor):
+                raise ValueError(f"{name} is not trained, and is not the model's")
+        for name, parameter in self.parameters.items():
+            parameter.copy_(tensors[name])
 
 
 def load_policy(spec: JobSpec, model_dir: Path, device: str = "cpu") -> TrainablePolicy:
@@ -156,22 +135,11 @@ def load_policy(spec: JobSpec, model_dir: Path, device: str = "cpu") -> Trainabl
     """
     try:
         return TrainablePolicy(spec, model_dir, device)
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, torch.OutOfMemoryError, UsageError):
         raise
     except Exception as error:  # see above
         raise UsageError(f"the job's model can't be loaded: {type(error).__name__}: {error}"[:500]) from error
 
 
-def _peft_config(lora: Lora) -> Any:
-    return peft.LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        target_modules=list(lora.targets),
-        lora_dropout=0.0,
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-
-
-def _saved_name(name: str) -> str:
-    return name.replace(".default.", ".")
+def _kind(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {tuple(tensor.shape)}"

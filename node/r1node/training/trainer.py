@@ -21,8 +21,9 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from r1net.protocol.job import JobSpec
-from r1node.training.divergence import Teacher
-from r1node.training.head import Head, Pull, Scores
+from r1node.models.precision import computing
+from r1node.training.exact import AdamW, Moments, clip, norm
+from r1node.training.head import Head, Pull, Scores, Teacher
 from r1node.training.meters import Meters
 from r1node.training.model import TrainingModel
 from r1node.training.objectives import Objective, Tokens
@@ -33,9 +34,6 @@ Tick = Callable[[], None]
 
 CPU_TOKENS, GPU_TOKENS = 1024, 32768
 """Tokens of a micro-batch: on a CPU more costs memory and gains little, a GPU needs wide products."""
-
-NORM_CHUNK = 2**15
-"""Values summed at a time for the gradient's norm: too few for a threaded reduction, whose order would differ."""
 
 
 class Trainer:
@@ -56,17 +54,8 @@ class Trainer:
         self.policy = policy
         self._spec, self._device = spec, device
         self._budget = token_budget or (CPU_TOKENS if device == "cpu" else GPU_TOKENS)
-        self._steps = 0
-        self.dtype = dtype or (torch.bfloat16 if has_fast_bf16(device) else torch.float32)
-        options = spec.optimizer
-        self._optimizer = torch.optim.AdamW(
-            list(policy.parameters.values()),
-            lr=options.learning_rate,
-            betas=options.betas,
-            eps=options.eps,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
+        self.dtype = dtype or computing(device, spec.dtype)
+        self._optimizer = AdamW(spec.optimizer)
         self._flat = torch.zeros(sum(p.numel() for p in policy.parameters.values()), device=device)
         offset = 0
         for parameter in policy.parameters.values():
@@ -109,47 +98,40 @@ class Trainer:
     def step(self, gradient: Tensor) -> dict[str, float]:
         """Clip a flat gradient by its norm and apply one AdamW step. Raises FloatingPointError when it isn't finite.
 
-        Every replica is given the same bytes and does the same arithmetic, so replicas stay bit-identical.
+        Every replica is given the same bytes and does the same arithmetic (`exact.py`), so replicas stay bit-identical.
         """
-        norm = stable_norm(gradient)
-        if not math.isfinite(norm):
+        size = norm(gradient)
+        if not math.isfinite(size):
             raise FloatingPointError("the averaged gradient is not finite")
         if gradient is not self._flat:
             self._flat.copy_(gradient)
-        self._flat *= min(1.0, self._spec.optimizer.max_grad_norm / (norm + 1e-6))
+        clip(self._flat, size, self._spec.optimizer.max_grad_norm)
         rate = self._spec.optimizer.learning_rate * self._warmup()
-        for options in self._optimizer.param_groups:
-            options["lr"] = rate
-        self._optimizer.step()
-        self._steps += 1
-        return {"grad_norm": norm, "learning_rate": rate}
+        parameters = list(self.policy.parameters.values())
+        self._optimizer.step(parameters, self._flat.split([p.numel() for p in parameters]), rate)
+        return {"grad_norm": size, "learning_rate": rate}
 
     def save_optimizer(self) -> bytes:
         """AdamW's state as a safetensors file."""
-        tensors = {"steps": torch.tensor([self._steps], dtype=torch.int64)}
-        for name, parameter in self.policy.parameters.items():
-            state = self._optimizer.state.get(parameter)
-            if state:
-                tensors[f"exp_avg.{name}"] = state["exp_avg"].cpu().contiguous()
-                tensors[f"exp_avg_sq.{name}"] = state["exp_avg_sq"].cpu().contiguous()
+        tensors = {"steps": torch.tensor([self._optimizer.steps], dtype=torch.int64)}
+        for (name, parameter), moments in zip(self.policy.parameters.items(), self._optimizer.moments, strict=False):
+            tensors[f"exp_avg.{name}"] = moments.first.cpu().view(parameter.shape)
+            tensors[f"exp_avg_sq.{name}"] = moments.second.cpu().view(parameter.shape)
         return bytes(save_safetensors(tensors))
 
     def load_optimizer(self, data: bytes) -> None:
         """Take the state of a file written by `save_optimizer`."""
         tensors = load_safetensors(data)
-        self._steps = int(tensors["steps"][0])
-        self._optimizer.state.clear()
-        for name, parameter in self.policy.parameters.items():
-            if f"exp_avg.{name}" in tensors:
-                self._optimizer.state[parameter] = {
-                    "step": torch.tensor(float(self._steps)),
-                    "exp_avg": tensors[f"exp_avg.{name}"].to(parameter.device),
-                    "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(parameter.device),
-                }
+        self._optimizer.steps = int(tensors["steps"][0])
+        self._optimizer.moments = [
+            Moments(*(tensors[f"{kind}.{name}"].to(self._device).flatten() for kind in ("exp_avg", "exp_avg_sq")))
+            for name in self.policy.parameters
+            if f"exp_avg.{name}" in tensors
+        ]
 
     def _warmup(self) -> float:
         rounds = self._spec.optimizer.warmup_rounds
-        return min(1.0, (self._steps + 1) / rounds) if rounds else 1.0
+        return min(1.0, (self._optimizer.steps + 1) / rounds) if rounds else 1.0
 
     def _take_up(self, model: TrainingModel, objective: Objective, batch: Completions, meters: Meters) -> float:
         """One micro-batch: forward, a coefficient for each token, backward. Returns its part of the loss."""
@@ -179,7 +161,7 @@ class Trainer:
         if objective.divergence is None:
             return None, _spread(_score(objective.other, batch)[1].logprobs, batch.mask_NT)
         theirs, their_scores = _score(objective.other, batch)
-        teacher = Teacher(theirs, objective.other.head.weight, their_scores.normalisers)
+        teacher = Teacher(objective.other.head, theirs, their_scores.normalisers)
         divergence = head.diverge(hidden, scores, teacher, objective.divergence)
         shares = objective.token_share(batch.mask_NT)[batch.mask_NT.bool()]
         return Pull(objective.divergence, teacher, divergence, shares), None
@@ -194,16 +176,3 @@ def _score(model: TrainingModel, batch: Completions) -> tuple[Tensor, Scores]:
 def _spread(values_M: Tensor, mask_NT: Tensor) -> Tensor:
     """Values of the real tokens as a table (N, T), zero on padding."""
     return torch.zeros_like(mask_NT).masked_scatter(mask_NT.bool(), values_M)
-
-
-def stable_norm(vector: Tensor) -> float:
-    """L2 norm, the same for the same values whatever the number of threads, rounded to float32."""
-    total = math.fsum(float(chunk.double().square().sum()) for chunk in vector.split(NORM_CHUNK))
-    return float(torch.tensor(math.sqrt(total), dtype=torch.float32))
-
-
-def has_fast_bf16(device: str) -> bool:
-    """Whether bf16 products are native: on a GPU, or on a CPU with AMX or AVX512-BF16 (elsewhere they are emulated)."""
-    return device != "cpu" or bool(
-        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )

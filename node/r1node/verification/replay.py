@@ -3,18 +3,18 @@
     replayer = Replayer.open(view, source, folder, device)
     for replay in replayer.replay(traces): ...
 
-The reference computes in float32 with the weights rounded to what an engine holds, so that what differs is the
-sampler's own arithmetic and nothing of ours. How much honest arithmetic may differ depends on the policy (on
+The reference is the model's own forward pass in float32 on the version's sampled weights, so that what differs is the
+sampler's arithmetic and nothing of ours. How much honest arithmetic may differ depends on the policy (on
 SmolLM2-135M it doubled within a dozen rounds), so a control in plain bf16 is run beside it, on the same tokens and
-seeds: claims are judged by it. A group's prompt is run once for all its completions.
+seeds: claims are judged by it.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,9 +28,9 @@ from r1node.jobs import version_cache
 from r1node.rollout.sampler import redraw, sample, uniforms
 from r1node.sandbox import job_scorer
 from r1node.store import BlobCache, assemble_model
-from r1node.training.packing import Batch, Group, Sample, micro_batches, pack
-from r1node.training.policy import TrainablePolicy, load_policy
-from r1node.training.trainer import has_fast_bf16
+from r1node.training.packing import Group, Sample
+from r1node.training.policy import load_policy
+from r1node.training.rows import Rows, lay_rows, row_batches, row_logits
 
 HEAD_CHUNK = 128
 """Positions whose logits exist at one time."""
@@ -59,27 +59,23 @@ class Replayer:
     """One job's policy as the judge of its traces. Loads one version at a time."""
 
     def __init__(
-        self, spec: JobSpec, model_dir: Path, sandbox: SandboxPool, device: str = "cpu", token_budget: int = 2048
+        self, spec: JobSpec, model_dir: Path, sandbox: SandboxPool, device: str = "cpu", token_budget: int = 1024
     ) -> None:
         self.spec = spec
         self.scorer = job_scorer(sandbox, spec, model_dir)
         self._device, self._budget = device, token_budget
-        self._reference = load_policy(spec.model_copy(update={"lora": None}), model_dir, device)
-        self._trained = load_policy(spec, model_dir, device) if spec.lora else self._reference
-        self._initial = self._trained.save()
-        self._control = copy.deepcopy(self._reference)
-        for parameter in self._control.parameters.values():  # parameters only: positions stay in float32
-            parameter.data = parameter.data.to(torch.bfloat16)
-        self._held = torch.bfloat16 if has_fast_bf16(device) else torch.float32
+        self._policy = load_policy(spec, model_dir, device)
+        self._initial = self._policy.save()
+        self._reference, self._control = (self._copy(dtype) for dtype in (torch.float32, torch.bfloat16))
 
     def load(self, policy: bytes | None = None) -> None:
         """Take a version's file; None is version 0."""
-        self._trained.load(self._initial if policy is None else policy)
-        merged = self._trained.merged()
-        with torch.no_grad():
-            for name, parameter in self._reference.parameters.items():
-                parameter.copy_(merged[name].to(self._held))
-                self._control.parameters[name].copy_(parameter)
+        self._policy.load(self._initial if policy is None else policy)
+        del self._reference, self._control  # the old copies go before the new ones come
+        self._reference, self._control = (self._copy(dtype) for dtype in (torch.float32, torch.bfloat16))
+
+    def _copy(self, dtype: torch.dtype) -> Any:
+        return self._policy.computing_copy(dtype)
 
     @torch.inference_mode()
     def replay(self, traces: Sequence[Trace]) -> list[Replay]:
@@ -103,16 +99,16 @@ class Replayer:
             samples = [Sample(trace.completion_ids, trace.logprobs, 0.0) for trace in members]
             of_sample |= {id(sample): trace for sample, trace in zip(samples, members, strict=True)}
             groups.append(Group(prompt.ids, samples))
-        for batch in micro_batches(groups, self._budget):
-            packed = [of_sample[id(sample)] for group in batch for sample in group.samples]
-            yield from self._replay_batch(packed, pack(batch, self._device), sampling)
+        for rows in row_batches(groups, self._budget):
+            packed = [of_sample[id(sample)] for _, sample in rows]
+            yield from self._replay_batch(packed, lay_rows(rows, self._device), sampling)
 
-    def _replay_batch(self, traces: Sequence[Trace], batch: Batch, sampling: Sampling) -> list[Replay]:
+    def _replay_batch(self, traces: Sequence[Trace], batch: Rows, sampling: Sampling) -> list[Replay]:
         real = batch.mask_NT.bool()
         seeds = [sampling_seed(self.spec, t.split, t.round, t.group, t.index) for t in traces]
         u = uniforms(seeds, real.shape[1]).to(self._device)[real]
         tokens = batch.target_NT[real]
-        exact, rounded = (_hidden(policy, batch)[real] for policy in (self._reference, self._control))
+        exact, rounded = (row_logits(module, batch) for module in (self._reference, self._control))
         parts = [
             self._compare(exact[chunk], rounded[chunk], u[chunk], tokens[chunk], sampling)
             for chunk in torch.arange(len(tokens), device=self._device).split(HEAD_CHUNK)
@@ -126,7 +122,7 @@ class Replayer:
         self, exact: Tensor, rounded: Tensor, u: Tensor, tokens: Tensor, sampling: Sampling
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Log-probabilities, misses and spreads of the tokens; deltas and misses of the control."""
-        logits, usual = self._reference.head(exact).float(), self._control.head(rounded).float()
+        logits, usual = exact.float(), rounded.float()
         found = redraw(logits, u, tokens, sampling)
         own_draw, _ = sample(usual, u, sampling)
         usual_deltas = found.logprobs - redraw(usual, u, tokens, sampling).logprobs
@@ -134,12 +130,6 @@ class Replayer:
             *(found.logprobs, found.misses, found.spreads),
             *(usual_deltas, redraw(logits, u, own_draw, sampling).misses),
         )
-
-
-def _hidden(policy: TrainablePolicy, batch: Batch) -> Tensor:
-    """The hidden states that predict the completions' tokens, (N, T, E)."""
-    hidden = policy.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL)
-    return hidden.flatten(0, 1)[batch.source_NT]
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from r1net.protocol.work import RolloutTask
 from r1net.scoring import JobScorer
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
-from r1node.training.packing import Group, Sample, pack
+from r1node.training.packing import Group, Sample
 from r1node.training.policy import TrainablePolicy
+from r1node.training.rows import lay_rows, row_batches, row_logits
 from r1node.verification.replay import Replay, Replayer
 from tests.e2e.demo.cheat import Forger
 from tests.e2e.demo.profiles import Profile
@@ -56,7 +57,7 @@ class Workshop:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.scorer = JobScorer(self.spec, folder / "tokenizer.json")
         self.policy = TrainablePolicy(self.spec, folder)
-        self.weights: Weights = {name: tensor.clone() for name, tensor in self.policy.merged().items()}
+        self.weights: Weights = {name: tensor.clone() for name, tensor in self.policy.sampled().items()}
         self.replayer = Replayer(self.spec, folder, SANDBOX)
         self.replayer.load()
 
@@ -133,26 +134,23 @@ class Workshop:
 
     def later_version(self, steps: int) -> Weights:
         """Weights after some steps of policy gradient."""
-        optimizer = torch.optim.AdamW(self.policy.parameters.values(), lr=self.rate, weight_decay=0.0)
+        module = self.policy.computing_copy(torch.float32).requires_grad_()
+        optimizer = torch.optim.AdamW(module.parameters(), lr=self.rate, weight_decay=0.0)
         traces = self.traces(self.sample())[: 16 * self.size]
         for _ in range(steps):
             optimizer.zero_grad()
             for start in range(0, len(traces), self.size):
-                self._loss(traces[start : start + self.size]).backward()
+                self._loss(module, traces[start : start + self.size]).backward()
             optimizer.step()
-        made = {name: tensor.clone() for name, tensor in self.policy.merged().items()}
-        with torch.no_grad():
-            for name, parameter in self.policy.parameters.items():
-                parameter.copy_(self.weights[name])
-        return made
+        return {name: p.detach().to(self.policy.precision) for name, p in module.named_parameters()}
 
-    def _loss(self, members: Sequence[Trace]) -> Tensor:
+    def _loss(self, module: torch.nn.Module, members: Sequence[Trace]) -> Tensor:
         mean = sum(trace.reward for trace in members) / len(members)
         samples = [Sample(trace.completion_ids, trace.logprobs, trace.reward - mean) for trace in members]
-        batch = pack([Group(members[0].prompt_ids, samples)])
+        (rows,) = row_batches([Group(members[0].prompt_ids, samples)], 1_000_000)
+        batch = lay_rows(rows)
         real = batch.mask_NT.bool()
-        hidden = self.policy.hidden(batch.ids_BL, batch.positions_BL, batch.attention_B1LL).flatten(0, 1)
-        logprobs = self.policy.head(hidden[batch.source_NT[real]]).log_softmax(-1)
+        logprobs = row_logits(module, batch).log_softmax(-1)
         chosen = logprobs.gather(-1, batch.target_NT[real][:, None])[:, 0]
         return -(chosen * batch.advantages_N[:, None].expand_as(real)[real]).sum() / len(samples)
 

@@ -1,0 +1,45 @@
+"""Which layers a job's adapter changes, and the names under which PEFT keeps its matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from r1net.errors import UsageError
+from r1net.protocol.architectures import ALL_LINEAR
+from r1net.protocol.job import Lora
+
+PREFIX = "base_model.model."
+LOW, HIGH = ".lora_A.weight", ".lora_B.weight"
+
+
+def adapted_layers(module: Any, lora: Lora) -> dict[str, nn.Linear]:
+    """Linear layers by name. Raises UsageError when a target isn't found in every layer of the model."""
+    linears = dict(_linears(module))
+    if ALL_LINEAR in lora.targets:
+        return linears
+    found = {name: linear for name, linear in linears.items() if name.rsplit(".", 1)[-1] in lora.targets}
+    depth = int(module.config.num_hidden_layers)
+    for target in lora.targets:
+        layers = {name.split(".")[2] for name in found if name.endswith(f".{target}")}
+        if len(layers) != depth:
+            have = sorted({name.rsplit(".", 1)[-1] for name in linears})
+            raise UsageError(
+                f"the adapter's target {target!r} is found in {len(layers)} of {depth} layers",
+                hint=f"this model's linear layers are {', '.join(have)}; {ALL_LINEAR!r} takes them all",
+            )
+    return found
+
+
+def _linears(module: Any) -> Iterator[tuple[str, nn.Linear]]:
+    head = module.get_output_embeddings()
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Linear) and part is not head:
+            yield name, part
+
+
+def pair(layer: str) -> tuple[str, str]:
+    """Names of A (rank, in) and B (out, rank)."""
+    return PREFIX + layer + LOW, PREFIX + layer + HIGH
