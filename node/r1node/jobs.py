@@ -17,6 +17,7 @@ from r1node.sandbox import job_scorer
 from r1node.store import BlobCache, assemble_model
 from r1node.training.policy import TrainablePolicy, load_policy
 from r1node.training.trainer import Trainer
+from r1node.verification.selfcheck import check
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,15 @@ class JobRuntime:
             base=base,
         )
         runtime._initial = (policy.save(), trainer.save_optimizer())
+        runtime._check_itself()
         return runtime
+
+    def _check_itself(self) -> None:
+        """Raises UsageError when this host would compute the model wrongly."""
+        (prompt,) = self.scorer.prompts([("train", 0, 0)])
+        found = check(self.policy, self.trainer, self.engine, len(prompt.ids))
+        log.info("%s: model checked against transformers, %s", self.spec.name, found)
+        self._engine_at = self.base
 
     def ensure(self, version: PolicyVersion) -> None:
         """Bring policy and trainer to `version`, from the own files or the coordinator's."""

@@ -7,9 +7,11 @@ import os
 import tempfile
 from pathlib import Path
 
+from r1net.errors import UsageError
 from r1net.protocol.job import ModelRef
 from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.transport import Transport
+from r1net.weights.checkpoint import read_checkpoint
 
 _CHUNK = 1 << 20
 """Bytes read at a time."""
@@ -71,7 +73,7 @@ class BlobCache:
 def assemble_model(model: ModelRef, source: Transport, folder: Path) -> Path:
     """A model in Hugging Face layout below `folder`; its files are links into the blob cache there.
 
-    Raises UsageError when a file is more than a library should be trusted to read.
+    Raises UsageError when a file is more than a library should be trusted to read, or the weights aren't whole.
     """
     cache = BlobCache(folder / "blobs")
     target = folder / "models" / model.digest()[2:18]
@@ -84,4 +86,8 @@ def assemble_model(model: ModelRef, source: Transport, folder: Path) -> Path:
         if not link.exists():
             link.unlink(missing_ok=True)
             link.symlink_to(blob.resolve())
+    try:
+        read_checkpoint(target, model.weights)
+    except UsageError as error:
+        raise UsageError(f"the job's model can't be loaded: {error.message}", hint=error.hint) from error
     return target

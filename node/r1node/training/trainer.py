@@ -52,7 +52,7 @@ class Trainer:
         dtype: torch.dtype | None = None,
     ) -> None:
         self.policy = policy
-        self._spec, self._device = spec, device
+        self.spec, self._device = spec, device
         self._budget = token_budget or (CPU_TOKENS if device == "cpu" else GPU_TOKENS)
         self.dtype = dtype or computing(device, spec.dtype)
         self._optimizer = AdamW(spec.optimizer)
@@ -62,6 +62,11 @@ class Trainer:
             parameter.grad = self._flat[offset : offset + parameter.numel()].view(parameter.shape)
             offset += parameter.numel()
 
+    @property
+    def temperature(self) -> float:
+        """At which the policy is sampled, and therefore trained."""
+        return self.spec.sampling.temperature
+
     def accumulate(self, groups: Sequence[Group], objective: Objective, tick: Tick | None = None) -> dict[str, float]:
         """Set the gradient to that of the objective's loss on `groups`; to zeros where there are none.
 
@@ -69,7 +74,7 @@ class Trainer:
         """
         self._flat.zero_()
         meters = Meters()
-        model = self.policy.assemble(self.dtype, self._spec.sampling.temperature)
+        model = self.policy.assemble(self.dtype, self.temperature)
         for batch in model.batches(groups, self._budget):
             with torch.no_grad():
                 loss = self._take_up(model, objective, batch, meters)
@@ -105,8 +110,8 @@ class Trainer:
             raise FloatingPointError("the averaged gradient is not finite")
         if gradient is not self._flat:
             self._flat.copy_(gradient)
-        clip(self._flat, size, self._spec.optimizer.max_grad_norm)
-        rate = self._spec.optimizer.learning_rate * self._warmup()
+        clip(self._flat, size, self.spec.optimizer.max_grad_norm)
+        rate = self.spec.optimizer.learning_rate * self._warmup()
         parameters = list(self.policy.parameters.values())
         self._optimizer.step(parameters, self._flat.split([p.numel() for p in parameters]), rate)
         return {"grad_norm": size, "learning_rate": rate}
@@ -130,7 +135,7 @@ class Trainer:
         ]
 
     def _warmup(self) -> float:
-        rounds = self._spec.optimizer.warmup_rounds
+        rounds = self.spec.optimizer.warmup_rounds
         return min(1.0, (self._optimizer.steps + 1) / rounds) if rounds else 1.0
 
     def _take_up(self, model: TrainingModel, objective: Objective, batch: Completions, meters: Meters) -> float:
