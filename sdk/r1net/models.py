@@ -11,27 +11,29 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from r1net.errors import UsageError
 from r1net.protocol.job import QUESTION, FileRef, ModelRef
-
-FILES = (
-    "config.json",
-    "generation_config.json",
-    "model.safetensors",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-)
+from r1net.protocol.model_files import JSON_FILES, check_config
+from r1net.protocol.weight_files import INDEX, OTHER_FILES, REQUIRED_FILES, SINGLE, weights_in
+from r1net.weights.checkpoint import read_checkpoint, read_index
 
 
 def describe_model(folder: Path, name: str | None = None) -> ModelRef:
-    """Hash a model folder's files. Raises UsageError naming what is missing, or weights that aren't safetensors."""
+    """Check a model folder's files and hash those that a job takes; others are left out.
+
+    Weights are model.safetensors, or shards with their index. Raises UsageError naming what is missing or wrong.
+    """
     if not folder.is_dir():
         raise UsageError(f"no model folder at {folder}", hint="give a folder in Hugging Face layout")
-    present = {name: folder / name for name in FILES if (folder / name).is_file()}
-    missing = {"config.json", "model.safetensors", "tokenizer.json"} - present.keys()
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    missing = sorted(set(REQUIRED_FILES) - names)
     if missing:
-        hint = "save it with save_pretrained(…, max_shard_size='100GB') and a fast tokenizer"
-        raise UsageError(f"{folder} lacks {', '.join(sorted(missing))}", hint=hint)
-    return ModelRef(name=name or folder.name, files={key: _file_ref(path) for key, path in present.items()})
+        hint = "save model and tokenizer with save_pretrained(…); the tokenizer must be a fast one"
+        raise UsageError(f"{folder} lacks {', '.join(missing)}", hint=hint)
+    for file in names.intersection(JSON_FILES):
+        check_config((folder / file).read_bytes(), file)
+    weights = weights_in(names, read_index(folder) if INDEX in names else None)
+    read_checkpoint(folder, weights)
+    chosen = (*(file for file in OTHER_FILES if file in names), *weights, *([] if SINGLE in weights else [INDEX]))
+    return ModelRef(name=name or folder.name, files={file: _file_ref(folder / file) for file in chosen})
 
 
 def stop_tokens(folder: Path) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from r1coordinator.store.blobs import BlobStore
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.model_files import MOST_BYTES, MOST_TOKENIZER_BYTES
+from r1net.protocol.weight_files import INDEX, MOST_INDEX_BYTES
 from r1net.sandbox import SandboxedScorer, SandboxPool
 from r1net.sandbox.scorer import examine
 
@@ -43,9 +44,15 @@ class Scorers:
 
     def _make(self, spec: JobSpec) -> SandboxedScorer:
         files = spec.model.files
-        tokenizer, config = files["tokenizer.json"], files["config.json"]
+        tokenizer, config, index = files["tokenizer.json"], files["config.json"], files.get(INDEX)
+        if index is not None and index.size > MOST_INDEX_BYTES:
+            raise UsageError(f"{INDEX} may have {MOST_INDEX_BYTES} bytes")
         if tokenizer.size > MOST_TOKENIZER_BYTES or config.size > MOST_BYTES:
             raise UsageError(f"tokenizer.json may have {MOST_TOKENIZER_BYTES} bytes, config.json {MOST_BYTES}")
         return SandboxedScorer(
-            self._pool, spec, lambda: self._blobs.get(tokenizer.sha256), lambda: self._blobs.get(config.sha256)
+            self._pool,
+            spec,
+            lambda: self._blobs.get(tokenizer.sha256),
+            lambda: self._blobs.get(config.sha256),
+            None if index is None else lambda: self._blobs.get(index.sha256),
         )

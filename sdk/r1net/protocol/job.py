@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from r1net.errors import UsageError
 from r1net.protocol.canonical import Address, Hash, Message, Wei
+from r1net.protocol.weight_files import REQUIRED_FILES, weight_names
 
 QUESTION = "{question}"
 
@@ -19,7 +21,11 @@ class FileRef(Message):
 
 
 class ModelRef(Message):
-    """A model in Hugging Face layout: relative file name -> content. Weights are safetensors only."""
+    """A model in Hugging Face layout: file name -> content.
+
+    Weights are safetensors only: model.safetensors, or model.safetensors.index.json with exactly the shards
+    model-00001-of-0000n.safetensors to the last. Beside them stand only files that `weight_files.OTHER_FILES` lists.
+    """
 
     name: str = Field(min_length=1, max_length=200)
     files: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")], FileRef] = Field(
@@ -28,10 +34,19 @@ class ModelRef(Message):
 
     @model_validator(mode="after")
     def _loadable(self) -> ModelRef:
-        missing = {"config.json", "tokenizer.json", "model.safetensors"} - self.files.keys()
+        missing = sorted(set(REQUIRED_FILES) - self.files.keys())
         if missing:
-            raise ValueError(f"model lacks {', '.join(sorted(missing))}")
+            raise ValueError(f"model lacks {', '.join(missing)}")
+        try:
+            weight_names(self.files)
+        except UsageError as error:
+            raise ValueError(error.message) from error
         return self
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names of the safetensors files, in order."""
+        return weight_names(self.files)
 
 
 class RewardSpec(Message):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from typing import Any, NoReturn
 
 from r1net.errors import UsageError
@@ -18,7 +19,14 @@ MOST_NUMBER = 1e32
 """transformers writes int(1e30) for a tokenizer's unlimited length."""
 _MOST_DIGITS = 33
 MOST_VOCABULARY = 1 << 24
-JSON_FILES = ("config.json", "generation_config.json", "tokenizer_config.json")
+JSON_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.json",
+)
 MOST_TOKENIZER_BYTES = 64 * 2**20
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -26,14 +34,19 @@ _CODE_KEYS = ("auto_map", "custom_pipelines")
 """What makes loaders import Python files of the model's folder."""
 
 
-def bounded_json(data: bytes, name: str) -> dict[str, Any]:
-    """The object that `data` holds. Raises UsageError naming the file and what is too much in it."""
-    if len(data) > MOST_BYTES:
-        raise UsageError(f"{name} has {len(data)} bytes; at most {MOST_BYTES} are read")
+def bounded_json(data: bytes, name: str, most: int = MOST_BYTES) -> dict[str, Any]:
+    """The object that `data`, at most `most` bytes, holds. Raises UsageError naming the file and what is wrong in it.
+
+    A key that comes twice is refused: one reader takes the first, another the last.
+    """
+    if len(data) > most:
+        raise UsageError(f"{name} has {len(data)} bytes; at most {most} are read")
     if _depth(data) > MOST_DEPTH:
         raise UsageError(f"{name} is nested more than {MOST_DEPTH} deep")
     try:
-        value = json.loads(data, parse_constant=_refuse, parse_float=_number, parse_int=_whole)
+        value = json.loads(
+            data.decode(), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_number, parse_int=_whole
+        )
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name} is not JSON that can be used: {error}"[:300]) from error
     if not isinstance(value, dict):
@@ -46,7 +59,10 @@ def check_config(data: bytes, name: str) -> dict[str, Any]:
     config = bounded_json(data, name)
     code = [key for key in _CODE_KEYS if config.get(key)]
     if code:
-        raise UsageError(f"{name} wants code of its own to be run ({code[0]}), which r1net never does")
+        raise UsageError(
+            f"{name} wants code of its own to be run ({code[0]}), which r1net never does",
+            hint=f"if transformers knows the model without it, delete {code[0]!r} from {name}",
+        )
     return config
 
 
@@ -67,6 +83,14 @@ def _depth(data: bytes) -> int:
         depth += 1 if character in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise ValueError(f"the key {twice[:100]!r} comes twice")
+    return found
 
 
 def _refuse(word: str) -> NoReturn:

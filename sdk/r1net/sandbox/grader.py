@@ -10,6 +10,7 @@ from r1net.environments import Draw
 from r1net.errors import R1Error
 from r1net.protocol.job import JobSpec
 from r1net.protocol.model_files import vocabulary_of
+from r1net.protocol.weight_files import check_index
 from r1net.sandbox.confine import allow_seconds
 from r1net.sandbox.frames import Ended, receive, send
 from r1net.sandbox.guard import only_data
@@ -68,8 +69,10 @@ class Grader:
         return {}
 
     def _open(self, header: Header, attachments: tuple[bytes, ...]) -> Header:
-        tokenizer, config = attachments
+        tokenizer, config, *index = attachments
         spec = JobSpec.parse(header["spec"])
+        for data in index:
+            check_index(data, spec.model.weights)
         vocabulary = vocabulary_of(config)
         scorer = JobScorer(spec, tokenizer)
         scorer.check(vocabulary)

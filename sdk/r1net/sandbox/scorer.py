@@ -78,16 +78,23 @@ class Graded:
 
 
 class SandboxedScorer:
-    """One job's scorer. `tokenizer` and `config` bring the bytes of the model's files when a process needs them.
+    """One job's scorer. `tokenizer`, `config` and, where it is to be checked, `index` of a model in shards bring the
+    bytes of the model's files when a process needs them.
 
     Methods raise UsageError when the job's own settings or files are at fault, SandboxFailed when the sandbox is.
     """
 
     def __init__(
-        self, pool: SandboxPool, spec: JobSpec, tokenizer: Callable[[], bytes], config: Callable[[], bytes]
+        self,
+        pool: SandboxPool,
+        spec: JobSpec,
+        tokenizer: Callable[[], bytes],
+        config: Callable[[], bytes],
+        index: Callable[[], bytes] | None = None,
     ) -> None:
         self.spec = spec
-        self._pool, self._tokenizer, self._config = pool, tokenizer, config
+        self._pool = pool
+        self._files = (tokenizer, config, *([index] if index else []))
         self._key = spec.digest()
         self._vocabulary = 0
 
@@ -157,7 +164,7 @@ class SandboxedScorer:
         return _asked(self._pool, self._key, self._open, header, kind)
 
     def _open(self, child: Child) -> None:
-        header = child.ask({"op": "open", "spec": self.spec.model_dump_json()}, self._tokenizer(), self._config())
+        header = child.ask({"op": "open", "spec": self.spec.model_dump_json()}, *(bring() for bring in self._files))
         _checked(_Answer, header)
 
 

@@ -22,7 +22,7 @@ from r1net.protocol.job import FileRef, JobView, ModelRef, SubmitJob
 from r1net.protocol.session import content_digest
 from r1net.transport import Transport
 from tests.adversarial.coordinator.served import MIB, Served, answer_of
-from tests.unit.coordinator.jobs import MODEL_FILES, job_spec
+from tests.unit.coordinator.jobs import MODEL_FILES, job_spec, sharded
 from tests.unit.coordinator.network import Node, upload_header
 
 STALL = 1.0
@@ -229,8 +229,8 @@ def test_garbage_under_blobs_names_is_written_nowhere(served: Served, job_id: st
 
 def test_a_blob_is_received_once_at_a_time_and_from_each_caller_a_few(served: Served, tmp_path: Path) -> None:
     """A submitter's own files: the same one twice, and more at once than a caller may send."""
-    data = {f"part-{number}.bin": bytes([number]) * MIB for number in range(6)}
-    files = MODEL_FILES | data
+    files = sharded(6, lambda number: bytes([number]) * MIB)
+    data = {name: content for name, content in files.items() if len(content) == MIB}
     refs = {name: FileRef(sha256=sha256(content), size=len(content)) for name, content in files.items()}
     with Served(tmp_path, body_stall_seconds=STALL).running() as own:
         spec = job_spec(model=ModelRef(name="many", files=refs))
@@ -256,7 +256,7 @@ def test_a_blob_is_received_once_at_a_time_and_from_each_caller_a_few(served: Se
 
 def test_readers_that_do_not_read_are_dropped(tmp_path: Path) -> None:
     large = bytes(24 * MIB)
-    files = MODEL_FILES | {"large.bin": large}
+    files = MODEL_FILES | {"model.safetensors": large}
     refs = {name: FileRef(sha256=sha256(content), size=len(content)) for name, content in files.items()}
     with Served(tmp_path, body_stall_seconds=STALL).running() as own:
         spec = job_spec(model=ModelRef(name="large", files=refs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from eth_account import Account
@@ -58,6 +59,16 @@ MODEL_FILES = {
     "tokenizer.json": tokenizer_json(),
     "model.safetensors": b"weights, as far as the coordinator can tell",
 }
+
+
+def sharded(
+    count: int, content: Callable[[int], bytes] = lambda number: f"shard {number}".encode()
+) -> dict[str, bytes]:
+    """The files of a model whose weights are in so many shards."""
+    shards = {f"model-{n:05d}-of-{count:05d}.safetensors": content(n) for n in range(1, count + 1)}
+    index = {"weight_map": {f"layer {number}": name for number, name in enumerate(shards)}}
+    small = {name: data for name, data in MODEL_FILES.items() if name != "model.safetensors"}
+    return small | {"model.safetensors.index.json": json.dumps(index).encode()} | shards
 
 
 def job_spec(**changes: Any) -> JobSpec:

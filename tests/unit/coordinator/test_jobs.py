@@ -12,8 +12,9 @@ from httpx import Response
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import EnvironmentSpec, FileRef, Grpo, JobSpec, ModelRef, RewardSpec, Sampling, SubmitJob
 from r1net.protocol.signing import Domain
+from r1net.protocol.weight_files import INDEX
 from r1net.protocol.work import PublishTask
-from tests.unit.coordinator.jobs import MODEL_FILES, file_of, job_spec, key
+from tests.unit.coordinator.jobs import MODEL_FILES, file_of, job_spec, key, sharded
 from tests.unit.coordinator.network import World, upload_header
 
 
@@ -175,11 +176,14 @@ def test_a_worker_uploads_what_it_is_to_publish_and_nothing_else(world: World) -
         {"config.json": b"{}"},
         {"config.json": b"nonsense"},
         {"config.json": b'{"vocab_size": 9}'},
+        {INDEX: b'{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'},
+        {INDEX: b'{"weight_map": {"a": "../../etc/passwd"}}'},
+        {INDEX: b'{"weight_map": ' + b"[" * 100_000},
     ],
-    ids=["tokenizer", "no vocabulary", "no JSON", "stop id outside"],
+    ids=["tokenizer", "no vocabulary", "no JSON", "stop id outside", "unnamed shard", "foreign shard", "deep index"],
 )
 def test_a_model_that_does_not_fit_fails_the_job_with_the_reason(world: World, broken: dict[str, bytes]) -> None:
-    files = MODEL_FILES | broken
+    files = (sharded(2) if INDEX in broken else MODEL_FILES) | broken
     refs = {name: FileRef(sha256=sha256(data), size=len(data)) for name, data in files.items()}
     spec = job_spec(model=ModelRef(name="broken", files=refs))
     job_id = world.chain.fund(spec)
@@ -189,6 +193,13 @@ def test_a_model_that_does_not_fit_fails_the_job_with_the_reason(world: World, b
     view = world.job(job_id)
     assert view["state"] == "failed"
     assert "the model does not fit the job" in view["error"]
+
+
+def test_a_model_in_shards_is_worked_on(world: World) -> None:
+    files = sharded(3)
+    refs = {name: FileRef(sha256=sha256(data), size=len(data)) for name, data in files.items()}
+    job_id = world.submit(job_spec(model=ModelRef(name="large", files=refs)), files=files)
+    assert world.job(job_id)["state"] == "running"
 
 
 def test_unknown_things_are_problems(world: World) -> None:

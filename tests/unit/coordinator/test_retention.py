@@ -9,7 +9,7 @@ from r1coordinator.store.retention import keep_house
 from r1coordinator.store.tables import BundleRow, DueRow, TraceRow
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import FileRef, ModelRef
-from tests.unit.coordinator.jobs import MODEL_FILES, job_spec
+from tests.unit.coordinator.jobs import MODEL_FILES, job_spec, sharded
 from tests.unit.coordinator.network import World, run
 
 DAYS = 30
@@ -118,7 +118,7 @@ def test_a_model_that_was_deleted_can_be_uploaded_again(world: World) -> None:
 
 
 def test_many_files_go_in_small_steps(world: World) -> None:
-    files = MODEL_FILES | {f"part-{number}.bin": f"part {number}".encode() for number in range(70)}
+    files = sharded(70)
     refs = {name: FileRef(sha256=sha256(data), size=len(data)) for name, data in files.items()}
     spec = job_spec(model=ModelRef(name="many", files=refs))
     job_id = world.chain.fund(spec)

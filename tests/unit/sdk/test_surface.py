@@ -57,7 +57,7 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no model folder"):
         describe_model(tmp_path / "missing")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"model\.safetensors"):
+    with pytest.raises(UsageError, match=r"tokenizer\.json"):
         describe_model(tmp_path)
     with pytest.raises(UsageError, match="eos_token_id"):
         stop_tokens(tmp_path)
