@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,29 +18,36 @@ from r1net.transport import Transport
 
 BATCH = 1000
 
-SCHEMA = pa.schema(
-    [
-        ("prompt", pa.string()),
-        ("completion", pa.string()),
-        ("reward", pa.float64()),
-        ("reward_parts", pa.map_(pa.string(), pa.float64())),
-        ("split", pa.string()),
-        ("round", pa.int64()),
-        ("group", pa.int64()),
-        ("index", pa.int64()),
-        ("finish_reason", pa.string()),
-        ("policy", pa.string()),
-        ("worker", pa.string()),
-        ("prompt_ids", pa.list_(pa.int32())),
-        ("completion_ids", pa.list_(pa.int32())),
-        ("logprobs", pa.list_(pa.float64())),
-        ("seed", pa.int64()),
-        ("trace_digest", pa.string()),
-        ("epoch", pa.int64()),
-        ("proof", pa.list_(pa.string())),
-    ]
-)
-"""`epoch` and `proof` are null until the trace's epoch is settled. `trace_digest` is the leaf on chain."""
+
+def schema(rewards: Sequence[str]) -> pa.Schema:
+    """The columns, of a job with these rewards.
+
+    `reward_parts` is a struct with a nullable field for each reward: Hugging Face datasets, pandas, polars and DuckDB
+    all read it, which none but Arrow does with a map. `epoch` and `proof` are null until the trace's epoch is settled.
+    `trace_digest` is the leaf on chain.
+    """
+    return pa.schema(
+        [
+            ("prompt", pa.string()),
+            ("completion", pa.string()),
+            ("reward", pa.float64()),
+            ("reward_parts", pa.struct([(name, pa.float64()) for name in dict.fromkeys(rewards)])),
+            ("split", pa.string()),
+            ("round", pa.int64()),
+            ("group", pa.int64()),
+            ("index", pa.int64()),
+            ("finish_reason", pa.string()),
+            ("policy", pa.string()),
+            ("worker", pa.string()),
+            ("prompt_ids", pa.list_(pa.int32())),
+            ("completion_ids", pa.list_(pa.int32())),
+            ("logprobs", pa.list_(pa.float64())),
+            ("seed", pa.int64()),
+            ("trace_digest", pa.string()),
+            ("epoch", pa.int64()),
+            ("proof", pa.list_(pa.string())),
+        ]
+    )
 
 
 class ProofBook:
@@ -62,13 +69,14 @@ class ProofBook:
         return tree.proof(places[trace.trace_digest])
 
 
-def export_traces(traces: Iterable[TraceView], proofs: ProofBook, target: Path) -> int:
-    """Write traces to a parquet file, batch by batch. Returns how many there were."""
+def export_traces(traces: Iterable[TraceView], proofs: ProofBook, target: Path, rewards: Sequence[str]) -> int:
+    """Write traces of a job with these rewards to a parquet file, batch by batch. Returns how many there were."""
+    columns = schema(rewards)
     rows = (_row(trace, proofs.proof(trace)) for trace in traces)
     count = 0
-    with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(target, columns, compression="zstd") as writer:
         for batch in _batches(rows):
-            writer.write_table(pa.Table.from_pylist(batch, schema=SCHEMA))
+            writer.write_table(pa.Table.from_pylist(batch, schema=columns))
             count += len(batch)
     return count
 
@@ -84,7 +92,7 @@ def _row(view: TraceView, proof: list[str] | None) -> dict[str, Any]:
         "prompt": view.prompt,
         "completion": view.completion,
         "reward": trace.reward,
-        "reward_parts": list(trace.reward_parts.items()),
+        "reward_parts": trace.reward_parts,
         "split": trace.split,
         "round": trace.round,
         "group": trace.group,

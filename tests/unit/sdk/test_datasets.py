@@ -1,0 +1,107 @@
+"""The exported traces are read by what people read parquet with: Hugging Face datasets, pandas, polars, DuckDB."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_dataset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r1net.datasets import ProofBook, export_traces
+from r1net.protocol.trace import Trace
+from r1net.protocol.views import TraceView
+from r1net.transport import Transport
+
+JOB = "0x" + "11" * 32
+REWARDS = ("correct", "exact", "format")
+PARTS: list[dict[str, float | None]] = [
+    {"correct": 1.0, "exact": None, "format": 0.0},
+    {"correct": 0.25, "exact": None, "format": 1.0},
+    {"correct": None, "exact": None, "format": None},
+]
+
+
+def view(index: int, parts: dict[str, float | None]) -> TraceView:
+    given_parts = [part for part in parts.values() if part is not None]
+    trace = Trace(
+        job_id=JOB,
+        split="train",
+        round=0,
+        group=0,
+        index=index,
+        policy="0x" + "22" * 32,
+        worker="0x" + "33" * 20,
+        prompt_ids=(1, 2, 3),
+        completion_ids=(4, 5),
+        logprobs=(-0.5, -0.25),
+        reward_parts=parts,
+        reward=sum(given_parts) if given_parts else None,
+        finish_reason="stop",
+        seed=index,
+    )
+    return TraceView(
+        trace=trace,
+        trace_digest=trace.digest(),
+        question="1 + 1 =",
+        prompt="1 + 1 =",
+        completion="zwei «2»",
+    )
+
+
+def write(target: Path, parts: list[dict[str, float | None]], rewards: tuple[str, ...] = REWARDS) -> int:
+    with Transport("https://nowhere.invalid") as offline:
+        return export_traces((view(n, part) for n, part in enumerate(parts)), ProofBook(offline, JOB), target, rewards)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("export") / "traces.parquet"
+    assert write(target, PARTS) == len(PARTS)
+    return target
+
+
+def test_hugging_face_datasets(file: Path, tmp_path: Path) -> None:
+    rows = load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(tmp_path))
+    assert [row["reward_parts"] for row in rows] == PARTS
+    assert rows["reward"][:] == [1.0, 1.25, None]
+    assert (rows[0]["prompt"], rows[0]["completion_ids"], rows[0]["proof"]) == ("1 + 1 =", [4, 5], None)
+
+
+def test_pandas(file: Path) -> None:
+    table = pd.read_parquet(file)
+    assert list(table["reward_parts"]) == PARTS
+    assert table["completion"][0] == "zwei «2»"
+    assert table["reward"].isna().tolist() == [False, False, True]
+
+
+def test_polars(file: Path) -> None:
+    table = pl.read_parquet(file)
+    assert table["reward_parts"].to_list() == PARTS
+    assert table["reward_parts"].struct.field("correct").to_list() == [1.0, 0.25, None]
+
+
+def test_duckdb(file: Path) -> None:
+    with duckdb.connect() as connection:
+        query = "select reward_parts.correct, reward_parts.exact, len(prompt_ids) from read_parquet(?)"
+        assert connection.execute(query, [str(file)]).fetchall() == [(1.0, None, 3), (0.25, None, 3), (None, None, 3)]
+
+
+def test_a_job_without_traces_has_a_file_with_its_columns(tmp_path: Path) -> None:
+    assert write(tmp_path / "none.parquet", []) == 0
+    table = pl.read_parquet(tmp_path / "none.parquet")
+    assert table.height == 0
+    assert table["reward_parts"].struct.fields == list(REWARDS)
+
+
+@given(parts=st.lists(st.fixed_dictionaries({name: st.none() | st.floats(0, 1) for name in REWARDS}), max_size=5))
+def test_parts_come_back_as_they_were(parts: list[dict[str, float | None]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / "traces.parquet", parts)
+        assert [row["reward_parts"] for row in pq.read_table(Path(folder) / "traces.parquet").to_pylist()] == parts
