@@ -72,9 +72,11 @@ class AsyncRun:
         """See `Run.verify`."""
         return await asyncio.to_thread(self._run.verify, trace)
 
-    async def download(self, folder: Path | str) -> Path:
+    async def download(
+        self, folder: Path | str, *, base: bool = False, merged: bool = False, master: bool = False
+    ) -> Path:
         """See `Run.download`."""
-        return await asyncio.to_thread(self._run.download, folder)
+        return await asyncio.to_thread(self._run.download, folder, base=base, merged=merged, master=master)
 
 
 class AsyncClient:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from r1net.datasets import ProofBook, export_traces
-from r1net.errors import R1Error, Unreachable
+from r1net.errors import R1Error, Unreachable, UsageError
 from r1net.protocol.job import JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord, TraceView
@@ -128,23 +128,34 @@ class Run:
         """Hash a trace here, and prove it against the chain. See `Client.verify`."""
         return self._client.verify(trace, self.proof(trace.trace.digest()))
 
-    def download(self, folder: Path | str) -> Path:
-        """Model, traces and metrics into a folder:
+    def download(self, folder: Path | str, *, base: bool = False, merged: bool = False, master: bool = False) -> Path:
+        """Model, traces and metrics into a folder. Of a job that trains all weights:
 
-            policy.safetensors      the final version's tensors (all weights, or the LoRA adapter in PEFT's layout)
-            adapter_config.json     with LoRA only; the folder then loads with `PeftModel.from_pretrained`
-            traces.parquet          every accepted trace with text, tokens, reward parts, digest and proof
-            metrics.jsonl           a line for each round, TRL's names
-            job.json                the specification, the version, the evaluations
+            model.safetensors           the final version, as it was sampled: in the job's precision
+            config.json, tokenizer…     what the model's folder had beside the weights; transformers loads the folder
+            policy.safetensors          with `master`: the float32 values that training went on from
 
-        Raises RunFailed while the job has not completed.
+        With LoRA:
+
+            adapter_model.safetensors   the adapter in float32, adapter_config.json for PEFT, tokenizer, chat template
+            base.json                   the base model by the digests of its files
+            merged/                     with `merged`: a whole model, base and adapter merged exactly as sampled
+
+        and always:
+
+            base/                       with `base`: the job's model as it was submitted; an adapter then names it
+            traces.parquet              every accepted trace with text, tokens, reward parts, digest and proof
+            metrics.jsonl               a line for each round, TRL's names
+            job.json                    the specification, the version, the evaluations
+
+        Raises RunFailed while the job has not completed, Refused when the coordinator keeps its files no longer.
         """
         view = self.view()
         if view.state != "completed":
             raise RunFailed(f"the job is {view.state}; its model comes when it is completed")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self._download_policy(view, folder)
+        self._download_model(view, folder, base, merged, master)
         rewards = [reward.name for reward in view.spec.rewards]
         proofs = ProofBook(self._client.transport, self.job_id)
         export_traces(self.traces(), proofs, folder / "traces.parquet", rewards)
@@ -155,27 +166,19 @@ class Run:
         (folder / "job.json").write_text(json.dumps(job, indent=2))
         return folder
 
-    def _download_policy(self, view: JobView, folder: Path) -> None:
-        lora = view.spec.lora
-        name = "policy.safetensors" if lora is None else "adapter_model.safetensors"
-        self._client.transport.fetch_blob(view.version.policy, folder / name)
-        if lora is None:
-            for file, ref in view.spec.model.files.items():
-                if file != "model.safetensors":
-                    self._client.transport.fetch_blob(ref.sha256, folder / file)
-            (folder / name).replace(folder / "model.safetensors")
+    def _download_model(self, view: JobView, folder: Path, base: bool, merged: bool, master: bool) -> None:
+        from r1net import downloads  # noqa: PLC0415 - loads numpy
+
+        transport, spec = self._client.transport, view.spec
+        if merged and spec.lora is None:
+            raise UsageError("the job trained all weights: nothing is to be merged", hint="leave merged=True out")
+        here = downloads.download_base(transport, spec.model, folder / "base") if base else None
+        if spec.lora is None:
+            downloads.download_weights(transport, view, folder, master)
             return
-        config = {
-            "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": view.spec.model.name,
-            "r": lora.rank,
-            "lora_alpha": lora.alpha,
-            "target_modules": list(lora.targets),
-            "lora_dropout": 0.0,
-            "bias": "none",
-        }
-        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2))
+        downloads.download_adapter(transport, view, folder, here)
+        if merged:
+            downloads.download_merged(transport, spec, folder, here)
 
 
 def _standing(view: JobView, dues: list[DueView]) -> str:
