@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
-from r1net.models import describe_model, render_prompt, stop_tokens
+from r1net.models import describe_model
 from r1net.protocol.job import (
     EnvironmentSpec,
     Evaluation,
@@ -42,6 +42,8 @@ from r1net.protocol.upload import UPLOAD_HEADER, UPLOAD_LIFETIME, SignedUpload, 
 from r1net.protocol.views import NetworkInfo, TraceView
 from r1net.runs import Run
 from r1net.scoring import JobScorer
+from r1net.templates import check_prompt, render_prompt
+from r1net.tokens import check_stops, stop_tokens
 from r1net.transport import Transport
 from r1net.urls import is_loopback, require_tls
 
@@ -159,6 +161,7 @@ class Client:
         system_prompt: str | None = None,
         prefill: str = "",
         prompt: str | None = None,
+        stop_token_ids: Sequence[int] | None = None,
         group_size: int = 8,
         groups_per_round: int = 16,
         grpo: Mapping[str, Any] | None = None,
@@ -178,6 +181,9 @@ class Client:
         `model` is a local folder in Hugging Face layout, `budget` is in wei of `token` (default: R1) and goes into the
         job's escrow. Without `prices` the budget is spread over the most tokens that the job can come to. `grpo` takes
         further settings of the stage (`r1net.protocol.job.Grpo`), such as `{"loss": "gspo", "dynamic_sampling": 3}`.
+        The prompt is the model's chat template as transformers renders it now, around one question, with
+        `system_prompt` and `prefill`; or `prompt`, which is taken as it is. A completion ends at any end-of-sequence
+        token that the model's files name; or at `stop_token_ids`.
         Raises UsageError on a bad specification (before anything is paid), ChainError, Refused.
         """
         folder = Path(model).expanduser()
@@ -191,8 +197,8 @@ class Client:
             model=describe_model(folder),
             environment=EnvironmentSpec(name=environment, config=dict(environment_config or {})),
             rewards=tuple(RewardSpec(name=key, weight=weight) for key, weight in rewards),
-            prompt=prompt or render_prompt(folder, system_prompt, prefill),
-            stop_token_ids=stop_tokens(folder),
+            prompt=check_prompt(prompt) if prompt else render_prompt(folder, system_prompt, prefill),
+            stop_token_ids=check_stops(folder, stop_token_ids) if stop_token_ids else stop_tokens(folder),
             stage=stage,
             sampling=sampling,
             optimizer=optimizer or Optimizer(),

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from r1net.environments import Draw, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
-from r1net.protocol.model_files import MOST_TOKENIZER_BYTES
 from r1net.protocol.trace import Split
 from r1net.rewards import score
+from r1net.tokens import load_tokenizer
 
 _REMEMBERED = 4096
 
@@ -38,12 +36,7 @@ class JobScorer:
         self.spec = spec
         self._draw = Draw(spec)
         data = tokenizer if isinstance(tokenizer, bytes) else tokenizer.read_bytes()
-        if len(data) > MOST_TOKENIZER_BYTES:
-            raise UsageError(f"tokenizer.json has {len(data)} bytes; at most {MOST_TOKENIZER_BYTES} are read")
-        try:
-            self._tokenizer = Tokenizer.from_buffer(data)
-        except Exception as error:  # the Rust side raises bare Exception for every kind of broken file
-            raise UsageError(f"that is not a tokenizer.json: {error}"[:300]) from error
+        self._tokenizer = load_tokenizer(data)
         self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         self._stops = frozenset(spec.stop_token_ids)
         self._problem = lru_cache(maxsize=_REMEMBERED)(self._draw.problem)
@@ -53,8 +46,14 @@ class JobScorer:
 
         Raises UsageError.
         """
-        if not self.prompt_ids("train", 0, 0):
+        ids = self.prompt_ids("train", 0, 0)
+        if not ids:
             raise UsageError("the prompt has no tokens")
+        if max(ids) >= vocabulary:
+            raise UsageError(
+                f"the tokenizer makes token {max(ids)} of the prompt, but the model knows only {vocabulary}",
+                hint="take the tokenizer that belongs to the model, or resize the model's embeddings to it",
+            )
         if any(not 0 <= token < vocabulary for token in self.spec.stop_token_ids):
             raise UsageError(f"a stop token id is outside the vocabulary of {vocabulary}")
         self.score("train", 0, 0, [self.spec.stop_token_ids[0]])

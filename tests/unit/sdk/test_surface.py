@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from r1net.asynchronous import AsyncRun
 from r1net.client import spread
 from r1net.environments import Draw, load_environment
 from r1net.errors import R1Error, UsageError
-from r1net.models import describe_model, render_prompt, stop_tokens
+from r1net.models import describe_model
 from r1net.protocol.job import EnvironmentSpec, Grpo
 from r1net.rewards import extract_answer, names, score
 from tests.unit.node.test_training import spec
@@ -59,19 +58,6 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UsageError, match=r"tokenizer\.json"):
         describe_model(tmp_path)
-    with pytest.raises(UsageError, match="eos_token_id"):
-        stop_tokens(tmp_path)
-
-
-def test_chat_templates_are_rendered_once(tmp_path: Path) -> None:
-    template = (
-        "{% for m in messages %}<{{m.role}}>{{m.content}}{% endfor %}{% if add_generation_prompt %}<bot>{% endif %}"
-    )
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
-    assert render_prompt(tmp_path, "be brief", " so:") == "<system>be brief<user>{question}<bot> so:"
-    (tmp_path / "chat_template.jinja").write_text("{{ ''.__class__.__mro__ }}")
-    with pytest.raises(Exception, match="unsafe"):
-        render_prompt(tmp_path)
 
 
 def test_unknown_names_say_what_exists() -> None:
