@@ -100,10 +100,10 @@ def file_of(version: int, part: str) -> bytes:
     return f"{part} of version {version}".encode()
 
 
-def next_version(task: TrainTask, flavour: str = "") -> PolicyVersion:
+def next_version(task: TrainTask, flavour: str = "", files: Callable[[int, str], bytes] = file_of) -> PolicyVersion:
     """What a training step comes to."""
     number = task.version.number + 1
-    policy, optimizer = file_of(number, "policy") + flavour.encode(), file_of(number, "optimizer")
+    policy, optimizer = files(number, "policy") + flavour.encode(), files(number, "optimizer")
     return PolicyVersion(number=number, policy=sha256(policy), optimizer=sha256(optimizer))
 
 

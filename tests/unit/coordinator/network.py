@@ -207,6 +207,7 @@ class Node:
         self.session_id = ""
         self.holds: dict[str, int] = {}
         self.floors: dict[str, int] | None = None
+        self.file_of: Callable[[int, str], bytes] = file_of
         world.bind(self)
 
     def grant(self, **changes: Any) -> OpenSession:
@@ -291,7 +292,7 @@ class Node:
     def report(self, lease: Lease, flavour: str = "", metrics: dict[str, float] | None = None) -> Response:
         """Report a training step; a `flavour` makes the version differ from the honest one."""
         assert isinstance(lease.task, TrainTask)
-        version = next_version(lease.task, flavour)
+        version = next_version(lease.task, flavour, self.file_of)
         report = TrainReport(
             lease_id=lease.id,
             version=version,
@@ -311,7 +312,7 @@ class Node:
         if lease.task.salt is not None:
             return self.prove(lease)
         for part in ("policy", "optimizer"):
-            data = file_of(lease.task.version.number, part)
+            data = self.file_of(lease.task.version.number, part)
             target = f"/v1/blobs/{sha256(data)}"
             answer = self.world.http.put(target, content=data, headers=self.headers("PUT", target, data))
             assert answer.status_code in (200, 201), answer.text
@@ -323,7 +324,7 @@ class Node:
         salt = bytes.fromhex((lease.task.salt or "")[2:])
         proofs = {}
         for part in ("policy", "optimizer"):
-            data = file_of(lease.task.version.number, part)
+            data = self.file_of(lease.task.version.number, part)
             proofs[sha256(data)] = sha256(salt + data + flavour.encode())
         body = PossessionProof(lease_id=lease.id, proofs=proofs).model_dump_json()
         return self.post(f"/v1/leases/{lease.id}/possession", body)
