@@ -44,7 +44,12 @@ def _check_sizes(spec: JobSpec, settings: Settings) -> None:
     limit = settings.max_blob_bytes
     for name, file in spec.model.files.items():
         if file.size > limit:
-            raise Refused("blob_too_large", f"{name} has {file.size} bytes; at most {limit} are taken", status=413)
+            raise Refused(
+                "blob_too_large",
+                f"{name} has {file.size} bytes; at most {limit} are taken",
+                status=413,
+                hint="save the weights in smaller shards: save_pretrained(…, max_shard_size=…)",
+            )
     whole = sum(file.size for file in spec.model.files.values())
     if whole > settings.max_model_bytes:
         most = settings.max_model_bytes
