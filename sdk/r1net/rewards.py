@@ -10,42 +10,73 @@ A completion's reward is the weighted sum of the parts that apply. Where none do
     exact            1 when the stripped completion equals the reference answer, else 0; None where the problem has
                      none (graph_color, rush_hour, … take any solution)
 
-The coordinator recomputes every reward from the token ids, so a reward is a pure function of problem and text.
+What the prompt itself opens (R1's template ends in `<think>`, and so do prefills) belongs to what `correct` and
+`format` read: see `opened`.
+
+The coordinator recomputes every reward from the token ids, so a reward is a pure function of problem, prompt and text.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from r1net.environments.base import Environment, Problem
 from r1net.errors import UsageError
-from r1net.protocol.job import RewardSpec
+from r1net.protocol.job import QUESTION, RewardSpec
 
-RewardFunction = Callable[[Environment, Problem, str], float | None]
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+"""What rewards look for."""
 
 _OPEN, _CLOSE = "<answer>", "</answer>"
 _R1_FORMAT = re.compile(r"\s*<think>(?:(?!</?think>).)*</think>\s*<answer>(?:(?!</?answer>).)*</answer>\s*", re.DOTALL)
+_OPENED = re.compile(
+    r"(?:<think>\s*|(?:^|(?<=[>\]\n]))<think>[^<]*)(?:</think>\s*(?:<answer>[^<]*)?)?\Z"
+    r"|<answer>\s*\Z|(?:^|(?<=[>\]\n]))<answer>[^<]*\Z"
+)
 
 
-def extract_answer(text: str) -> str:
+@dataclass(frozen=True)
+class Completion:
+    """A completion's text, and what its prompt opened before it."""
+
+    text: str
+    opened: str = ""
+
+
+RewardFunction = Callable[[Environment, Problem, Completion], float | None]
+
+
+def opened(prompt: str) -> str:
+    """The beginning of the answer that a job's prompt makes itself: "<think>" of a template or a prefill, say.
+
+    That is the end of what follows the question, from a `<think>` or `<answer>` on, when no further tag or marker
+    comes behind it: an empty or given thought, closed or open, and the beginning of an answer. Where words follow the
+    tag, it must begin a line or come right behind a marker: else a sentence about tags would count.
+    """
+    found = _OPENED.search(prompt.rpartition(QUESTION)[2])
+    return found[0] if found else ""
+
+
+def extract_answer(text: str, opened: str = "") -> str:
     """The text that counts as the answer of a completion. Takes time in proportion to its length."""
-    answer, end = text, 0
+    answer, end, text = text, 0, opened + text
     while (begin := text.find(_OPEN, end)) >= 0 and (close := text.find(_CLOSE, begin)) >= 0:
         answer, end = text[begin + len(_OPEN) : close], close + len(_CLOSE)
     return answer.strip()
 
 
-def _correct(environment: Environment, problem: Problem, text: str) -> float:
-    return environment.verify(problem, extract_answer(text))
+def _correct(environment: Environment, problem: Problem, completion: Completion) -> float:
+    return environment.verify(problem, extract_answer(completion.text, completion.opened))
 
 
-def _format(environment: Environment, problem: Problem, text: str) -> float:
-    return float(_R1_FORMAT.fullmatch(text) is not None)
+def _format(_environment: Environment, _problem: Problem, completion: Completion) -> float:
+    return float(_R1_FORMAT.fullmatch(completion.opened + completion.text) is not None)
 
 
-def _exact(environment: Environment, problem: Problem, text: str) -> float | None:
-    return None if problem.answer is None else float(text.strip() == problem.answer.strip())
+def _exact(_environment: Environment, problem: Problem, completion: Completion) -> float | None:
+    return None if problem.answer is None else float(completion.text.strip() == problem.answer.strip())
 
 
 _REWARDS: dict[str, RewardFunction] = {"correct": _correct, "format": _format, "exact": _exact}
@@ -57,9 +88,9 @@ def names() -> list[str]:
 
 
 def score(
-    environment: Environment, problem: Problem, text: str, rewards: Sequence[RewardSpec]
+    environment: Environment, problem: Problem, completion: Completion, rewards: Sequence[RewardSpec]
 ) -> tuple[float | None, dict[str, float | None]]:
-    """Weighted sum and parts of `rewards` for one completion's text; no sum where no part applies.
+    """Weighted sum and parts of `rewards` for one completion; no sum where no part applies.
 
     Raises UsageError on an unknown name.
     """
@@ -69,7 +100,7 @@ def score(
         function = _REWARDS.get(spec.name)
         if function is None:
             raise UsageError(f"unknown reward {spec.name!r}", hint=f"use one of {', '.join(names())}")
-        part = function(environment, problem, text)
+        part = function(environment, problem, completion)
         parts[spec.name] = part
         if part is not None:
             total = (total or 0.0) + spec.weight * part

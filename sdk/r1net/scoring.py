@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from r1net.environments import Draw, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.trace import Split
-from r1net.rewards import score
+from r1net.rewards import TAGS, Completion, opened, score
 from r1net.tokens import load_tokenizer
 
 _REMEMBERED = 4096
@@ -39,6 +41,8 @@ class JobScorer:
         self._tokenizer = load_tokenizer(data)
         self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         self._stops = frozenset(spec.stop_token_ids)
+        self._opened = opened(spec.prompt)
+        self._hidden = _hidden(self._tokenizer)
         self._problem = lru_cache(maxsize=_REMEMBERED)(self._draw.problem)
 
     def check(self, vocabulary: int) -> None:
@@ -72,15 +76,24 @@ class JobScorer:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def text(self, completion_ids: Sequence[int]) -> str:
-        """The text of a completion, without its stop token and without special tokens."""
+        """The text of a completion, without its stop token and without special tokens other than rewards' tags."""
         ids = list(completion_ids)
         if ids and ids[-1] in self._stops:
             ids.pop()
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+        return str(self._tokenizer.decode([i for i in ids if i not in self._hidden], skip_special_tokens=False))
 
     def score(self, split: Split, round_: int, group: int, completion_ids: Sequence[int]) -> Scored:
         """The rewards of one completion."""
-        text = self.text(completion_ids)
-        problem = self.problem(split, round_, group)
-        reward, parts = score(self._draw.environment, problem, text, self.spec.rewards)
+        return self.score_text(split, round_, group, self.text(completion_ids))
+
+    def score_text(self, split: Split, round_: int, group: int, text: str) -> Scored:
+        """The rewards of a completion with this text."""
+        completion = Completion(text, self._opened)
+        reward, parts = score(self._draw.environment, self.problem(split, round_, group), completion, self.spec.rewards)
         return Scored(reward=reward, parts=parts)
+
+
+def _hidden(tokenizer: Tokenizer) -> frozenset[int]:
+    """Special tokens are no text. Some models declare `<think>` to be one: it stays readable for rewards."""
+    added = tokenizer.get_added_tokens_decoder().items()
+    return frozenset(number for number, token in added if token.special and token.content not in TAGS)

@@ -29,8 +29,11 @@ def test_exact_says_nothing_where_there_is_no_reference_answer(generator: str) -
     environment = load_environment(EnvironmentSpec(name=f"reasoning_gym:{generator}"))
     problem = environment.problem(1)
     assert problem.answer is None
-    assert rewards.score(environment, problem, "None", [EXACT]) == (None, {"exact": None})
-    assert rewards.score(environment, problem, "None", [EXACT, FORMAT]) == (0.0, {"exact": None, "format": 0.0})
+    assert rewards.score(environment, problem, rewards.Completion("None"), [EXACT]) == (None, {"exact": None})
+    assert rewards.score(environment, problem, rewards.Completion("None"), [EXACT, FORMAT]) == (
+        0.0,
+        {"exact": None, "format": 0.0},
+    )
 
 
 def test_solved_needs_a_verdict() -> None:
