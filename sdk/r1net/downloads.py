@@ -38,7 +38,7 @@ def download_adapter(transport: Transport, view: JobView, folder: Path, base: Pa
     transport.fetch_blob(view.version.policy, folder / ADAPTER)
     _fetch_beside(transport, spec.model, folder, without=("config.json",))
     where = spec.model.name if base is None else str(base.resolve())
-    _write(folder / "adapter_config.json", _adapter_config(spec, pairs(read_header(folder / ADAPTER)), where))
+    _write(folder / "adapter_config.json", adapter_config(spec, pairs(read_header(folder / ADAPTER)), where))
     files = {name: file.model_dump(mode="json", exclude={"v"}) for name, file in spec.model.files.items()}
     _write(folder / "base.json", {"name": spec.model.name, "dtype": spec.dtype, "files": files})
 
@@ -86,9 +86,8 @@ def _set_dtype(path: Path, spec: JobSpec) -> None:
     _write(path, config | {"dtype": spec.dtype})
 
 
-def _adapter_config(
-    spec: JobSpec, layers: Mapping[str, tuple[StoredTensor, StoredTensor]], base: str
-) -> dict[str, Any]:
+def adapter_config(spec: JobSpec, layers: Mapping[str, tuple[StoredTensor, StoredTensor]], base: str) -> dict[str, Any]:
+    """PEFT's description of a job's adapter that changes these layers; `base` is where PEFT finds the base model."""
     assert spec.lora is not None
     return {
         "peft_type": "LORA",

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from r1net.downloads import adapter_config
 from r1net.errors import UsageError
-from r1net.protocol.architectures import ALL_LINEAR
+from r1net.protocol.architectures import ALL_LINEAR, FAMILIES
 from r1net.protocol.job import Lora, Precision
 from r1net.weights.checkpoint import read_checkpoint
 from r1net.weights.header import read_header
-from r1net.weights.sampled import HIGH, LOW, PREFIX, is_buffer, merged, sampled
+from r1net.weights.sampled import HIGH, LOW, PREFIX, is_buffer, merged, pairs, sampled
 from r1net.weights.stored import NewTensor, write_tensors
 from r1node.models.checkpoint import persistent_buffers
 from r1node.training.policy import TrainablePolicy
@@ -73,13 +76,26 @@ def test_merged_adapters(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 def test_bases_of_any_precision_in_shards(stored: torch.dtype, precision: Precision, tmp_path: Path) -> None:
     ZOO["qwen2"].make().to(stored).save_pretrained(tmp_path, max_shard_size="20KB")
-    shards = describe(tmp_path)
+    shards = sorted(path.name for path in tmp_path.glob("model-*.safetensors"))
     assert len(shards) > 2
     merge_into(tmp_path, shards, precision, Lora(rank=3, alpha=1.0, targets=("q_proj", "down_proj")))
 
 
-def describe(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("model-*.safetensors"))
+@pytest.mark.parametrize("name", ZOO)
+def test_peft_finds_a_place_for_every_matrix(name: str, tmp_path: Path) -> None:
+    model = ZOO[name].make()
+    model.save_pretrained(tmp_path)
+    targets = FAMILIES[model.config.model_type].linears
+    job = spec(lora=Lora(rank=3, alpha=6.0, targets=targets))
+    policy = TrainablePolicy(job, tmp_path)
+    move(policy)
+    file = tmp_path / "adapter_model.safetensors"
+    file.write_bytes(policy.save())
+    config = adapter_config(job, pairs(read_header(file)), "base")
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    loaded = PeftModel.from_pretrained(model, tmp_path)
+    held = {key.replace(".default.", "."): value for key, value in loaded.named_parameters() if ".lora_" in key}
+    same(held, policy.parameters)
 
 
 def merge_into(folder: Path, weights: list[str], precision: Precision, lora: Lora) -> None:
