@@ -24,6 +24,7 @@ from r1node.settings import Settings
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.terms import Terms
+from r1node.training.exact import require
 
 
 def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
@@ -31,6 +32,7 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
     with exclusive(settings.worker_folder):
         device = pick_device(settings.device)
         torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+        require()
         engine = choose(settings, device)
         sandbox = open_sandbox(settings)  # before anything is staked
         info = network_info(settings)

@@ -28,6 +28,7 @@ from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
 from r1node.settings import Settings
 from r1node.swarm.daemon import Swarm
+from r1node.training.exact import require
 from r1node.worker import pick_device
 
 GIB = 2**30
@@ -54,6 +55,12 @@ def accelerator(settings: Settings) -> Finding:
     if has_fast_bf16("cpu"):
         return Finding("accelerator", "ok", "no GPU; CPU with native bf16")
     return Finding("accelerator", "warning", "no GPU; CPU in float32", "a CPU with AVX512-BF16 is 2–4× faster")
+
+
+def arithmetic(settings: Settings) -> Finding:
+    """Whether versions come out here as everywhere."""
+    require()
+    return Finding("arithmetic", "ok", "policy steps come out as on every machine")
 
 
 def engine(settings: Settings) -> Finding:
@@ -191,6 +198,7 @@ def stake(settings: Settings) -> Finding:
 
 CHECKS: tuple[Check, ...] = (
     accelerator,
+    arithmetic,
     engine,
     kernels,
     memory,

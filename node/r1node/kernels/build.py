@@ -1,4 +1,6 @@
-"""The C kernels of this folder: compiled on the host, for its processor, the first time they are needed.
+"""The C kernels of this folder: compiled on the host, for its processor, the first time they are needed. They need no
+instruction set: vectors are the compiler's, and as wide as it finds the processor's. Where PyTorch is told to keep to a
+lesser instruction set (ATEN_CPU_CAPABILITY), so are they.
 
 The library is kept below the user's cache folder under a name that covers source, flags, compiler and processor, so a
 change of any of them compiles anew. It needs a C compiler (`cc`, or what CC names) and nothing else; it is linked
@@ -18,27 +20,21 @@ from functools import lru_cache
 from pathlib import Path
 
 from r1net.errors import PreflightError
+from r1node.models.precision import lesser_instructions
 
 SOURCES = Path(__file__).parent
-FLAGS = (
-    *(
-        "-O3",
-        "-march=native",
-        "-mprefer-vector-width=512",
-        "-std=gnu11",
-        "-fopenmp",
-        "-fno-math-errno",
-        "-fno-trapping-math",
-    ),
-    *("-fPIC", "-shared", "-Wall"),
-)
+FLAGS = ("-O3", "-std=gnu11", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-Wall")
+PATIENCE = 240
+"""Seconds. gcc takes ten; clang 14 does not come to an end for processors without AVX."""
+LESSER = {"default": "x86-64-v2", "avx2": "x86-64-v3"}
+"""-march for what ATEN_CPU_CAPABILITY allows."""
 PRECISIONS = {"bf16": ("-DR1_BF16",), "fp32": ()}
 
 
 @lru_cache
 def library(precision: str) -> ctypes.CDLL:
     """The kernels for "bf16" or "fp32". Raises PreflightError when they cannot be compiled."""
-    command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS, *PRECISIONS[precision]]
+    command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS, *_processor_flags(), *PRECISIONS[precision]]
     path = _cache() / f"r1net-{precision}-{_fingerprint(command)}.so"
     if not path.exists():
         _compile(command, path)
@@ -52,6 +48,13 @@ def _cache() -> Path:
     if folder.stat().st_uid != os.getuid():
         raise PreflightError(f"{folder} belongs to somebody else", hint="set XDG_CACHE_HOME to a folder of your own")
     return folder
+
+
+def _processor_flags() -> list[str]:
+    told = lesser_instructions()
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return ["-mcpu=native"]
+    return [f"-march={LESSER[told]}"] if told else ["-march=native", "-mprefer-vector-width=512"]
 
 
 def _fingerprint(command: list[str]) -> str:
@@ -75,9 +78,15 @@ def _compile(command: list[str], path: Path) -> None:
         made = Path(folder) / path.name
         full = [*command, *map(str, sorted(SOURCES.glob("*.c"))), "-o", str(made), "-lm"]
         try:
-            done = subprocess.run(full, capture_output=True, text=True, check=False)  # noqa: S603 - the host's own CC
+            done = subprocess.run(  # noqa: S603 - the host's own CC
+                full, capture_output=True, text=True, check=False, timeout=PATIENCE
+            )
         except FileNotFoundError as error:
             raise PreflightError(f"no C compiler: {command[0]} was not found", hint="apt install gcc") from error
+        except subprocess.TimeoutExpired as error:
+            raise PreflightError(
+                f"{command[0]} took more than {PATIENCE} s over the kernels", hint="set CC to another compiler"
+            ) from error
         if done.returncode != 0:
             raise PreflightError(
                 f"{command[0]} could not compile the kernels: {done.stderr.strip()[-500:]}",

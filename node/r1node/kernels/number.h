@@ -36,7 +36,6 @@ static inline real narrow(float x) { return x; }
 /* Sixteen floats that the compiler keeps in as many registers as the processor needs for them. */
 #define LANES 16
 typedef float lanes __attribute__((vector_size(4 * LANES)));
-typedef int32_t places __attribute__((vector_size(4 * LANES)));
 
 #ifdef R1_BF16
 typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
@@ -55,17 +54,19 @@ static inline lanes load(const real *from) {
 }
 #endif
 
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
+#define QUARTERS(a, b, at) \
+    __builtin_shufflevector(a, b, at, at + 1, at + 2, at + 3, at + 8, at + 9, at + 10, at + 11, at + 16, at + 17, \
+                            at + 18, at + 19, at + 24, at + 25, at + 26, at + 27)
+
 /* sums[j] = the sum of parts[j]'s lanes: halves of two vectors are folded into one until four sums share a vector. */
 static inline void add_lanes(const lanes parts[4], float sums[4]) {
-    const places low = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23};
-    const lanes first = __builtin_shuffle(parts[0], parts[1], low) + __builtin_shuffle(parts[0], parts[1], low + 8);
-    const lanes second = __builtin_shuffle(parts[2], parts[3], low) + __builtin_shuffle(parts[2], parts[3], low + 8);
-    const places quarter = {0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27};
-    const lanes all = __builtin_shuffle(first, second, quarter) + __builtin_shuffle(first, second, quarter + 4);
-    const places across = {2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13};
-    const places beside = {1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14};
-    const lanes pairs = all + __builtin_shuffle(all, across);
-    const lanes whole = pairs + __builtin_shuffle(pairs, beside);
+    const lanes first = LOW(parts[0], parts[1]) + HIGH(parts[0], parts[1]);
+    const lanes second = LOW(parts[2], parts[3]) + HIGH(parts[2], parts[3]);
+    const lanes all = QUARTERS(first, second, 0) + QUARTERS(first, second, 4);
+    const lanes pairs = all + __builtin_shufflevector(all, all, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+    const lanes whole = pairs + __builtin_shufflevector(pairs, pairs, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
     for (int j = 0; j < 4; j++) sums[j] = whole[4 * j];
 }
 

@@ -146,21 +146,17 @@ void NAME(accumulate)(float *sum, const real *part, int64_t count) {
 
 #define TILE 16
 typedef real strip __attribute__((vector_size(TILE * sizeof(real))));
-#ifdef R1_BF16
-typedef uint16_t mask __attribute__((vector_size(TILE * sizeof(real))));
-#else
-typedef int32_t mask __attribute__((vector_size(TILE * sizeof(real))));
-#endif
+#define LEFT(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define RIGHT(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
 /* A square of TILE by TILE: four rounds of interleaving rows with those half the square away turn rows into columns. */
 static inline void tile(const real *in, int64_t in_stride, real *out, int64_t out_stride) {
     strip from[TILE], to[TILE];
     for (int i = 0; i < TILE; i++) memcpy(&from[i], in + i * in_stride, sizeof(strip));
-    const mask low = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < TILE / 2; i++) {
-            to[2 * i] = __builtin_shuffle(from[i], from[i + TILE / 2], low);
-            to[2 * i + 1] = __builtin_shuffle(from[i], from[i + TILE / 2], low + 8);
+            to[2 * i] = LEFT(from[i], from[i + TILE / 2]);
+            to[2 * i + 1] = RIGHT(from[i], from[i + TILE / 2]);
         }
         memcpy(from, to, sizeof from);
     }

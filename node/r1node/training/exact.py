@@ -174,7 +174,8 @@ def merge_pair(weight: Tensor, low: Tensor, high: Tensor, scale: float) -> Tenso
 
 
 def _single(value: float) -> float:
-    return float(np.float32(value))
+    with np.errstate(over="ignore"):  # too large is infinite, which `Trainer.step` refuses
+        return float(np.float32(value))
 
 
 @cache
