@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -141,11 +141,17 @@ class Served:
 
     def submit(self) -> str:
         """Submit the funded job and upload its model."""
-        job_id = "0x" + f"{1:064x}"
-        body = SubmitJob(job_id=job_id, spec=job_spec()).model_dump_json()
-        assert self.http.post("/v1/jobs", content=body).status_code == 200
+        return self._submit("0x" + f"{1:064x}", job_spec(), MODEL_FILES)
+
+    def take(self, spec: JobSpec, files: Mapping[str, bytes]) -> str:
+        """Fund and submit a job, and upload its model."""
+        return self._submit(self.fund(spec), spec, files)
+
+    def _submit(self, job_id: str, spec: JobSpec, files: Mapping[str, bytes]) -> str:
+        answer = self.http.post("/v1/jobs", content=SubmitJob(job_id=job_id, spec=spec).model_dump_json())
+        assert answer.status_code == 200, answer.text
         headers = upload_header(self.domain, job_id, self.clock())
-        for data in MODEL_FILES.values():
+        for data in files.values():
             assert self.http.put(f"/v1/blobs/{sha256(data)}", content=data, headers=headers).is_success
         return job_id
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from r1net.protocol.canonical import sha256
+from r1net.protocol.job import FileRef, ModelRef
 from r1net.protocol.weight_files import INDEX
 
 WIDTH = {"F32": 4, "BF16": 2, "F16": 2, "I64": 8, "F8_E4M3": 1}
@@ -57,3 +59,10 @@ def two_shards() -> dict[str, bytes]:
         first: vectors("a", "c"),
         second: vectors("b"),
     }
+
+
+def unchecked(files: Mapping[str, bytes]) -> ModelRef:
+    """What a submitter who doesn't look says of these files."""
+    return ModelRef(
+        name="unchecked", files={name: FileRef(sha256=sha256(data), size=len(data)) for name, data in files.items()}
+    )

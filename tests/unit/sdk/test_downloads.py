@@ -22,12 +22,11 @@ from r1net import AsyncClient, Client
 from r1net.errors import UsageError
 from r1net.models import describe_model
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import JobSpec, Lora, SubmitJob
+from r1net.protocol.job import Lora
 from r1net.runs import Run
 from r1node.training.policy import TrainablePolicy
 from tests.adversarial.coordinator.served import Served
 from tests.unit.coordinator.jobs import job_spec, tokenizer_json
-from tests.unit.coordinator.network import upload_header
 from tests.unit.node.models import llama
 from tests.unit.node.zoo import ZOO
 
@@ -69,7 +68,7 @@ def finish(served: Served, client: Client, base: Path, **changes: Any) -> Finish
     for tensor in policy.parameters.values():
         tensor.add_(torch.randn(tensor.shape, generator=generator), alpha=0.05)
     file = policy.save()
-    job_id = submit(served, spec, base)
+    job_id = served.take(spec, {name: (base / name).read_bytes() for name in spec.model.files})
     nodes = [served.node(1), served.node(2)]
     for node in nodes:
         node.file_of = lambda number, part: file if (number, part) == (2, "policy") else f"{part} {number}".encode()
@@ -82,17 +81,6 @@ def finish(served: Served, client: Client, base: Path, **changes: Any) -> Finish
             if lease is not None:
                 assert node.do(lease).status_code in (200, 202)
     return Finished(run, policy, base)
-
-
-def submit(served: Served, spec: JobSpec, base: Path) -> str:
-    job_id = served.fund(spec)
-    answer = served.http.post("/v1/jobs", content=SubmitJob(job_id=job_id, spec=spec).model_dump_json())
-    assert answer.status_code == 200, answer.text
-    headers = upload_header(served.domain, job_id, served.clock())
-    for name in spec.model.files:
-        data = (base / name).read_bytes()
-        assert served.http.put(f"/v1/blobs/{sha256(data)}", content=data, headers=headers).is_success
-    return job_id
 
 
 def names(folder: Path) -> set[str]:
