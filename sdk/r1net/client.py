@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
 from r1net.models import describe_model
+from r1net.probe import check_job
 from r1net.protocol.job import (
     EnvironmentSpec,
     Evaluation,
@@ -41,7 +42,6 @@ from r1net.protocol.settlement import TraceProof
 from r1net.protocol.upload import UPLOAD_HEADER, UPLOAD_LIFETIME, SignedUpload, Upload
 from r1net.protocol.views import NetworkInfo, TraceView
 from r1net.runs import Run
-from r1net.scoring import JobScorer
 from r1net.templates import check_prompt, render_prompt
 from r1net.tokens import check_stops, stop_tokens
 from r1net.transport import Transport
@@ -175,6 +175,7 @@ class Client:
         token: str | None = None,
         seed: int = 0,
         epoch_rounds: int = 1_000_000,
+        accept_weak_verifier: bool = False,
     ) -> Run:
         """Fund and submit a GRPO job; returns at once with its Run.
 
@@ -184,6 +185,8 @@ class Client:
         The prompt is the model's chat template as transformers renders it now, around one question, with
         `system_prompt` and `prefill`; or `prompt`, which is taken as it is. A completion ends at any end-of-sequence
         token that the model's files name; or at `stop_token_ids`.
+        Before anything is paid, the job's verifiers are tried on 64 of its problems: the reference answer must earn
+        all, an empty answer and nonsense next to nothing, unless you `accept_weak_verifier`.
         Raises UsageError on a bad specification (before anything is paid), ChainError, Refused.
         """
         folder = Path(model).expanduser()
@@ -211,11 +214,14 @@ class Client:
             epoch_rounds=epoch_rounds,
             seed=seed,
         )
-        return self.submit(spec, folder)
+        return self.submit(spec, folder, accept_weak_verifier=accept_weak_verifier)
 
-    def submit(self, spec: JobSpec, folder: Path) -> Run:
-        """Check a specification here, fund it on chain, announce it, upload the model files that are missing."""
-        JobScorer(spec, folder / "tokenizer.json").prompt_ids("train", 0, 0)
+    def submit(self, spec: JobSpec, folder: Path, *, accept_weak_verifier: bool = False) -> Run:
+        """Check a specification here, fund it on chain, announce it, upload the model files that are missing.
+
+        Its verifiers are tried on 64 of its problems (`r1net.probe`) unless `accept_weak_verifier`.
+        """
+        check_job(spec, folder, accept_weak_verifier)
         job_id = self.chain.escrow.create_job(spec.payment_token, spec.budget, spec.budget, spec.digest())
         try:
             return self.announce(job_id, spec, folder)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Literal
 
 from r1net.environments import Draw
 from r1net.errors import R1Error
+from r1net.marks import candidates
 from r1net.protocol.job import JobSpec
 from r1net.protocol.model_files import vocabulary_of
 from r1net.protocol.weight_files import check_index
@@ -50,6 +52,7 @@ class Grader:
             "vocabulary": self._vocabulary,
             "prompts": self._prompts,
             "texts": self._texts,
+            "marks": self._marks,
         }
         allow_seconds(self._limits.setup_seconds)
         try:
@@ -98,6 +101,18 @@ class Grader:
 
     def _texts(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         return {"texts": [self._opened().text(ids) for ids in header["ids"]]}
+
+    def _marks(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
+        """Each answer may take what a completion may."""
+        scorer = self._opened()
+        place: tuple[Literal["train"], int, int] = ("train", 0, header["group"])
+        problem = scorer.problem(*place)
+        marks: list[Header] = []
+        for candidate in candidates(scorer, problem):
+            allow_seconds(self._limits.grade_seconds)
+            scored = scorer.score_text(*place, candidate.text)
+            marks.append(asdict(candidate) | {"score": scored.parts[candidate.reward]})
+        return {"question": problem.question, "marks": marks}
 
     def _grade(self, items: list[tuple[str, int, int, list[int]]], asked: Header) -> None:
         """A message for each completion, as soon as it is graded: whoever ends this process is known by its place."""

@@ -51,6 +51,22 @@ class _Texts(_Answer):
     texts: list[str]
 
 
+class Mark(_Answer):
+    """What one reward gives for an answer whose worth is known: see `r1net.marks`."""
+
+    reward: str
+    text: str
+    gold: bool
+    score: float | None
+
+
+class Marks(_Answer):
+    """The marks of one problem."""
+
+    question: str
+    marks: list[Mark]
+
+
 class _Grade(_Answer):
     seconds: float
     reward: float | None = None
@@ -142,6 +158,18 @@ class SandboxedScorer:
                     grades.append(self._over("crash"))
                 crashed = place
         return grades
+
+    def marks(self, group: int) -> Marks:
+        """What the verifying rewards give for answers of known worth to one problem of the first round."""
+        try:
+            with self._pool.process(self._key, self._open) as child:
+                return _checked(Marks, child.ask({"op": "marks", "group": group}))
+        except ProcessEnded as error:
+            raise UsageError(
+                f"the verifier of problem {group} ends its process: it takes more than "
+                f"{self._pool.limits.grade_seconds:g} s of CPU time for an answer, or too much memory",
+                hint="take smaller settings, or another environment",
+            ) from error
 
     def _grade_into(self, grades: list[Graded], items: Sequence[tuple[Place, Sequence[int]]]) -> None:
         with self._pool.process(self._key, self._open) as child:

@@ -1,0 +1,44 @@
+"""What a job's verifiers say of answers whose worth is known: the reference answer, nothing, and nonsense.
+
+This is the side that runs in the sandbox, where the problems and their answers are; `r1net.probe` judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from r1net.environments import Problem
+from r1net.rewards import opened
+from r1net.scoring import JobScorer
+
+VERIFYING = ("correct", "exact")
+"""The rewards that compare with an environment's solution."""
+WORTHLESS = ("", "nan", "banana")
+"""No answer at all; what float() takes for a number, and is equal to nothing; a word."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A completion that one reward is tried on. `gold`: it gives the reference answer, and should earn all."""
+
+    reward: str
+    text: str
+    gold: bool
+
+
+def candidates(scorer: JobScorer, problem: Problem) -> Iterator[Candidate]:
+    """What to try the job's verifying rewards on, in the form in which they read answers.
+
+    A worthless answer that happens to be the reference answer is left out.
+    """
+    gold = problem.answer
+    names = dict.fromkeys(reward.name for reward in scorer.spec.rewards)
+    begun = opened(scorer.spec.prompt).rpartition("<answer>")[1]
+    for name in (name for name in VERIFYING if name in names):
+        begin, end = ("" if begun else "<answer>", "</answer>") if name == "correct" else ("", "")
+        if gold is not None:
+            yield Candidate(name, f"{begin}{gold}{end}", gold=True)
+        for text in WORTHLESS:
+            if gold is None or gold.strip().lower() != text:
+                yield Candidate(name, f"{begin}{text}{end}", gold=False)

@@ -1,0 +1,126 @@
+"""Verifiers that pay for nothing are found before anything is paid; those that are right are left in peace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+
+from r1net import Client, Evaluation
+from r1net.errors import UsageError
+from r1net.marks import WORTHLESS, Candidate, candidates
+from r1net.probe import FLOOR, PROBLEMS, check_job, check_verifiers
+from r1net.protocol.job import EnvironmentSpec, JobSpec, RewardSpec
+from r1net.sandbox import SandboxedScorer
+from r1net.scoring import JobScorer
+from tests.sandbox import IMPATIENT, SANDBOX
+from tests.unit.coordinator.jobs import MODEL_FILES, job_spec
+
+CORRECT, EXACT, FORMAT = (RewardSpec(name=name) for name in ("correct", "exact", "format"))
+
+
+def job(generator: str, *rewards: RewardSpec, config: dict[str, Any] | None = None, **changes: Any) -> JobSpec:
+    environment = EnvironmentSpec(name=f"reasoning_gym:{generator}", config=config or {})
+    return job_spec(
+        environment=environment, rewards=rewards or (CORRECT,), evaluation=Evaluation(problems=0), **changes
+    )
+
+
+def scorer(spec: JobSpec, pool: Any = SANDBOX) -> SandboxedScorer:
+    return SandboxedScorer(pool, spec, lambda: MODEL_FILES["tokenizer.json"], lambda: MODEL_FILES["config.json"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, data in MODEL_FILES.items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+@pytest.mark.parametrize("rewards", [(CORRECT,), (EXACT,), (CORRECT, EXACT, FORMAT)])
+def test_a_right_verifier_passes(rewards: tuple[RewardSpec, ...]) -> None:
+    assert check_verifiers(scorer(job("chain_sum", *rewards))) == PROBLEMS
+
+
+@pytest.mark.parametrize(
+    "prompt", ["{question}<think>\n", "{question}\n<answer>", "{question}\n<think>\n\n</think>\n\n<answer>\n"]
+)
+def test_what_the_prompt_opened_belongs_to_the_answer(prompt: str) -> None:
+    assert check_verifiers(scorer(job("chain_sum", prompt=prompt))) == PROBLEMS
+
+
+def test_a_prompt_that_leaves_no_room_for_the_answer_is_found() -> None:
+    with pytest.raises(UsageError, match="gives its reference answer"):
+        check_verifiers(scorer(job("chain_sum", prompt="{question}\n<answer>It is 7, so")))
+
+
+def test_a_verifier_that_takes_nan_for_every_number_is_found() -> None:
+    with pytest.raises(
+        UsageError, match=r"'correct' gives the worthless answer '<answer>nan</answer>' 1, more than 0.05"
+    ):
+        check_verifiers(scorer(job("complex_arithmetic")))
+
+
+def test_a_job_without_a_verifying_reward_has_nothing_to_try() -> None:
+    assert check_verifiers(scorer(job("complex_arithmetic", FORMAT))) == 0
+
+
+def test_problems_without_a_reference_answer_are_tried_on_the_worthless() -> None:
+    inside = JobScorer(job("rush_hour", CORRECT, EXACT), MODEL_FILES["tokenizer.json"])
+    tried = list(candidates(inside, inside.problem("train", 0, 0)))
+    assert not any(candidate.gold for candidate in tried)
+    assert {candidate.text for candidate in tried} == {*WORTHLESS, *(f"<answer>{text}</answer>" for text in WORTHLESS)}
+    assert check_verifiers(scorer(inside.spec)) == PROBLEMS
+
+
+def test_a_worthless_answer_that_is_the_solution_is_no_fault() -> None:
+    inside = JobScorer(job("chain_sum"), MODEL_FILES["tokenizer.json"])
+    problem = inside.problem("train", 0, 0)
+    given = type(problem)(problem.question, " NaN", problem.entry)
+    assert list(candidates(inside, given)) == [
+        Candidate("correct", "<answer> NaN</answer>", gold=True),
+        Candidate("correct", "<answer></answer>", gold=False),
+        Candidate("correct", "<answer>banana</answer>", gold=False),
+    ]
+
+
+def test_slow_problems_are_tried_for_a_while_only() -> None:
+    assert check_verifiers(scorer(job("chain_sum")), seconds=0.0) == 1
+
+
+def test_problems_that_take_too_long_end_the_trial_in_words() -> None:
+    endless = job("chain_sum", config={"min_terms": 3_000_000, "max_terms": 3_000_000})
+    with pytest.raises(UsageError, match="CPU time"):
+        scorer(endless, IMPATIENT).marks(0)
+
+
+def test_the_job_is_loaded_as_everyone_will(folder: Path) -> None:
+    check_job(job("chain_sum"), folder)
+    with pytest.raises(UsageError, match="stop token id is outside the vocabulary"):
+        check_job(job("chain_sum", stop_token_ids=(260,)), folder)
+    with pytest.raises(UsageError, match="no generator"):
+        check_job(job("chain_sun"), folder)
+
+
+def test_a_weak_verifier_can_be_accepted_knowingly(folder: Path) -> None:
+    weak = job("complex_arithmetic")
+    with pytest.raises(UsageError) as refused:
+        check_job(weak, folder)
+    assert "accept_weak_verifier=True" in str(refused.value.hint)
+    check_job(weak, folder, accept_weak_verifier=True)
+
+
+def test_nothing_is_paid_for_a_weak_verifier(folder: Path) -> None:
+    """No chain, no coordinator: both would be asked only behind the trial."""
+    with (
+        Client("https://nowhere.invalid", account=Account.create()) as client,
+        pytest.raises(UsageError, match="worthless answer"),
+    ):
+        client.submit(job("complex_arithmetic"), folder)
+
+
+def test_the_floor_lets_constants_pass_and_no_more() -> None:
+    assert 0.01 < FLOOR < 0.1
+    assert check_verifiers(scorer(job("countdown"))) == PROBLEMS
