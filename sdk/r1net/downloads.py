@@ -13,6 +13,7 @@ from r1net.protocol.model_files import check_config
 from r1net.protocol.weight_files import INDEX, SINGLE
 from r1net.transport import Transport
 from r1net.weights.checkpoint import read_checkpoint
+from r1net.weights.experts import as_checkpoint
 from r1net.weights.header import StoredTensor, read_header
 from r1net.weights.sampled import merged, pairs, sampled
 from r1net.weights.stored import write_tensors
@@ -24,12 +25,13 @@ MASTER = "policy.safetensors"
 def download_weights(transport: Transport, view: JobView, folder: Path, master: bool) -> None:
     """The final version of a job that trains all weights: a whole model; with `master` its float32 values besides."""
     spec = view.spec
+    _fetch_beside(transport, spec.model, folder)
+    config = _set_dtype(folder / "config.json", spec)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".master-") as scratch:
         file = (folder if master else Path(scratch)) / MASTER
         transport.fetch_blob(view.version.policy, file)
-        write_tensors(folder / SINGLE, sampled(read_header(file), spec.dtype))
-    _fetch_beside(transport, spec.model, folder)
-    _set_dtype(folder / "config.json", spec)
+        tensors = as_checkpoint(read_header(file), str(config.get("model_type")))
+        write_tensors(folder / SINGLE, sampled(tensors, spec.dtype))
 
 
 def download_adapter(transport: Transport, view: JobView, folder: Path, base: Path | None) -> None:
@@ -79,11 +81,12 @@ def _fetch(transport: Transport, model: ModelRef, names: Iterable[str], folder: 
         transport.fetch_blob(file.sha256, folder / name, file.size)
 
 
-def _set_dtype(path: Path, spec: JobSpec) -> None:
-    """Let the configuration say in which precision the weights are, so that `dtype="auto"` takes it."""
-    config = check_config(path.read_bytes(), path.name)
+def _set_dtype(path: Path, spec: JobSpec) -> dict[str, Any]:
+    """Let the configuration say in which precision the weights are, so that `dtype="auto"` takes it; returns it."""
+    config = check_config(path.read_bytes(), path.name) | {"dtype": spec.dtype}
     config.pop("torch_dtype", None)  # what transformers 4 wrote
-    _write(path, config | {"dtype": spec.dtype})
+    _write(path, config)
+    return config
 
 
 def adapter_config(spec: JobSpec, layers: Mapping[str, tuple[StoredTensor, StoredTensor]], base: str) -> dict[str, Any]:

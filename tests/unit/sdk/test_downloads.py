@@ -24,6 +24,7 @@ from r1net.models import describe_model
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import Lora
 from r1net.runs import Run
+from r1net.weights.checkpoint import read_checkpoint
 from r1node.training.policy import TrainablePolicy
 from tests.adversarial.coordinator.served import Served
 from tests.unit.coordinator.jobs import job_spec, tokenizer_json
@@ -114,11 +115,10 @@ def test_full_weights(served: Served, tmp_path: Path, exhibit: str, shards: str,
     assert json.loads((out / "config.json").read_text())["dtype"] == dtype
     sampled = done.policy.sampled()
     held = load_file(out / "model.safetensors")
-    assert held.keys() == sampled.keys()
+    assert held.keys() == read_checkpoint(base, describe_model(base).weights).keys()
     loaded = AutoModelForCausalLM.from_pretrained(out, dtype="auto")
     assert loaded.dtype == getattr(torch, dtype)
     for name, tensor in sampled.items():
-        assert torch.equal(held[name], tensor), name
         assert torch.equal(loaded.state_dict()[name], tensor), name
     assert AutoTokenizer.from_pretrained(out).apply_chat_template([{"content": "hi"}], tokenize=False) == "hi"
     assert describe_model(more).files == describe_model(out).files, "what comes can be trained on again"

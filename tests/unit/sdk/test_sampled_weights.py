@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -18,6 +18,7 @@ from r1net.errors import UsageError
 from r1net.protocol.architectures import ALL_LINEAR, FAMILIES
 from r1net.protocol.job import Lora, Precision
 from r1net.weights.checkpoint import read_checkpoint
+from r1net.weights.experts import as_checkpoint
 from r1net.weights.header import read_header
 from r1net.weights.sampled import HIGH, LOW, PREFIX, is_buffer, merged, pairs, sampled
 from r1net.weights.stored import NewTensor, write_tensors
@@ -61,8 +62,13 @@ def test_full_weights(name: str, tmp_path: Path) -> None:
     policy = TrainablePolicy(spec(dtype="bfloat16"), tmp_path)
     move(policy)
     (tmp_path / "policy.safetensors").write_bytes(policy.save())
-    write_tensors(tmp_path / SINGLE, sampled(read_header(tmp_path / "policy.safetensors"), "bfloat16"))
-    same(load_file(tmp_path / SINGLE), policy.sampled())
+    before = read_header(tmp_path / SINGLE)
+    tensors = as_checkpoint(read_header(tmp_path / "policy.safetensors"), model.config.model_type)
+    write_tensors(tmp_path / SINGLE, sampled(tensors, "bfloat16"))
+    after = read_header(tmp_path / SINGLE)
+    assert {key: tensor.shape for key, tensor in after.items()} == {key: tensor.shape for key, tensor in before.items()}
+    assert {tensor.dtype for key, tensor in after.items() if not is_buffer(key)} == {"BF16"}
+    assert {tensor.dtype for key, tensor in after.items() if is_buffer(key)} <= {"F32"}
     loads(tmp_path, policy)
 
 
@@ -159,6 +165,13 @@ def test_an_adapter_of_another_model_is_refused(tensors: dict[str, tuple[int, ..
     save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, tmp_path / "adapter")
     with pytest.raises(UsageError, match="adapter"):
         merged(read_header(tmp_path / "base"), read_header(tmp_path / "adapter"), 1.0, "bfloat16")
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 3, 5), (8,)])
+def test_what_is_no_stack_of_experts_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    save_file({"model.layers.0.mlp.experts.gate_up_proj": torch.zeros(shape)}, tmp_path / "file")
+    with pytest.raises(UsageError, match="no stack"):
+        as_checkpoint(read_header(tmp_path / "file"), "mixtral")
 
 
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
