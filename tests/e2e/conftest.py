@@ -15,6 +15,9 @@ from tests.e2e.harness.network import Network, single_threaded
 QUICK = {"lease_seconds": "8", "heartbeat_seconds": "1", "lost_after_seconds": "5", "settlement_poll_seconds": "1"}
 """Coordinator settings under which a lost node is noticed within seconds."""
 
+OLD_MACHINE = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+"""A processor without AVX-512, whatever this one has: hosts must agree on every version all the same."""
+
 
 @pytest.fixture(scope="session")
 def model() -> Path:
@@ -25,14 +28,14 @@ def model() -> Path:
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Network]:
-    """A running network with two nodes."""
+    """A running network with two nodes, on processors of different kinds."""
     compile_contracts()
     network = Network(tmp_path_factory.mktemp("network"), settings=QUICK)
     try:
         network.start_chain()
         network.start_coordinator()
-        for name in ("node1", "node2"):
-            network.start_node(name)
+        network.start_node("node1")
+        network.start_node("node2", OLD_MACHINE)
         yield network
     finally:
         network.stop()

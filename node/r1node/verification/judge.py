@@ -33,6 +33,10 @@ LEAST_SPREAD = 0.05
 FAR_MISS = 0.25
 """Probability by which one token may lie away from what its seed draws. Honest work came to 0.125."""
 
+FAR_FACTOR = 3.0
+"""How many times as far as the farthest token of the control one token may lie, where that is more than the above: on
+models whose logits are large, plain bf16 arithmetic comes to several spreads."""
+
 NEAR_MISS = 0.05
 """A token counts as drawn by its seed when its miss is no larger."""
 
@@ -65,7 +69,7 @@ class TraceVerdict:
 
     @property
     def severity(self) -> float:
-        """1 at the limit."""
+        """1 at the limit of usual models."""
         return max(self.deviation / FAR_DELTA, self.miss / FAR_MISS)
 
 
@@ -83,24 +87,43 @@ class WorkVerdict:
         return not self.finding.faults
 
 
-def judge_trace(replay: Replay) -> TraceVerdict:
+@dataclass(frozen=True)
+class Reach:
+    """How far one token may lie off, in spreads and in probability."""
+
+    deviation: float = FAR_DELTA
+    miss: float = FAR_MISS
+
+    @classmethod
+    def of(cls, replays: Sequence[Replay]) -> Reach:
+        """What the control allows on these tokens."""
+        usual = max(max(_deviations(replay.usual_deltas, replay.spreads)) for replay in replays)
+        missed = max(max(replay.usual_misses) for replay in replays)
+        return cls(max(FAR_DELTA, FAR_FACTOR * usual), max(FAR_MISS, FAR_FACTOR * missed))
+
+
+def judge_trace(replay: Replay, reach: Reach = Reach()) -> TraceVerdict:
     """One trace by itself."""
-    deviations = [
-        abs(delta) / (spread + LEAST_SPREAD) for delta, spread in zip(replay.deltas, replay.spreads, strict=True)
-    ]
+    deviations = _deviations(replay.deltas, replay.spreads)
     deviation, miss = max(deviations), max(replay.misses)
     faults = []
-    if deviation > FAR_DELTA:
+    if deviation > reach.deviation:
         delta = replay.deltas[deviations.index(deviation)]
         faults.append(f"a log-probability is {abs(delta):.2f} nats off, {deviation:.1f} times the token's spread")
-    if miss > FAR_MISS:
+    if miss > reach.miss:
         faults.append(f"a token lies {miss:.2f} away from what its seed draws")
     return TraceVerdict(replay.trace.digest(), len(replay.deltas), deviation, miss, "; ".join(faults) or None)
 
 
+def _deviations(deltas: Sequence[float], spreads: Sequence[float]) -> list[float]:
+    """In spreads of the tokens."""
+    return [abs(delta) / (spread + LEAST_SPREAD) for delta, spread in zip(deltas, spreads, strict=True)]
+
+
 def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
     """Traces of one worker, at least one: each by itself, and all together."""
-    verdicts = [judge_trace(replay) for replay in replays]
+    reach = Reach.of(replays)
+    verdicts = [judge_trace(replay, reach) for replay in replays]
     deltas = [value for replay in replays for value in replay.deltas]
     misses = [value for replay in replays for value in replay.misses]
     spread = sum(value + LEAST_SPREAD for replay in replays for value in replay.spreads)

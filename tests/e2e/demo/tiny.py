@@ -66,6 +66,8 @@ def _train(
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from r1node.models.precision import has_fast_bf16
+
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     config = LlamaConfig(
@@ -92,7 +94,7 @@ def _train(
         for row, (prompt, answer) in enumerate(batch):
             ids[row, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
             labels[row, len(prompt) : len(prompt) + len(answer)] = torch.tensor(answer)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16("cpu")):
             loss = model(input_ids=ids, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()

@@ -110,11 +110,12 @@ class Network:
         self.anvil.fund(keys["owner"])
         self.chain.token.transfer(keys["owner"], self._parameters.min_stake)
 
-    def start_node(self, name: str) -> Process:
-        """`r1node init`, money, `r1node join`."""
+    def start_node(self, name: str, machine: Mapping[str, str] | None = None) -> Process:
+        """`r1node init`, money, `r1node join`. `machine`: variables that make of this machine another one."""
         self.found_node(name)
         command = self.r1node(name, "join", "--threads", "1", "--device", "cpu")
-        return self.supervisor.add(Process(name, command, self.logs / f"{name}.log", {"PYTHONUNBUFFERED": "1"}))
+        env = {"PYTHONUNBUFFERED": "1", **(machine or {})}
+        return self.supervisor.add(Process(name, command, self.logs / f"{name}.log", env))
 
     def client(self, budget: int) -> r1net.Client:
         """A submitter with `budget` wei of R1."""

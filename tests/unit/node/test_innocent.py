@@ -1,0 +1,132 @@
+"""Honest work on every family that is supported is found innocent, whoever sampled it, in whichever precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import AutoModelForCausalLM
+
+from r1net.environments import sampling_seed
+from r1net.protocol.job import EnvironmentSpec, Evaluation, Grpo, JobSpec, Precision, Sampling
+from r1net.protocol.trace import Trace
+from r1node.rollout.builtin import BuiltinEngine
+from r1node.rollout.engine import Completion, Prompt
+from r1node.rollout.sampler import sample, uniforms
+from r1node.rollout.transformers import TransformersEngine
+from r1node.training.policy import TrainablePolicy
+from r1node.verification.judge import FEWEST_TOKENS, judge_work
+from r1node.verification.replay import Replayer
+from tests.sandbox import SANDBOX
+from tests.unit.node.models import STOP, VOCABULARY
+from tests.unit.node.test_training import NOBODY, spec
+from tests.unit.node.zoo import ZOO
+
+GROUPS, SIZE, TOKENS = 4, 4, 30
+JOB = "0x" + "11" * 32
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A letter a token, as many as the models have."""
+    letters = ["?", "<end>", *"abcdefghijklmnopqrstuvwxyz0123456789 .,:=+-*/()"]
+    letters += [f"<{number}>" for number in range(VOCABULARY - len(letters))]
+    tokenizer = Tokenizer(models.WordLevel({letter: n for n, letter in enumerate(letters)}, unk_token="?"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def job(dtype: Precision) -> JobSpec:
+    return spec(
+        stage=Grpo(rounds=1, group_size=SIZE, groups_per_round=GROUPS),
+        sampling=Sampling(max_tokens=TOKENS),
+        environment=EnvironmentSpec(name="reasoning_gym:basic_arithmetic", config={"min_terms": 3, "max_terms": 3}),
+        evaluation=Evaluation(problems=1),
+        dtype=dtype,
+    )
+
+
+def by_hand(folder: Path, prompts: Sequence[Prompt], sampling: Sampling) -> list[list[Completion]]:
+    """transformers without a cache: each token from a pass over everything before it."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    answers = []
+    for prompt in prompts:
+        rows = torch.tensor([list(prompt.ids)] * len(prompt.seeds))
+        u, said = uniforms(list(prompt.seeds), sampling.max_tokens), []
+        for t in range(sampling.max_tokens):
+            with torch.no_grad():
+                tokens, logprobs = sample(model(rows).logits[:, -1], u[:, t], sampling)
+            rows, said = torch.cat((rows, tokens[:, None]), 1), [*said, logprobs]
+        answers.append([_cut(r, s) for r, s in zip(rows[:, len(prompt.ids) :], torch.stack(said, 1), strict=True)])
+    return answers
+
+
+def _cut(ids: torch.Tensor, logprobs: torch.Tensor) -> Completion:
+    tokens = ids.tolist()
+    length = tokens.index(STOP) + 1 if STOP in tokens else len(tokens)
+    return Completion(tokens[:length], logprobs[:length].tolist(), "stop" if STOP in tokens else "length")
+
+
+def verdict(spec: JobSpec, folder: Path, sampler: str) -> tuple[int, tuple[str, ...]]:
+    """Tokens judged, and what is found against the work."""
+    replayer = Replayer(spec, folder, SANDBOX)
+    replayer.load()
+    canonical = replayer.scorer.prompts([("train", 0, group) for group in range(GROUPS)])
+    prompts = [
+        Prompt(prompt.ids, [sampling_seed(spec, "train", 0, group, index) for index in range(SIZE)])
+        for group, prompt in enumerate(canonical)
+    ]
+    if sampler == "by hand":
+        answers = by_hand(folder, prompts, spec.sampling)
+    else:
+        policy, dtype = TrainablePolicy(spec, folder), torch.float32 if sampler == "fp32" else torch.bfloat16
+        plain = policy.why_not_plain is None
+        engine = BuiltinEngine(policy.config, dtype) if plain else TransformersEngine(policy.module, dtype)
+        engine.load(policy.sampled())
+        answers = engine.generate(prompts, spec.sampling, [STOP])
+    traces = [
+        Trace(
+            job_id=JOB,
+            split="train",
+            round=0,
+            group=group,
+            index=index,
+            policy=JOB,
+            worker=NOBODY,
+            prompt_ids=tuple(prompt.ids),
+            completion_ids=tuple(made.token_ids),
+            logprobs=tuple(min(0.0, value) for value in made.logprobs),
+            reward_parts={},
+            reward=0.0,
+            finish_reason=made.finish_reason,
+            seed=prompt.seeds[index],
+        )
+        for group, (prompt, row) in enumerate(zip(prompts, answers, strict=True))
+        for index, made in enumerate(row)
+    ]
+    found = judge_work(replayer.replay(traces)).finding
+    return found.tokens, found.faults
+
+
+@pytest.mark.parametrize(("dtype", "sampler"), [("float32", "fp32"), ("bfloat16", "bf16"), ("bfloat16", "fp32")])
+@pytest.mark.parametrize("name", ZOO)
+def test_what_the_engines_sample(name: str, dtype: Precision, sampler: str, tmp_path: Path) -> None:
+    ZOO[name].make().save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    tokens, faults = verdict(job(dtype), tmp_path, sampler)
+    assert faults == ()
+    assert tokens >= FEWEST_TOKENS / 2
+
+
+FORMERLY_CONVICTED = ["llama, gelu", "mistral, window of 16", "gemma 3", "granite", "phi, biased head"]
+
+
+@pytest.mark.parametrize("name", FORMERLY_CONVICTED)
+def test_what_transformers_samples_without_a_cache(name: str, tmp_path: Path) -> None:
+    ZOO[name].make().save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    assert verdict(job("float32"), tmp_path, "by hand")[1] == ()
