@@ -43,7 +43,8 @@ def merged(
     """
     found = sampled(base, precision)
     for layer, (low, high) in pairs(adapter).items():
-        name = f"{layer}.weight"
+        names = (f"{layer}.weight", f"{layer.removeprefix('model.')}.weight")  # of a checkpoint without a head
+        name = next((name for name in names if name in base), names[0])
         weight = base.get(name)
         if weight is None or weight.shape != (*high.shape[:1], *low.shape[1:]):
             raise UsageError(f"the adapter changes {layer!r}, and the base model has no such layer of that shape")

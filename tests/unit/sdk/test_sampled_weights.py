@@ -24,6 +24,7 @@ from r1net.weights.sampled import HIGH, LOW, PREFIX, is_buffer, merged, pairs, s
 from r1net.weights.stored import NewTensor, write_tensors
 from r1node.models.checkpoint import persistent_buffers
 from r1node.training.policy import TrainablePolicy
+from tests.unit.node.models import llama
 from tests.unit.node.test_training import spec
 from tests.unit.node.zoo import ZOO
 
@@ -85,6 +86,14 @@ def test_bases_of_any_precision_in_shards(stored: torch.dtype, precision: Precis
     shards = sorted(path.name for path in tmp_path.glob("model-*.safetensors"))
     assert len(shards) > 2
     merge_into(tmp_path, shards, precision, Lora(rank=3, alpha=1.0, targets=("q_proj", "down_proj")))
+
+
+def test_a_base_that_was_saved_without_its_head(tmp_path: Path) -> None:
+    model = llama(tied=True)
+    model.model.save_pretrained(tmp_path)
+    model.config.save_pretrained(tmp_path)
+    assert "embed_tokens.weight" in read_header(tmp_path / SINGLE)
+    merge_into(tmp_path, [SINGLE], "bfloat16", Lora(rank=2, alpha=4.0))
 
 
 @pytest.mark.parametrize("name", ZOO)
