@@ -70,7 +70,6 @@ def write_tensors(target: Path, tensors: Mapping[str, NewTensor]) -> None:
             file.write(_header({key: tensors[key] for key in order}))
             for key in order:
                 file.writelines(tensors[key].blocks())
-        Path(name).chmod(0o644)
         os.replace(name, target)
     except BaseException:
         os.unlink(name)

@@ -36,3 +36,21 @@ def test_brackets_in_text_are_no_depth_and_brackets_behind_an_escape_are() -> No
     assert bounded_json(b'{"x": "' + b"[" * 1000 + b'\\""}', "file")
     with pytest.raises(UsageError, match="deep"):
         bounded_json(b'{"x\\\\": ' + b"[" * 40 + b"]" * 40 + b"}", "file")
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 1}', '{"b": {"a": 1, "c": 2, "a": 3}}', '[{"a": 1, "a": 1}]'])
+def test_a_key_that_comes_twice_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="'a' comes twice"):
+        bounded_json(text.encode(), "file")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_only_plain_utf_8_is_read(encoding: str) -> None:
+    with pytest.raises(UsageError):
+        bounded_json(json.dumps(CONFIG).encode(encoding), "file")
+
+
+def test_code_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match="auto_map") as caught:
+        check_config(json.dumps(CONFIG | {"auto_map": {"AutoConfig": "mine.Config"}}).encode(), "config.json")
+    assert "delete 'auto_map'" in str(caught.value.hint)

@@ -74,6 +74,12 @@ def test_a_folder_in_shards_is_described(tmp_path: Path) -> None:
     assert describe_model(folder).weights == (SINGLE,), "a whole file goes before shards, as transformers has it"
 
 
+def test_small_files_are_checked_before_anything_is_paid(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, {SINGLE: vectors("a"), "tokenizer_config.json": b'{"auto_map": {"a": "b"}}'})
+    with pytest.raises(UsageError, match="code of its own"):
+        describe_model(folder)
+
+
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.gguf", "model.pt", "consolidated.safetensors"])
 def test_other_forms_are_refused_in_words(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=name) as caught:
