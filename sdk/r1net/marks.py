@@ -14,8 +14,9 @@ from r1net.scoring import JobScorer
 
 VERIFYING = ("correct", "exact")
 """The rewards that compare with an environment's solution."""
-WORTHLESS = ("", "nan", "banana")
-"""No answer at all; what float() takes for a number, and is equal to nothing; a word."""
+WORTHLESS = ("", "nan", "qwxyz")
+"""No answer at all; what float() takes for a number, and is equal to nothing; a word that no
+text has letters in common with, or nearly so: verifiers may well pay for a part of an answer."""
 
 
 @dataclass(frozen=True)

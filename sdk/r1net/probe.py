@@ -7,7 +7,10 @@ the same marks, and one that hangs or takes the memory ends its own process.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from r1net.errors import UsageError
 from r1net.marks import VERIFYING
@@ -17,11 +20,29 @@ from r1net.sandbox.scorer import Mark
 
 PROBLEMS = 64
 FULL = 1.0
+MOST = 0.5
+"""A worthless answer that earns more than this is a fault, if it does so for one problem only."""
 FLOOR = 0.05
-"""Many generators give 0.01 for any text and 0.05 for any number: a constant, which no advantage sees."""
+"""A worthless answer may earn so much on average. Many generators give 0.01 for any text and 0.05 for any number,
+which is the same for all completions and teaches nothing; others pay for each letter in its place, which nonsense may
+hit. What pays for nothing pays far more: 0.25 for anything now and then, or 1 for everything."""
 SECONDS = 60.0
 """Some generators take a second for a problem: then those that were tried by now must do."""
 _HINT = "choose another environment, other settings or another reward; accept_weak_verifier=True goes on all the same"
+_ROUNDING = 1e-9
+
+
+@dataclass
+class _Worthless:
+    """What one worthless answer earned from one reward, and the problem for which it earned most."""
+
+    scores: list[float] = field(default_factory=list)
+    question: str = ""
+
+    def add(self, score: float, question: str) -> None:
+        if score > max(self.scores, default=-1.0):
+            self.question = question
+        self.scores.append(score)
 
 
 def check_job(spec: JobSpec, folder: Path, accept_weak_verifier: bool = False) -> None:
@@ -42,29 +63,41 @@ def check_job(spec: JobSpec, folder: Path, accept_weak_verifier: bool = False) -
 
 
 def check_verifiers(scorer: SandboxedScorer, seconds: float = SECONDS) -> int:
-    """Try the verifying rewards on the first problems of training: the reference answer must earn all, an answer that
-    is none at most `FLOOR`. Problems without a reference answer are tried for the latter alone.
+    """Try the verifying rewards on the first problems of training: the reference answer must earn all, every time, an
+    answer that is none at most `FLOOR`. Problems without a reference answer are tried for the latter alone.
 
     Returns how many problems were tried in `seconds`. Raises UsageError naming reward, problem, answer and mark.
     """
     if not any(reward.name in VERIFYING for reward in scorer.spec.rewards):
         return 0
     deadline = time.monotonic() + seconds
-    for group in range(PROBLEMS):
-        tried = scorer.marks(group)
-        for mark in tried.marks:
-            _judge(mark, tried.question)
-        if time.monotonic() > deadline:
-            return group + 1
-    return PROBLEMS
+    worthless: defaultdict[tuple[str, str], _Worthless] = defaultdict(_Worthless)
+    tried = 0
+    while tried < PROBLEMS and (not tried or time.monotonic() < deadline):
+        problem = scorer.marks(tried)
+        for mark in problem.marks:
+            _judge(mark, problem.question)
+            if not mark.gold and mark.score is not None:
+                worthless[mark.reward, mark.text].add(mark.score, problem.question)
+        tried += 1
+    for (reward, text), earned in worthless.items():
+        mean = sum(earned.scores) / len(earned.scores)
+        if mean > FLOOR + _ROUNDING:
+            _refuse(
+                reward, f"the worthless answer {text!r} {mean:.2g} on average, more than {FLOOR:g}", earned.question
+            )
+    return tried
 
 
 def _judge(mark: Mark, question: str) -> None:
-    if mark.score is None or (mark.score >= FULL if mark.gold else mark.score <= FLOOR):
+    if mark.score is None:
         return
-    what = f"its reference answer {mark.text[:100]!r}" if mark.gold else f"the worthless answer {mark.text[:100]!r}"
-    wanted = f"not {FULL:g}" if mark.gold else f"more than {FLOOR:g}"
-    problem = " ".join(question.split())
-    raise UsageError(
-        f"the reward {mark.reward!r} gives {what} {mark.score:g}, {wanted}; the problem: {problem[:200]}", hint=_HINT
-    )
+    if mark.gold and mark.score < FULL:
+        _refuse(mark.reward, f"its reference answer {mark.text[:200]!r} {mark.score:g}, not {FULL:g}", question)
+    if not mark.gold and mark.score > MOST:
+        _refuse(mark.reward, f"the worthless answer {mark.text!r} {mark.score:g}", question)
+
+
+def _refuse(reward: str, what: str, question: str) -> NoReturn:
+    problem = " ".join(question.split())[:300]
+    raise UsageError(f"the reward {reward!r} gives {what}; one such problem: {problem}", hint=_HINT)

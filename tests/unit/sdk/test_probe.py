@@ -11,7 +11,7 @@ from eth_account import Account
 from r1net import Client, Evaluation
 from r1net.errors import UsageError
 from r1net.marks import WORTHLESS, Candidate, candidates
-from r1net.probe import FLOOR, PROBLEMS, check_job, check_verifiers
+from r1net.probe import PROBLEMS, check_job, check_verifiers
 from r1net.protocol.job import EnvironmentSpec, JobSpec, RewardSpec
 from r1net.sandbox import SandboxedScorer
 from r1net.scoring import JobScorer
@@ -57,9 +57,7 @@ def test_a_prompt_that_leaves_no_room_for_the_answer_is_found() -> None:
 
 
 def test_a_verifier_that_takes_nan_for_every_number_is_found() -> None:
-    with pytest.raises(
-        UsageError, match=r"'correct' gives the worthless answer '<answer>nan</answer>' 1, more than 0.05"
-    ):
+    with pytest.raises(UsageError, match=r"'correct' gives the worthless answer '<answer>nan</answer>' 1;"):
         check_verifiers(scorer(job("complex_arithmetic")))
 
 
@@ -82,7 +80,7 @@ def test_a_worthless_answer_that_is_the_solution_is_no_fault() -> None:
     assert list(candidates(inside, given)) == [
         Candidate("correct", "<answer> NaN</answer>", gold=True),
         Candidate("correct", "<answer></answer>", gold=False),
-        Candidate("correct", "<answer>banana</answer>", gold=False),
+        Candidate("correct", "<answer>qwxyz</answer>", gold=False),
     ]
 
 
@@ -121,6 +119,18 @@ def test_nothing_is_paid_for_a_weak_verifier(folder: Path) -> None:
         client.submit(job("complex_arithmetic"), folder)
 
 
-def test_the_floor_lets_constants_pass_and_no_more() -> None:
-    assert 0.01 < FLOOR < 0.1
-    assert check_verifiers(scorer(job("countdown"))) == PROBLEMS
+@pytest.mark.parametrize("generator", ["countdown", "sentence_reordering", "spell_backward", "advanced_geometry"])
+def test_what_anything_earns_and_what_letters_earn_is_let_pass(generator: str) -> None:
+    assert check_verifiers(scorer(job(generator))) == PROBLEMS
+
+
+def test_a_verifier_that_often_pays_a_part_for_anything_is_found() -> None:
+    with pytest.raises(
+        UsageError, match=r"'<answer>nan</answer>' 0\.\d+ on average, more than 0\.05; one such problem: "
+    ):
+        check_verifiers(scorer(job("propositional_logic")))
+
+
+def test_a_verifier_that_takes_anything_is_found_at_once() -> None:
+    with pytest.raises(UsageError, match=r"'<answer></answer>' 1;|'<answer>nan</answer>' 1;"):
+        check_verifiers(scorer(job("game_of_life_halting")))
