@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from r1node.cli.context import Context
 from r1node.doctor.report import Report
 
 
-def doctor(ctx: typer.Context) -> Report:
+def doctor(
+    ctx: typer.Context,
+    model: Annotated[
+        Path | None, typer.Option(help="a model's folder: does this host compute it right? nothing else is checked")
+    ] = None,
+) -> Report:
     """Check everything that a worker needs; each failure names its fix. Exit code 3 when something fails."""
+    context: Context = ctx.obj
+    if model is not None:
+        from r1node.doctor.model import examine_model  # noqa: PLC0415 - it loads torch
+
+        return Report(list(examine_model(context.settings, model)))
     from r1node.doctor.checks import examine  # noqa: PLC0415 - it loads torch
 
-    context: Context = ctx.obj
     return examine(context.settings)
 
 

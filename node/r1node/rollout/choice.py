@@ -26,37 +26,40 @@ EngineName = Literal["builtin", "vllm"]
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """An engine by name, the reason in words, and what it takes to make one."""
+    """An engine by name, the reason in words, and what it takes to make one. `required`: no other will do."""
 
     name: EngineName
     reason: str
     environment: Environment
     threads: int = 1
+    required: bool = False
 
     def make(self, policy: TrainablePolicy, dtype: torch.dtype, device: str, folder: Path) -> RolloutEngine:
         """The engine for a policy's model. `folder` is for what it keeps. Raises UsageError for a model that vLLM
         doesn't serve."""
-        if self.name == "vllm":
-            require_served(policy.config.model_type)
+        if self.name == "vllm" and self._served(policy.config.model_type):
             return VllmEngine(policy.config, dtype, device, self.environment, folder, self.threads)
         if policy.why_not_plain is None:
             return BuiltinEngine(policy.config, dtype, device)
         log.info("decoding with transformers, at a fraction of the speed: %s", policy.why_not_plain)
         return TransformersEngine(policy.module, dtype, device)
 
-
-def require_served(model_type: str) -> None:
-    """Raise UsageError for a model whose weights vLLM is not known to take."""
-    family = FAMILIES.get(model_type)
-    if family is None or not family.vllm:
-        raise UsageError(f"no test says that vLLM takes the weights of {model_type} models", hint="engine = builtin")
+    def _served(self, model_type: str) -> bool:
+        """Whether vLLM takes the model's weights. Raises UsageError where the host wants vLLM and nothing else."""
+        family = FAMILIES.get(model_type)
+        if family is not None and family.vllm:
+            return True
+        if self.required:
+            raise UsageError(f"no test holds vLLM against {model_type} models", hint="engine = auto takes another")
+        log.info("vLLM is passed over: no test holds it against %s models", model_type)
+        return False
 
 
 def choose(settings: Settings, device: str) -> EngineChoice:
     """The engine for a device ("cpu", "cuda", "cuda:1"). Raises PreflightError when vLLM is asked for and missing."""
     environment = Environment(settings.vllm_folder)
     name, reason = _decide(settings.engine, environment, device)
-    return EngineChoice(name, reason, environment, settings.threads or torch.get_num_threads())
+    return EngineChoice(name, reason, environment, settings.threads or torch.get_num_threads(), settings.engine == name)
 
 
 def _decide(wanted: str, environment: Environment, device: str) -> tuple[EngineName, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from r1net.errors import UsageError
+from r1net.protocol.job import JobSpec
 
 ALL_LINEAR = "all-linear"
 """As a target of an adapter: every linear layer but the head, as PEFT calls it."""
@@ -22,21 +23,21 @@ _PLAIN = (*_ATTENTION, *_GATED)
 class Family:
     """`title`: models that people know it by. `linears`: layers that an adapter can be put on. `plain`: the built-in
     engine and trainer have kernels for it, where the configuration asks for nothing special; else transformers' own
-    forward pass computes it. `vllm`: vLLM serves it here."""
+    forward pass computes it. `vllm`: tests hold vLLM against it."""
 
     title: str
     linears: tuple[str, ...]
     plain: bool = False
-    vllm: bool = True
+    vllm: bool = False
 
 
 FAMILIES: dict[str, Family] = {
-    "llama": Family("Llama 2 and 3, SmolLM2, DeepSeek-R1-Distill-Llama", _PLAIN, plain=True),
+    "llama": Family("Llama 2 and 3, SmolLM2, DeepSeek-R1-Distill-Llama", _PLAIN, plain=True, vllm=True),
     "mistral": Family("Mistral 7B, Mistral Small", _PLAIN, plain=True),
     "qwen2": Family("Qwen2, Qwen2.5, DeepSeek-R1-Distill-Qwen", _PLAIN, plain=True),
     "qwen3": Family("Qwen3", _PLAIN, plain=True),
-    "qwen3_moe": Family("Qwen3-MoE", _ATTENTION, vllm=False),
-    "mixtral": Family("Mixtral", _ATTENTION, vllm=False),
+    "qwen3_moe": Family("Qwen3-MoE", _ATTENTION),
+    "mixtral": Family("Mixtral", _ATTENTION),
     "gemma": Family("Gemma", _PLAIN),
     "gemma2": Family("Gemma 2", _PLAIN),
     "gemma3_text": Family("Gemma 3 (text)", _PLAIN),
@@ -49,7 +50,7 @@ FAMILIES: dict[str, Family] = {
     "ministral": Family("Ministral", _PLAIN),
     "starcoder2": Family("StarCoder2", (*_ATTENTION, "c_fc", "c_proj")),
     "stablelm": Family("StableLM 2", _PLAIN),
-    "glm4_moe": Family("GLM-4.5", _ATTENTION, vllm=False),
+    "glm4_moe": Family("GLM-4.5", _ATTENTION),
 }
 
 REFUSED: dict[str, str] = {
@@ -117,6 +118,16 @@ def require_targets(family: Family, targets: tuple[str, ...]) -> None:
             f"{', '.join(strange)}: no linear layers of {family.title}",
             hint=f"name some of {', '.join(family.linears)}, or {ALL_LINEAR!r}",
         )
+
+
+def require_computable(spec: JobSpec, config: Mapping[str, Any], prompt_tokens: int) -> None:
+    """Raise UsageError with the reason when a job on the model of this config.json isn't known to be computed right.
+    `prompt_tokens`: of a usual prompt."""
+    family = require_supported(config)
+    if spec.lora is not None:
+        require_targets(family, spec.lora.targets)
+    longest = max(spec.sampling.max_tokens, spec.evaluation.sampling.max_tokens if spec.evaluation.problems else 0)
+    require_length(config, prompt_tokens + longest)
 
 
 def _ropes(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from r1net.errors import UsageError
+from r1net.protocol.architectures import FAMILIES
 from r1net.protocol.job import Lora, Sampling
 from r1node.rollout.builtin import BuiltinEngine
+from r1node.training import exact
 from r1node.training.policy import TrainablePolicy
 from r1node.training.trainer import Trainer
 from r1node.verification.selfcheck import SelfCheck, check
-from tests.unit.node.models import llama
+from tests.unit.node.models import SIZES, llama
 from tests.unit.node.test_families import engine_for
 from tests.unit.node.test_training import spec
 from tests.unit.node.zoo import ZOO
@@ -35,6 +38,42 @@ def test_every_family_passes(name: str, tmp_path: Path) -> None:
     found = checked(tmp_path)
     assert max(found.engine_nats, found.trainer_nats) < 1e-3
     assert found.gradient < 2e-3  # saturated soft caps leave next to no gradient
+
+
+FIRST = {exhibit.make().config.model_type: name for name, exhibit in reversed(ZOO.items())}
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_an_adapter_on_every_family_passes(kind: str, tmp_path: Path) -> None:
+    """On all the layers that the table names, none left out, with B away from zero."""
+    ZOO[FIRST[kind]].make().save_pretrained(tmp_path)
+    job = spec(lora=Lora(rank=2, targets=FAMILIES[kind].linears), dtype="bfloat16")
+    policy = TrainablePolicy(job, tmp_path)
+    for number, (name, parameter) in enumerate(policy.parameters.items()):
+        if "lora_B" in name:
+            parameter.copy_(exact.first_adapter(number, name, *parameter.shape))
+    found = check(policy, Trainer(job, policy, dtype=torch.float32), engine_for(policy), 12)
+    assert max(found.engine_nats, found.trainer_nats) < 1e-3
+    assert found.gradient < 2e-3
+
+
+def test_adapters_that_reach_a_part_of_the_model_are_refused(tmp_path: Path) -> None:
+    ZOO["phi 3"].make().save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match=r"'q_proj' is found in 0 of 2 layers") as refused:
+        TrainablePolicy(spec(lora=Lora(rank=4)), tmp_path)
+    assert "qkv_proj" in (refused.value.hint or "")
+    everything = TrainablePolicy(spec(lora=Lora(rank=4, targets=("all-linear",))), tmp_path)
+    assert len(everything.parameters) == 2 * 2 * len(FAMILIES["phi3"].linears)
+
+
+def test_adapters_that_reach_some_layers_are_refused(tmp_path: Path) -> None:
+    """The first layer of this model has a gated layer, the other has experts."""
+    config = Qwen3MoeConfig(
+        **SIZES, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, mlp_only_layers=[0]
+    )
+    Qwen3MoeForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match=r"'gate_proj' is found in 1 of 2 layers"):
+        TrainablePolicy(spec(lora=Lora(rank=4, targets=("q_proj", "gate_proj"))), tmp_path)
 
 
 @pytest.mark.parametrize("lora", [None, Lora(rank=4)], ids=["full", "lora"])
