@@ -77,6 +77,7 @@ def test_hugging_face_datasets(file: Path, tmp_path: Path) -> None:
 def test_pandas(file: Path) -> None:
     table = pd.read_parquet(file)
     assert list(table["reward_parts"]) == PARTS
+    assert table["reward_parts"].str["correct"].tolist()[:2] == [1.0, 0.25]
     assert table["completion"][0] == "zwei «2»"
     assert table["reward"].isna().tolist() == [False, False, True]
 
