@@ -19,8 +19,11 @@ from tests.unit.node.models import llama
 from tests.unit.node.test_training import spec
 from tests.unit.node.zoo import ZOO
 
+Change = Callable[[dict[str, Tensor], dict[str, Any]], None]
+"""Of a checkpoint's tensors and configuration, in place."""
 
-def rewritten(folder: Path, change: Callable[[dict[str, Tensor], dict[str, Any]], None], tied: bool) -> Path:
+
+def rewritten(folder: Path, change: Change, tied: bool) -> Path:
     """A Llama whose tensors and configuration `change` has had a hand in."""
     llama(tied=tied).save_pretrained(folder)
     tensors, config = load_file(folder / "model.safetensors"), json.loads((folder / "config.json").read_text())
@@ -62,7 +65,7 @@ def _name_another(tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
     config["model_type"] = "gpt2"
 
 
-REFUSED: dict[str, tuple[Callable[[dict[str, Tensor], dict[str, Any]], None], bool, str]] = {
+REFUSED: dict[str, tuple[Change, bool, str]] = {
     "a head of its own that is called tied": (_tie, False, "holds another head"),
     "no head": (_drop_head, False, "are missing: lm_head.weight"),
     "a tensor less": (_drop_a_norm, True, "are missing"),
@@ -75,9 +78,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Tensor], dict[str, Any]], None], bo
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("change", "tied", "words"), REFUSED.values(), ids=REFUSED)
-def test_refused(
-    change: Callable[[dict[str, Tensor], dict[str, Any]], None], tied: bool, words: str, tmp_path: Path
-) -> None:
+def test_refused(change: Change, tied: bool, words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words):
         load_policy(spec(), rewritten(tmp_path, change, tied))
 
