@@ -10,8 +10,9 @@ from typing import Any, Literal
 from r1net.environments import Draw
 from r1net.errors import R1Error
 from r1net.marks import candidates
+from r1net.protocol.architectures import require_computable
 from r1net.protocol.job import JobSpec
-from r1net.protocol.model_files import vocabulary_of
+from r1net.protocol.model_files import check_config, vocabulary_of
 from r1net.protocol.weight_files import check_index
 from r1net.sandbox.confine import allow_seconds
 from r1net.sandbox.frames import Ended, receive, send
@@ -79,6 +80,7 @@ class Grader:
         vocabulary = vocabulary_of(config)
         scorer = JobScorer(spec, tokenizer)
         scorer.check(vocabulary)
+        require_computable(spec, check_config(config, "config.json"), len(scorer.prompt_ids("train", 0, 0)))
         self._scorer, self._size = scorer, vocabulary
         return {}
 

@@ -54,8 +54,9 @@ def tokenizer_json() -> bytes:
     return tokenizer.to_str().encode()
 
 
+CONFIG = {"model_type": "llama", "vocab_size": 260, "max_position_embeddings": 4096}
 MODEL_FILES = {
-    "config.json": json.dumps({"vocab_size": 260}).encode(),
+    "config.json": json.dumps(CONFIG).encode(),
     "tokenizer.json": tokenizer_json(),
     "model.safetensors": b"weights, as far as the coordinator can tell",
 }

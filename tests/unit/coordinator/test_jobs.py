@@ -14,7 +14,7 @@ from r1net.protocol.job import EnvironmentSpec, FileRef, Grpo, JobSpec, ModelRef
 from r1net.protocol.signing import Domain
 from r1net.protocol.weight_files import INDEX
 from r1net.protocol.work import PublishTask
-from tests.unit.coordinator.jobs import MODEL_FILES, file_of, job_spec, key, sharded
+from tests.unit.coordinator.jobs import CONFIG, MODEL_FILES, file_of, job_spec, key, sharded
 from tests.unit.coordinator.network import World, upload_header
 
 
@@ -176,11 +176,23 @@ def test_a_worker_uploads_what_it_is_to_publish_and_nothing_else(world: World) -
         {"config.json": b"{}"},
         {"config.json": b"nonsense"},
         {"config.json": b'{"vocab_size": 9}'},
+        {"config.json": json.dumps(CONFIG | {"model_type": "mamba"}).encode()},
+        {"config.json": json.dumps(CONFIG | {"max_position_embeddings": 20}).encode()},
         {INDEX: b'{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'},
         {INDEX: b'{"weight_map": {"a": "../../etc/passwd"}}'},
         {INDEX: b'{"weight_map": ' + b"[" * 100_000},
     ],
-    ids=["tokenizer", "no vocabulary", "no JSON", "stop id outside", "unnamed shard", "foreign shard", "deep index"],
+    ids=[
+        "tokenizer",
+        "no vocabulary",
+        "no JSON",
+        "stop id outside",
+        "untested family",
+        "too short",
+        "unnamed shard",
+        "foreign shard",
+        "deep index",
+    ],
 )
 def test_a_model_that_does_not_fit_fails_the_job_with_the_reason(world: World, broken: dict[str, bytes]) -> None:
     files = (sharded(2) if INDEX in broken else MODEL_FILES) | broken
