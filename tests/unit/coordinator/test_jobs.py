@@ -183,15 +183,8 @@ def test_a_worker_uploads_what_it_is_to_publish_and_nothing_else(world: World) -
         {INDEX: b'{"weight_map": ' + b"[" * 100_000},
     ],
     ids=[
-        "tokenizer",
-        "no vocabulary",
-        "no JSON",
-        "stop id outside",
-        "untested family",
-        "too short",
-        "unnamed shard",
-        "foreign shard",
-        "deep index",
+        *("tokenizer", "no vocabulary", "no JSON", "stop id outside", "untested family", "too short"),
+        *("unnamed shard", "foreign shard", "deep index"),
     ],
 )
 def test_a_model_that_does_not_fit_fails_the_job_with_the_reason(world: World, broken: dict[str, bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -42,10 +43,8 @@ def test_what_is_tested_is_supported(kind: str) -> None:
 
 @given(st.dictionaries(st.sampled_from(KEYS), ANYTHING))
 def test_any_other_config_is_refused_in_words(written: dict[str, Any]) -> None:
-    try:
-        require_supported(CONFIG | written)
-    except UsageError as error:
-        assert error.message
+    with suppress(UsageError):
+        assert require_supported(CONFIG | written) in FAMILIES.values()
 
 
 @pytest.mark.parametrize(
