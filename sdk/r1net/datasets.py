@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,44 +10,42 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from r1net.errors import ProtocolError
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.settlement import EpochReport
 from r1net.protocol.trace import trace_tree
 from r1net.protocol.views import TraceView
+from r1net.rewards import names
 from r1net.transport import Transport
 
 BATCH = 1000
 
-
-def schema(rewards: Sequence[str]) -> pa.Schema:
-    """The columns, of a job with these rewards.
-
-    `reward_parts` is a struct with a nullable field for each reward: Hugging Face datasets, pandas, polars and DuckDB
-    all read it, which none but Arrow does with a map. `epoch` and `proof` are null until the trace's epoch is settled.
-    `trace_digest` is the leaf on chain.
-    """
-    return pa.schema(
-        [
-            ("prompt", pa.string()),
-            ("completion", pa.string()),
-            ("reward", pa.float64()),
-            ("reward_parts", pa.struct([(name, pa.float64()) for name in dict.fromkeys(rewards)])),
-            ("split", pa.string()),
-            ("round", pa.int64()),
-            ("group", pa.int64()),
-            ("index", pa.int64()),
-            ("finish_reason", pa.string()),
-            ("policy", pa.string()),
-            ("worker", pa.string()),
-            ("prompt_ids", pa.list_(pa.int32())),
-            ("completion_ids", pa.list_(pa.int32())),
-            ("logprobs", pa.list_(pa.float64())),
-            ("seed", pa.int64()),
-            ("trace_digest", pa.string()),
-            ("epoch", pa.int64()),
-            ("proof", pa.list_(pa.string())),
-        ]
-    )
+SCHEMA = pa.schema(
+    [
+        ("prompt", pa.string()),
+        ("completion", pa.string()),
+        ("reward", pa.float64()),
+        ("reward_parts", pa.struct([(name, pa.float64()) for name in names()])),
+        ("split", pa.string()),
+        ("round", pa.int64()),
+        ("group", pa.int64()),
+        ("index", pa.int64()),
+        ("finish_reason", pa.string()),
+        ("policy", pa.string()),
+        ("worker", pa.string()),
+        ("prompt_ids", pa.list_(pa.int32())),
+        ("completion_ids", pa.list_(pa.int32())),
+        ("logprobs", pa.list_(pa.float64())),
+        ("seed", pa.int64()),
+        ("trace_digest", pa.string()),
+        ("epoch", pa.int64()),
+        ("proof", pa.list_(pa.string())),
+    ]
+)
+"""The same for every job, so that files of several can be read as one. `reward_parts` is a struct with a field for each
+reward there is, null where it does not apply or the job does not have it: Hugging Face datasets, pandas, polars and
+DuckDB read that, and none but Arrow a map. `epoch` and `proof` are null until the trace's epoch is settled.
+`trace_digest` is the leaf on chain."""
 
 
 class ProofBook:
@@ -69,14 +67,16 @@ class ProofBook:
         return tree.proof(places[trace.trace_digest])
 
 
-def export_traces(traces: Iterable[TraceView], proofs: ProofBook, target: Path, rewards: Sequence[str]) -> int:
-    """Write traces of a job with these rewards to a parquet file, batch by batch. Returns how many there were."""
-    columns = schema(rewards)
+def export_traces(traces: Iterable[TraceView], proofs: ProofBook, target: Path) -> int:
+    """Write traces to a parquet file, batch by batch. Returns how many there were.
+
+    Raises ProtocolError when one has a reward that this version doesn't know: it would be left out in silence.
+    """
     rows = (_row(trace, proofs.proof(trace)) for trace in traces)
     count = 0
-    with pq.ParquetWriter(target, columns, compression="zstd") as writer:
+    with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
         for batch in _batches(rows):
-            writer.write_table(pa.Table.from_pylist(batch, schema=columns))
+            writer.write_table(pa.Table.from_pylist(batch, schema=SCHEMA))
             count += len(batch)
     return count
 
@@ -88,6 +88,11 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def _row(view: TraceView, proof: list[str] | None) -> dict[str, Any]:
     trace = view.trace
+    unknown = trace.reward_parts.keys() - names()
+    if unknown:
+        raise ProtocolError(
+            f"a trace has the reward {min(unknown)[:100]!r}, which is unknown here", hint="update r1net"
+        )
     return {
         "prompt": view.prompt,
         "completion": view.completion,

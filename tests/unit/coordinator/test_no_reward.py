@@ -67,10 +67,10 @@ def test_traces_without_reward_are_exported_as_null(world: World, tmp_path: Path
     target = tmp_path / "traces.parquet"
     with Transport("https://nowhere.invalid") as offline:
         unsettled = [view.model_copy(update={"epoch": None}) for view in views]
-        export_traces(unsettled, ProofBook(offline, job_id), target, ["exact"])
+        export_traces(unsettled, ProofBook(offline, job_id), target)
     table = pq.read_table(target)
     assert table["reward"].null_count == len(views) == 22
-    assert table["reward_parts"][0].as_py() == {"exact": None}
+    assert table["reward_parts"][0].as_py() == {"correct": None, "exact": None, "format": None}
 
 
 def test_a_claimed_reward_where_there_is_none_is_refused(world: World) -> None:

@@ -15,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1net.datasets import ProofBook, export_traces
+from r1net.errors import ProtocolError
 from r1net.protocol.trace import Trace
 from r1net.protocol.views import TraceView
+from r1net.rewards import names
 from r1net.transport import Transport
 
 JOB = "0x" + "11" * 32
-REWARDS = ("correct", "exact", "format")
+REWARDS = tuple(names())
 PARTS: list[dict[str, float | None]] = [
     {"correct": 1.0, "exact": None, "format": 0.0},
     {"correct": 0.25, "exact": None, "format": 1.0},
@@ -55,9 +57,9 @@ def view(index: int, parts: dict[str, float | None]) -> TraceView:
     )
 
 
-def write(target: Path, parts: list[dict[str, float | None]], rewards: tuple[str, ...] = REWARDS) -> int:
+def write(target: Path, parts: list[dict[str, float | None]]) -> int:
     with Transport("https://nowhere.invalid") as offline:
-        return export_traces((view(n, part) for n, part in enumerate(parts)), ProofBook(offline, JOB), target, rewards)
+        return export_traces((view(n, part) for n, part in enumerate(parts)), ProofBook(offline, JOB), target)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +101,19 @@ def test_a_job_without_traces_has_a_file_with_its_columns(tmp_path: Path) -> Non
     table = pl.read_parquet(tmp_path / "none.parquet")
     assert table.height == 0
     assert table["reward_parts"].struct.fields == list(REWARDS)
+
+
+def test_files_of_jobs_with_other_rewards_are_read_as_one(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", [{"correct": 1.0}])
+    write(tmp_path / "b.parquet", [{"format": 0.5, "exact": None}])
+    with duckdb.connect() as connection:
+        query = "select reward_parts.correct, reward_parts.format from read_parquet(?) order by filename"
+        assert connection.execute(query, [str(tmp_path / "*.parquet")]).fetchall() == [(1.0, None), (None, 0.5)]
+
+
+def test_a_reward_that_is_unknown_here_is_not_lost_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError, match="'tomorrow', which is unknown here"):
+        write(tmp_path / "traces.parquet", [{"correct": 1.0, "tomorrow": 1.0}])
 
 
 @given(parts=st.lists(st.fixed_dictionaries({name: st.none() | st.floats(0, 1) for name in REWARDS}), max_size=5))
