@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
-from r1net.models import describe_model
+from r1net.models import describe_model, render_prompt, stop_tokens
 from r1net.probe import check_job
 from r1net.protocol.job import (
     EnvironmentSpec,
@@ -42,8 +42,8 @@ from r1net.protocol.settlement import TraceProof
 from r1net.protocol.upload import UPLOAD_HEADER, UPLOAD_LIFETIME, SignedUpload, Upload
 from r1net.protocol.views import NetworkInfo, TraceView
 from r1net.runs import Run
-from r1net.templates import check_prompt, render_prompt
-from r1net.tokens import check_stops, stop_tokens
+from r1net.templates import check_prompt
+from r1net.tokens import check_stops
 from r1net.transport import Transport
 from r1net.urls import is_loopback, require_tls
 

@@ -1,4 +1,4 @@
-"""A local model folder as a job's ModelRef."""
+"""What a job takes from a local model folder: its files as a ModelRef, its chat template, its stop tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from r1net.errors import UsageError
 from r1net.protocol.job import FileRef, ModelRef
 from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.protocol.weight_files import INDEX, OTHER_FILES, REQUIRED_FILES, SINGLE, weights_in
+from r1net.templates import render_prompt
+from r1net.tokens import stop_tokens
 from r1net.weights.checkpoint import read_checkpoint, read_index
+
+__all__ = ["describe_model", "render_prompt", "stop_tokens"]
 
 
 def describe_model(folder: Path, name: str | None = None) -> ModelRef:

@@ -11,13 +11,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from r1net.environments import sampling_seed
-from r1net.models import describe_model
+from r1net.models import describe_model, render_prompt, stop_tokens
 from r1net.protocol.job import EnvironmentSpec, Grpo, JobSpec, PolicyVersion, RewardSpec, Sampling
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import RolloutTask
 from r1net.scoring import JobScorer
-from r1net.templates import render_prompt
-from r1net.tokens import stop_tokens
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
 from r1node.training.packing import Group, Sample
