@@ -13,10 +13,11 @@ from r1net.errors import UsageError
 from r1net.marks import WORTHLESS, Candidate, candidates
 from r1net.probe import PROBLEMS, check_job, check_verifiers
 from r1net.protocol.job import EnvironmentSpec, JobSpec, RewardSpec
-from r1net.sandbox import SandboxedScorer
+from r1net.sandbox import Limits, SandboxedScorer, SandboxPool
 from r1net.scoring import JobScorer
 from tests.sandbox import IMPATIENT, SANDBOX
 from tests.unit.coordinator.jobs import MODEL_FILES, job_spec
+from tests.unit.sdk.checkpoints import vectors, write_folder
 
 CORRECT, EXACT, FORMAT = (RewardSpec(name=name) for name in ("correct", "exact", "format"))
 
@@ -94,6 +95,16 @@ def test_problems_that_take_too_long_end_the_trial_in_words() -> None:
         scorer(endless, IMPATIENT).marks(0)
 
 
+def test_a_verifier_that_takes_too_long_for_an_answer_is_named() -> None:
+    """Its process is ended; in coordinator and nodes every answer would be worth nothing."""
+    hasty = SandboxPool(processes=2, limits=Limits(grade_seconds=0.01))
+    try:
+        with pytest.raises(UsageError, match=r"problem \d+ ends its process: it takes more than 0.01 s of CPU"):
+            check_verifiers(scorer(job("intermediate_integration"), hasty))
+    finally:
+        hasty.close()
+
+
 def test_the_job_is_loaded_as_everyone_will(folder: Path) -> None:
     check_job(job("chain_sum"), folder)
     with pytest.raises(UsageError, match="stop token id is outside the vocabulary"):
@@ -117,6 +128,33 @@ def test_nothing_is_paid_for_a_weak_verifier(folder: Path) -> None:
         pytest.raises(UsageError, match="worthless answer"),
     ):
         client.submit(job("complex_arithmetic"), folder)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"prompt": "nothing is asked"}, "0 times, not once"),
+        ({"prompt": "{question}", "stop_token_ids": [260]}, "stop token 260 is not one of the model's 260"),
+        ({"prompt": "{question}"}, "no eos_token_id and no eos_token"),
+        ({"system_prompt": "{question}", "stop_token_ids": [7]}, "2 times, not once"),
+        ({"prompt": "{question}", "stop_token_ids": [7]}, "worthless answer"),
+    ],
+)
+def test_what_train_is_asked_is_checked_before_anything_is_paid(
+    asked: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    write_folder(tmp_path, {"model.safetensors": vectors("norm")})
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes(MODEL_FILES[name])
+    with Client("https://nowhere.invalid", account=Account.create()) as client, pytest.raises(UsageError, match=words):
+        client.train(
+            model=tmp_path,
+            environment="reasoning_gym:complex_arithmetic",
+            rounds=1,
+            budget=1,
+            token="0x" + "11" * 20,
+            **asked,
+        )
 
 
 @pytest.mark.parametrize("generator", ["countdown", "sentence_reordering", "spell_backward", "advanced_geometry"])
