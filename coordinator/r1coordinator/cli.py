@@ -63,6 +63,10 @@ def serve(  # noqa: PLR0913, PLR0917 (typer takes a flag from each parameter)
     _serve(load_settings(flags, config), as_json)
 
 
+_TURN = 0.001
+"""Seconds for which a busy thread keeps the others waiting: a short answer needs several turns."""
+
+
 def _serve(settings: Settings, as_json: bool) -> None:
     import uvicorn  # noqa: PLC0415
 
@@ -73,6 +77,7 @@ def _serve(settings: Settings, as_json: bool) -> None:
     from r1net.sandbox import SandboxPool  # noqa: PLC0415
 
     logging.getLogger("r1coordinator").setLevel(logging.INFO)
+    sys.setswitchinterval(_TURN)
     sandbox = SandboxPool(settings.sandbox_processes, unsafe=settings.unsafe_no_sandbox)
     deployment = Deployment.load(settings.deployment)
     with closing(sandbox):

@@ -82,7 +82,11 @@ class Settings(BaseModel):
     posts_per_minute: float = Field(default=120, gt=0, description="unsigned posts from one address, in the long run")
     chain_answer_seconds: float = Field(default=30, ge=0, description="how long what the registry says is believed")
     chain_queue: int = Field(default=64, ge=1, description="questions to the chain that may wait")
-    cache_bytes: int = Field(default=64 * 2**20, ge=0, description="bytes of bundles that are kept parsed, in all")
+    cache_bytes: int = Field(
+        default=8 * 2**20,
+        ge=0,
+        description="bytes of bundles kept parsed, where they take four times as many",
+    )
     retention_days: float = Field(default=30, ge=0, description="days after its end that a job's files are kept")
     sandbox_processes: int = Field(
         default=0,

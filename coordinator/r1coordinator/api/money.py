@@ -30,7 +30,7 @@ Account = Annotated[str, Path(pattern=_ADDRESS), AfterValidator(to_checksum_addr
 Token = Annotated[Annotated[str, AfterValidator(to_checksum_address)] | None, Query(pattern=_ADDRESS)]
 
 
-_REPORTS = 1 << 24
+_REPORTS = 1 << 21
 """Bytes of reports that are kept parsed, and of those whose trees are."""
 _reports: ByteCache[EpochReport] = ByteCache(_REPORTS)
 _trees: ByteCache[StandardMerkleTree] = ByteCache(_REPORTS)

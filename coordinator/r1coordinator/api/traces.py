@@ -24,7 +24,7 @@ from r1net.protocol.views import TraceView
 router = APIRouter(prefix="/v1/jobs/{job_id}/traces", tags=["traces"])
 
 _PAGE_TOKENS = 1 << 18
-_TREES = 1 << 24
+_TREES = 1 << 21
 """Bytes of reports whose trees are kept."""
 
 

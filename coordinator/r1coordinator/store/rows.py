@@ -16,8 +16,8 @@ from r1net.protocol.job import JobSpec, JobView, PolicyVersion
 from r1net.protocol.work import Lease
 
 _DETAIL = 500
-_SPECS = 1 << 23
-"""Characters of specifications that are kept parsed."""
+_SPECS = 1 << 20
+"""Characters of specifications that are kept parsed, where they take nine times as much."""
 
 
 _specs: ByteCache[JobSpec] = ByteCache(_SPECS)

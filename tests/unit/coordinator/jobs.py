@@ -54,7 +54,7 @@ def tokenizer_json() -> bytes:
     return tokenizer.to_str().encode()
 
 
-CONFIG = {"model_type": "llama", "vocab_size": 260, "max_position_embeddings": 4096}
+CONFIG = {"model_type": "llama", "vocab_size": 260, "max_position_embeddings": 1 << 20}
 MODEL_FILES = {
     "config.json": json.dumps(CONFIG).encode(),
     "tokenizer.json": tokenizer_json(),

@@ -19,8 +19,9 @@ from r1net.protocol.architectures import (
     require_targets,
 )
 from r1net.protocol.job import Evaluation, Lora, Sampling
-from tests.unit.coordinator.jobs import CONFIG, job_spec
+from tests.unit.coordinator.jobs import job_spec
 
+CONFIG = {"model_type": "llama", "vocab_size": 260, "max_position_embeddings": 4096}
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
