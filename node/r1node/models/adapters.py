@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from r1net.errors import UsageError
-from r1net.protocol.architectures import ALL_LINEAR
+from r1net.protocol.architectures import require_supported, require_targets, targets_of
 from r1net.protocol.job import Lora
 
 PREFIX = "base_model.model."
@@ -17,18 +17,18 @@ LOW, HIGH = ".lora_A.weight", ".lora_B.weight"
 
 def adapted_layers(module: Any, lora: Lora) -> dict[str, nn.Linear]:
     """Linear layers by name. Raises UsageError when a target isn't found in every layer of the model."""
-    linears = dict(_linears(module))
-    if ALL_LINEAR in lora.targets:
-        return linears
-    found = {name: linear for name, linear in linears.items() if name.rsplit(".", 1)[-1] in lora.targets}
+    family, linears = require_supported(module.config.to_dict()), dict(_linears(module))
+    require_targets(family, lora.targets)
+    targets = targets_of(family, lora.targets)
+    found = {name: linear for name, linear in linears.items() if name.rsplit(".", 1)[-1] in targets}
     depth = int(module.config.num_hidden_layers)
-    for target in lora.targets:
+    for target in targets:
         layers = {name.split(".")[2] for name in found if name.endswith(f".{target}")}
         if len(layers) != depth:
             have = sorted({name.rsplit(".", 1)[-1] for name in linears})
             raise UsageError(
                 f"the adapter's target {target!r} is found in {len(layers)} of {depth} layers",
-                hint=f"this model's linear layers are {', '.join(have)}; {ALL_LINEAR!r} takes them all",
+                hint=f"this model's linear layers are {', '.join(have)}",
             )
     return found
 

@@ -12,7 +12,7 @@ from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 
 ALL_LINEAR = "all-linear"
-"""As a target of an adapter: every linear layer but the head, as PEFT calls it."""
+"""As a target of an adapter: every one of the family's `linears`. PEFT's word for nearly the same."""
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 _GATED = ("gate_proj", "up_proj", "down_proj")
@@ -128,6 +128,11 @@ def require_computable(spec: JobSpec, config: Mapping[str, Any], prompt_tokens: 
         require_targets(family, spec.lora.targets)
     longest = max(spec.sampling.max_tokens, spec.evaluation.sampling.max_tokens if spec.evaluation.problems else 0)
     require_length(config, prompt_tokens + longest)
+
+
+def targets_of(family: Family, targets: tuple[str, ...]) -> tuple[str, ...]:
+    """The layers that an adapter's targets stand for."""
+    return family.linears if ALL_LINEAR in targets else targets
 
 
 def _ropes(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

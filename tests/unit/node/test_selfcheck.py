@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from r1net.errors import UsageError
 from r1net.protocol.architectures import FAMILIES
 from r1net.protocol.job import Lora, Sampling
+from r1node.models.adapters import adapted_layers
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.training import exact
 from r1node.training.policy import TrainablePolicy
 from r1node.training.trainer import Trainer
 from r1node.verification.selfcheck import SelfCheck, check
-from tests.unit.node.models import SIZES, llama
+from tests.unit.node.models import llama
 from tests.unit.node.test_families import engine_for
 from tests.unit.node.test_training import spec
 from tests.unit.node.zoo import ZOO
@@ -59,21 +59,19 @@ def test_an_adapter_on_every_family_passes(kind: str, tmp_path: Path) -> None:
 
 def test_adapters_that_reach_a_part_of_the_model_are_refused(tmp_path: Path) -> None:
     ZOO["phi 3"].make().save_pretrained(tmp_path)
-    with pytest.raises(UsageError, match=r"'q_proj' is found in 0 of 2 layers") as refused:
+    with pytest.raises(UsageError, match=r"q_proj, k_proj, v_proj, gate_proj, up_proj: no linear layers") as refused:
         TrainablePolicy(spec(lora=Lora(rank=4)), tmp_path)
     assert "qkv_proj" in (refused.value.hint or "")
     everything = TrainablePolicy(spec(lora=Lora(rank=4, targets=("all-linear",))), tmp_path)
     assert len(everything.parameters) == 2 * 2 * len(FAMILIES["phi3"].linears)
 
 
-def test_adapters_that_reach_some_layers_are_refused(tmp_path: Path) -> None:
-    """The first layer of this model has a gated layer, the other has experts."""
-    config = Qwen3MoeConfig(
-        **SIZES, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, mlp_only_layers=[0]
-    )
-    Qwen3MoeForCausalLM(config).save_pretrained(tmp_path)
+def test_adapters_that_reach_some_layers_are_refused() -> None:
+    """As where some layers have experts and others don't."""
+    model = llama()
+    model.model.layers[1].mlp.gate_proj = torch.nn.Identity()
     with pytest.raises(UsageError, match=r"'gate_proj' is found in 1 of 2 layers"):
-        TrainablePolicy(spec(lora=Lora(rank=4, targets=("q_proj", "gate_proj"))), tmp_path)
+        adapted_layers(model, Lora(rank=4))
 
 
 @pytest.mark.parametrize("lora", [None, Lora(rank=4)], ids=["full", "lora"])
