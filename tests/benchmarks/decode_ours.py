@@ -10,12 +10,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from r1net.protocol.job import Sampling
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Prompt
-from tests.benchmarks.workload import GROUP, MODEL, TOKENS, measure, prompts, setup
+from tests.benchmarks.workload import MODEL, TOKENS, measure, prompts, setup
 
 
 def main() -> None:
     """`python -m tests.benchmarks.decode_ours bfloat16 8`"""
-    dtype, group = getattr(torch, sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else GROUP
+    dtype, group = getattr(torch, sys.argv[1]), int(sys.argv[2])
     setup()
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     engine = BuiltinEngine(AutoConfig.from_pretrained(MODEL), dtype)

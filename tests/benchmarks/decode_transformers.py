@@ -7,12 +7,12 @@ import sys
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.benchmarks.workload import GROUP, MODEL, TOKENS, measure, prompts, setup
+from tests.benchmarks.workload import MODEL, TOKENS, measure, prompts, setup
 
 
 def main() -> None:
     """`python -m tests.benchmarks.decode_transformers bfloat16 8`"""
-    dtype, group = getattr(torch, sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else GROUP
+    dtype, group = getattr(torch, sys.argv[1]), int(sys.argv[2])
     setup()
     tokenizer = AutoTokenizer.from_pretrained(MODEL, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=dtype).eval()

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from vllm import LLM, SamplingParams, TokensPrompt
 
-from tests.benchmarks.workload import GROUP, MODEL, TOKENS, measure
+from tests.benchmarks.workload import MODEL, TOKENS, measure
 
 
 def main() -> None:
-    """`python -m tests.benchmarks.decode_vllm PROMPTS.json bfloat16 8`; PROMPTS holds lists of token ids."""
-    prompts = json.loads(Path(sys.argv[1]).read_text())
-    dtype, group = sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else GROUP
+    """`python -m tests.benchmarks.decode_vllm bfloat16 8 PROMPTS.json`; PROMPTS holds lists of token ids."""
+    dtype, group, prompts = sys.argv[1], int(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text())
     llm = LLM(
         model=str(MODEL),
         dtype=dtype,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from transformers import AutoTokenizer
 
@@ -29,7 +31,7 @@ from tests.benchmarks.workload import (
 NOBODY = "0x" + "00" * 20
 
 
-def specification() -> JobSpec:
+def specification(precision: str) -> JobSpec:
     """The job that TRL's configuration in step_trl.py describes."""
     file = FileRef(sha256="0x" + "00" * 32, size=1)
     names = ("config.json", "tokenizer.json", "model.safetensors")
@@ -44,24 +46,26 @@ def specification() -> JobSpec:
         stage=Grpo(rounds=1, groups_per_round=PROMPTS, group_size=GROUP, loss="dapo"),
         sampling=Sampling(max_tokens=TOKENS),
         optimizer=Optimizer(learning_rate=LEARNING_RATE),
+        dtype=precision,
         payment_token=NOBODY,
         budget=0,
     )
 
 
 def main() -> None:
-    """`python -m tests.benchmarks.step_ours`"""
+    """`python -m tests.benchmarks.step_ours bfloat16`"""
     setup()
-    spec = specification()
+    precision = sys.argv[1]
+    spec = specification(precision)
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     policy = TrainablePolicy(spec, MODEL)
-    trainer = Trainer(spec, policy)
-    engine = BuiltinEngine(policy.config)
+    trainer = Trainer(spec, policy, dtype=getattr(torch, precision))
+    engine = BuiltinEngine(policy.config, getattr(torch, precision))
     ids = [tokenizer(text).input_ids for text in prompts()]
     seeds = iter(range(10**9))
 
     def step() -> int:
-        engine.load(policy.merged())
+        engine.load(policy.sampled())
         batch = [Prompt(prompt, [next(seeds) for _ in range(GROUP)]) for prompt in ids]
         answers = engine.generate(batch, spec.sampling, [])
         rewards = torch.tensor([digits([tokenizer.decode(c.token_ids) for c in answer]) for answer in answers])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import sys
 import tempfile
 import time
 from typing import Any
@@ -27,7 +28,7 @@ class Clock(TrainerCallback):
 
 
 def main() -> None:
-    """`python -m tests.benchmarks.step_trl`"""
+    """`python -m tests.benchmarks.step_trl bfloat16`"""
     setup()
     config = GRPOConfig(
         output_dir=tempfile.mkdtemp(),
@@ -41,7 +42,7 @@ def main() -> None:
         loss_type="dapo",
         beta=0.0,
         temperature=1.0,
-        bf16=True,
+        bf16=sys.argv[1] == "bfloat16",
         use_cpu=True,
         gradient_checkpointing=False,
         report_to="none",
