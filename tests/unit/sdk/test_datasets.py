@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r1net.datasets import ProofBook, export_traces
@@ -116,6 +116,7 @@ def test_a_reward_that_is_unknown_here_is_not_lost_in_silence(tmp_path: Path) ->
         write(tmp_path / "traces.parquet", [{"correct": 1.0, "tomorrow": 1.0}])
 
 
+@settings(deadline=None)
 @given(parts=st.lists(st.fixed_dictionaries({name: st.none() | st.floats(0, 1) for name in REWARDS}), max_size=5))
 def test_parts_come_back_as_they_were(parts: list[dict[str, float | None]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

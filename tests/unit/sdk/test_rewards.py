@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
@@ -71,6 +71,7 @@ def test_the_format_is_whole_where_nothing_is_opened() -> None:
     assert parts("\nA:", whole.removeprefix("<think>"))["format"] == 0.0
 
 
+@settings(deadline=None)
 @given(
     tail=st.lists(st.sampled_from(["<think>", "</think>", "<answer>", "</answer>", "<|bot|>", "\n", " ", "so"])).map(
         "".join
@@ -84,6 +85,7 @@ def test_what_is_opened_is_an_end_of_the_prompt_without_a_marker(tail: str) -> N
         assert beginning.startswith("<think>")
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=40))
 def test_a_completion_without_tags_is_the_answer_itself(text: str) -> None:
     assert extract_answer(text, "<think>\n") == extract_answer(text)
@@ -106,6 +108,7 @@ def test_tags_that_are_special_tokens_are_read() -> None:
     assert scorer.score("train", 0, 0, [*ids, STOP]).parts == {"format": 1.0, "correct": 1.0}
 
 
+@settings(deadline=None)
 @given(ids=st.lists(st.integers(0, 300), max_size=30))
 def test_texts_of_other_tokenizers_are_what_they_were(ids: list[int]) -> None:
     scorer = JobScorer(job_spec(stop_token_ids=(300,)), tokenizer_json())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -85,6 +85,7 @@ def test_dropout_of_the_training_script_is_off() -> None:
     assert load_tokenizer(json.dumps(data).encode()).encode(CORPUS[0]).ids == expected
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60), length=st.integers(1, 8))
 def test_any_text_is_encoded_alike_whatever_is_stored(text: str, length: int) -> None:
     tokenizer = Tokenizer.from_buffer(tokenizer_json())
