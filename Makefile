@@ -5,11 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= smollm2
 MINUTES ?= 60
+JOBS ?= 2
+NUMERICAL := $(addprefix tests/unit/node/test_,exact.py kernels.py engine.py head.py training.py families.py selfcheck.py)
 NODE_MODULES := contracts/node_modules/.package-lock.json
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test setup lint unit e2e contracts contracts-deep slow soak vllm vllm-env bench clean help
+.PHONY: demo test setup lint unit numerical e2e contracts contracts-deep slow soak vllm vllm-env bench clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -17,7 +19,7 @@ help: ## list the targets
 demo: setup ## run a whole network: chain, coordinator, two nodes, one job (PROFILE=tiny, KEEP=1)
 	$(BIN)/python -m tests.e2e.demo --profile $(PROFILE)
 
-test: setup lint contracts unit e2e ## everything that CI runs
+test: setup lint contracts unit numerical e2e ## everything that CI runs
 
 setup: $(VENV)/.ready $(NODE_MODULES) ## install into the checkout
 
@@ -48,7 +50,10 @@ contracts-deep: setup ## forge: long fuzz and invariant runs
 
 unit: setup ## Python unit, integration and adversarial tests
 	contracts/tools/forge build
-	$(BIN)/pytest tests/unit tests/integration tests/adversarial
+	$(BIN)/pytest -n $(JOBS) --dist loadfile tests/unit tests/integration tests/adversarial
+
+numerical: setup ## what computes, once more as a machine with AVX2 and nothing beyond
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -n $(JOBS) $(NUMERICAL)
 
 e2e: setup ## real networks: the tiny demo, the faults
 	$(BIN)/pytest tests/e2e
