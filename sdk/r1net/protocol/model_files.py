@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 from r1net.errors import UsageError
 
 MOST_BYTES = 1 << 20
+MOST_BY_NAME = {"tokenizer_config.json": 1 << 22}
+"""Gemma 3 describes each of its 6,000 reserved tokens there."""
 MOST_DEPTH = 32
 MOST_NUMBER = 1e32
 """transformers writes int(1e30) for a tokenizer's unlimited length."""
@@ -56,7 +58,7 @@ def bounded_json(data: bytes, name: str, most: int = MOST_BYTES) -> dict[str, An
 
 def check_config(data: bytes, name: str) -> dict[str, Any]:
     """`bounded_json` of a configuration that brings no code. Raises UsageError."""
-    config = bounded_json(data, name)
+    config = bounded_json(data, name, MOST_BY_NAME.get(name, MOST_BYTES))
     code = [key for key in _CODE_KEYS if config.get(key)]
     if code:
         raise UsageError(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from r1net.errors import EngineError, PreflightError
+from r1net.protocol.architectures import longest_sequence
 from r1net.protocol.job import Sampling
 from r1node.rollout.engine import Completion, Progress, Prompt
 from r1node.rollout.vllm.client import Client, ServerGone
@@ -54,7 +55,7 @@ class VllmEngine:
         self._device = device
         self._tied = bool(getattr(config, "tie_word_embeddings", False))
         self._vocabulary = int(config.vocab_size)
-        self._positions = int(config.max_position_embeddings)
+        self._positions = longest_sequence(config.to_dict())
         self._running = _Running(ModelFolder(config, dtype, folder / "model"))
         self._finalizer = weakref.finalize(self, self._running.end)
 
@@ -191,7 +192,7 @@ def options(config: Any, dtype: torch.dtype, device: str) -> dict[str, object]:
     chosen: dict[str, object] = {
         "dtype": str(dtype).removeprefix("torch."),
         "max_num_seqs": MAX_SEQUENCES,
-        "max_model_len": int(config.max_position_embeddings),
+        "max_model_len": longest_sequence(config.to_dict()),  # beyond it vLLM takes long RoPE's other factors
         "seed": 0,
     }
     if device == "cpu":
