@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from sqlalchemy import select
+from tests.integration.chain.waiting import until
 
 from r1coordinator.chain import RealChain
 from r1coordinator.settings import Settings
@@ -240,13 +241,3 @@ def waiting(office: Office) -> list[dict[str, str]]:
     """Transactions that aren't mined."""
     content = office.anvil.rpc("txpool_content")["result"]
     return [entry for kind in content.values() for account in kind.values() for entry in account.values()]
-
-
-def until(found: Callable[[], Any], seconds: float = 15.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds:g} s")
