@@ -12,7 +12,6 @@ import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from sqlalchemy import select
-from tests.integration.chain.waiting import until
 
 from r1coordinator.chain import RealChain
 from r1coordinator.settings import Settings
@@ -26,6 +25,7 @@ from tests.adversarial.coordinator.owing import add_debt
 from tests.unit.coordinator.jobs import job_spec
 
 from .conftest import ARTIFACTS, COIN, TEST_PARAMETERS, Anvil
+from .waiting import until
 
 CONFIRMATIONS = 3
 

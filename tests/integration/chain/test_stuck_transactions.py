@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +15,7 @@ from r1net.chain import Chain, TxReceipt
 from r1net.errors import ChainUnavailable, TransactionPending
 
 from .conftest import Anvil
+from .waiting import until
 
 BOB, EVE = (Account.from_key(bytes([n]) * 32).address for n in (1, 2))
 GWEI = 10**9
@@ -43,16 +44,6 @@ def in_pool(anvil: Anvil) -> list[dict[str, str]]:
 def amounts(anvil: Anvil) -> list[int]:
     """What the waiting transfers would move."""
     return [int(entry["input"][-64:], 16) for entry in in_pool(anvil)]
-
-
-def until(found: Callable[[], Any], seconds: float = 15.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds:g} s")
 
 
 def mined(anvil: Anvil, future: Future[TxReceipt]) -> TxReceipt:
