@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,6 +75,32 @@ def _cut(ids: torch.Tensor, logprobs: torch.Tensor) -> Completion:
     return Completion(tokens[:length], logprobs[:length].tolist(), "stop" if STOP in tokens else "length")
 
 
+def by_engine(spec: JobSpec, folder: Path, prompts: Sequence[Prompt], dtype: torch.dtype) -> list[list[Completion]]:
+    """What a host's engine makes of them."""
+    policy = TrainablePolicy(spec, folder)
+    plain = policy.why_not_plain is None
+    engine = BuiltinEngine(policy.config, dtype) if plain else TransformersEngine(policy.module, dtype)
+    engine.load(policy.sampled())
+    return engine.generate(prompts, spec.sampling, [STOP])
+
+
+def elsewhere(spec: JobSpec, folder: Path, prompts: Sequence[Prompt]) -> list[list[Completion]]:
+    """A host with the oldest of instruction sets, and two threads."""
+    task = {"spec": spec.model_dump_json(), "folder": str(folder), "prompts": [[p.ids, p.seeds] for p in prompts]}
+    env = os.environ | {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-m", "tests.unit.node.test_innocent"]
+    done = subprocess.run(command, input=json.dumps(task), env=env, capture_output=True, text=True, check=True)
+    return [[Completion(*row) for row in group] for group in json.loads(done.stdout.splitlines()[-1])]
+
+
+def _host() -> None:
+    """The other side of `elsewhere`."""
+    task = json.loads(sys.stdin.read())
+    prompts = [Prompt(ids, seeds) for ids, seeds in task["prompts"]]
+    answers = by_engine(JobSpec.parse(task["spec"]), Path(task["folder"]), prompts, torch.float32)
+    print(json.dumps([[[c.token_ids, c.logprobs, c.finish_reason] for c in group] for group in answers]))
+
+
 def verdict(spec: JobSpec, folder: Path, sampler: str) -> tuple[int, tuple[str, ...]]:
     """Tokens judged, and what is found against the work."""
     replayer = Replayer(spec, folder, SANDBOX)
@@ -82,12 +112,10 @@ def verdict(spec: JobSpec, folder: Path, sampler: str) -> tuple[int, tuple[str, 
     ]
     if sampler == "by hand":
         answers = by_hand(folder, prompts, spec.sampling)
+    elif sampler == "old machine":
+        answers = elsewhere(spec, folder, prompts)
     else:
-        policy, dtype = TrainablePolicy(spec, folder), torch.float32 if sampler == "fp32" else torch.bfloat16
-        plain = policy.why_not_plain is None
-        engine = BuiltinEngine(policy.config, dtype) if plain else TransformersEngine(policy.module, dtype)
-        engine.load(policy.sampled())
-        answers = engine.generate(prompts, spec.sampling, [STOP])
+        answers = by_engine(spec, folder, prompts, torch.float32 if sampler == "fp32" else torch.bfloat16)
     traces = [
         Trace(
             job_id=JOB,
@@ -130,3 +158,14 @@ def test_what_transformers_samples_without_a_cache(name: str, tmp_path: Path) ->
     ZOO[name].make().save_pretrained(tmp_path)
     write_tokenizer(tmp_path)
     assert verdict(job("float32"), tmp_path, "by hand")[1] == ()
+
+
+@pytest.mark.parametrize("name", ["llama, tied", "qwen3", "gemma 3"])
+def test_what_an_older_machine_samples(name: str, tmp_path: Path) -> None:
+    ZOO[name].make().save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    assert verdict(job("bfloat16"), tmp_path, "old machine")[1] == ()
+
+
+if __name__ == "__main__":
+    _host()
