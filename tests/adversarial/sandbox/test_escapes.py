@@ -162,7 +162,9 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize("target", ["os.getppid()", "1", "-1", "0", str(os.getpid())])
+@pytest.mark.parametrize(
+    "target", ["os.getppid()", "1", "-1", "0", str(os.getpid())], ids=["parent", "init", "all", "group", "tests"]
+)
 def test_no_signal_to_anybody(prison: Prison, target: str) -> None:
     for code in (
         f"import os; os.kill({target}, 9)",
