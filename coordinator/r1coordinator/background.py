@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
+from r1coordinator.memory import give_back
 from r1coordinator.scheduling.intake import start_waiting
 from r1coordinator.scheduling.stakes import watch_stakes
 from r1coordinator.scheduling.tick import tick
@@ -66,6 +67,7 @@ def tasks_of(services: Services) -> list[Task]:
 
     async def keeping_house() -> float:
         deleted = await run_in_threadpool(keep_house, services.db, services.blobs, settings.retention_days, clock())
+        await run_in_threadpool(give_back)
         return settings.tick_seconds if deleted else _HOUSE_SECONDS
 
     async def starting() -> float:

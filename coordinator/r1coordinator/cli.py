@@ -71,6 +71,7 @@ def _serve(settings: Settings, as_json: bool) -> None:
     import uvicorn  # noqa: PLC0415
 
     from r1coordinator.api.app import create_app  # noqa: PLC0415
+    from r1coordinator.memory import share_arenas  # noqa: PLC0415
     from r1coordinator.server import configure  # noqa: PLC0415
     from r1coordinator.services import build, load_key  # noqa: PLC0415
     from r1net.chain import Deployment  # noqa: PLC0415
@@ -78,6 +79,7 @@ def _serve(settings: Settings, as_json: bool) -> None:
 
     logging.getLogger("r1coordinator").setLevel(logging.INFO)
     sys.setswitchinterval(_TURN)
+    share_arenas()
     sandbox = SandboxPool(settings.sandbox_processes, unsafe=settings.unsafe_no_sandbox)
     deployment = Deployment.load(settings.deployment)
     with closing(sandbox):
