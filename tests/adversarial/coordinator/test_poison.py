@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from r1coordinator.scheduling import tick as ticking
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import EnvironmentSpec, Evaluation, FileRef, JobSpec
+from r1net.protocol.weight_files import INDEX, SINGLE
 from tests.sandbox import IMPATIENT, SANDBOX
 from tests.unit.coordinator.jobs import MODEL_FILES, job_spec
 from tests.unit.coordinator.network import World, run
@@ -156,12 +157,14 @@ def test_specifications_that_every_view_would_carry_are_bounded(
 
 
 def test_a_model_of_many_large_files_is_refused_before_it_is_sent(world: World) -> None:
-    many = {f"part-{n}.bin": FileRef(sha256="0x" + f"{n:064x}", size=2**32) for n in range(20)}
+    many = {f"model-{n:05}-of-00020.safetensors": FileRef(sha256="0x" + f"{n:064x}", size=2**32) for n in range(1, 21)}
+    many[INDEX] = FileRef(sha256="0x" + "99" * 32, size=100)
     spec = job_spec()
-    spec = spec.model_copy(update={"model": spec.model.model_copy(update={"files": {**spec.model.files, **many}})})
+    small = {name: ref for name, ref in spec.model.files.items() if name != SINGLE}
+    spec = spec.model_copy(update={"model": spec.model.model_copy(update={"files": {**small, **many}})})
     body = {"job_id": world.chain.fund(spec), "spec": spec.model_dump(mode="json")}
     answer = world.http.post("/v1/jobs", json=body)
     assert (answer.status_code, answer.json()["code"]) == (413, "model_too_large")
-    too_many = {f"part-{n}.bin": {"sha256": "0x" + f"{n:064x}", "size": 1} for n in range(300)}
+    too_many = {f"model-{n:05}-of-00300.safetensors": {"sha256": "0x" + f"{n:064x}", "size": 1} for n in range(300)}
     body["spec"]["model"]["files"].update(too_many)  # type: ignore[index]
     assert world.http.post("/v1/jobs", json=body).json()["code"] == "invalid_message"

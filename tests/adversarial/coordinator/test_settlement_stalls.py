@@ -393,7 +393,9 @@ def story(books: Books) -> None:
     books.step(2)
 
 
-@pytest.mark.parametrize(("confirmations", "stride"), [(2, 1), (0, 7)])
+@pytest.mark.parametrize(
+    ("confirmations", "stride"), [(2, 4), (0, 7), pytest.param(2, 1, marks=pytest.mark.slow, id="every step")]
+)
 def test_a_crash_between_any_two_steps_neither_loses_nor_doubles(
     tmp_path: Path, confirmations: int, stride: int
 ) -> None:

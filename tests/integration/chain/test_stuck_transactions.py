@@ -13,9 +13,9 @@ from requests.exceptions import ConnectionError as NoConnection
 
 from r1net.chain import Chain, TxReceipt
 from r1net.errors import ChainUnavailable, TransactionPending
+from tests.integration.chain.waiting import until
 
 from .conftest import Anvil
-from .waiting import until
 
 BOB, EVE = (Account.from_key(bytes([n]) * 32).address for n in (1, 2))
 GWEI = 10**9

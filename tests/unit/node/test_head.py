@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from r1node.kernels.train_ops import NativeTrainOps, TorchTrainOps, TrainOps
 from r1node.training import head as module
-from r1node.training.head import Head
+from r1node.training.head import EmbeddingHead
 
 OPS = pytest.mark.parametrize("ops", [TorchTrainOps(), NativeTrainOps(torch.float32)], ids=["torch", "C"])
 
@@ -39,7 +39,7 @@ def test_equals_autograd(ops: TrainOps, count: int, vocabulary: int, temperature
     by_hidden, by_weight = torch.autograd.grad((expected * coefficients).sum(), (hidden, weight))
 
     gradient = torch.zeros_like(weight)
-    head = Head(weight.detach(), gradient, temperature, ops)
+    head = EmbeddingHead(temperature, ops, weight.detach(), gradient)
     scores = head.forward(hidden.detach(), targets)
     ours = head.backward(hidden.detach(), targets, scores, coefficients)
     torch.testing.assert_close(scores.logprobs, expected.detach(), atol=1e-4, rtol=1e-5)
@@ -54,7 +54,7 @@ def test_equals_autograd(ops: TrainOps, count: int, vocabulary: int, temperature
 @OPS
 def test_extreme_logits_stay_finite(ops: TrainOps) -> None:
     weight = torch.tensor([[1e4], [-1e4], [0.0]])
-    head = Head(weight, torch.zeros_like(weight), 1.0, ops)
+    head = EmbeddingHead(1.0, ops, weight, torch.zeros_like(weight))
     hidden, targets = torch.ones(2, 1), torch.tensor([0, 1])
     scores = head.forward(hidden, targets)
     assert scores.logprobs.tolist() == [0.0, -2e4]

@@ -7,19 +7,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from r1net.errors import PreflightError
+from r1net.errors import PreflightError, UsageError
 from r1node.cli.context import Context
 from r1node.doctor.checks import engine as engine_check
 from r1node.locks import exclusive
 from r1node.rollout import choice
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.choice import choose
+from r1node.rollout.transformers import TransformersEngine
 from r1node.rollout.vllm import install as installation
 from r1node.rollout.vllm.environment import INSTALL, VERSION, Environment, Variant
 from r1node.rollout.vllm.install import REQUIREMENTS, Step, install, plan, run
 from r1node.settings import Settings
-from tests.unit.node.models import llama
+from r1node.training.policy import TrainablePolicy
+from tests.unit.node.test_training import spec
+from tests.unit.node.zoo import ZOO
 
 
 def installed(folder: Path, variant: Variant = "cpu") -> Environment:
@@ -72,12 +76,21 @@ def test_the_doctor_says_which_engine_and_why(tmp_path: Path) -> None:
 
 
 def test_the_choice_makes_the_engine(tmp_path: Path) -> None:
-    model = llama()
-    made = choose(settings(tmp_path), "cpu").make(model.config, model.dtype, "cpu", tmp_path)
-    assert isinstance(made, BuiltinEngine)
+    plain, other = policy_of("llama, tied", tmp_path), policy_of("gemma 3", tmp_path)
+    chosen = choose(settings(tmp_path), "cpu")
+    assert isinstance(chosen.make(plain, torch.float32, "cpu", tmp_path), BuiltinEngine)
+    assert isinstance(chosen.make(other, torch.float32, "cpu", tmp_path), TransformersEngine)
     installed(tmp_path / "engines" / "vllm")
-    made = choose(settings(tmp_path, "vllm"), "cpu").make(model.config, model.dtype, "cpu", tmp_path)
-    assert isinstance(made, choice.VllmEngine)
+    chosen = choose(settings(tmp_path, "vllm"), "cpu")
+    assert isinstance(chosen.make(plain, torch.float32, "cpu", tmp_path), choice.VllmEngine)
+    with pytest.raises(UsageError, match="no test holds vLLM against gemma3_text models"):
+        chosen.make(other, torch.float32, "cpu", tmp_path)
+
+
+def policy_of(name: str, folder: Path) -> TrainablePolicy:
+    (folder / name).mkdir()
+    ZOO[name].make().save_pretrained(folder / name)
+    return TrainablePolicy(spec(), folder / name)
 
 
 def test_the_commands_list_says_which_is_chosen(tmp_path: Path) -> None:
