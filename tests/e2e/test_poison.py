@@ -76,6 +76,8 @@ def test_models_that_libraries_refuse_end_no_agent(
     network: Network, client: Client, model: Path, tmp_path: Path
 ) -> None:
     """Who finds the fault gives the job back and stays away from it; good jobs beside them come to their end."""
+    logs = {name: network.supervisor.processes[name].log for name in ("node1", "node2")}
+    told = {name: len(log.read_text()) for name, log in logs.items()}  # of the tests of faults before this one
     runs = {}
     before = submit(client, model, "before poison", rounds=1)
     for poison, words in POISONS.items():
@@ -94,5 +96,5 @@ def test_models_that_libraries_refuse_end_no_agent(
     for run in runs:
         client.chain.escrow.close(run.job_id)
     wait_until(lambda: {run.view().state for run in runs} == {"failed"}, "closed jobs to give out no more work", 60)
-    for name in ("node1", "node2"):
-        assert "Traceback" not in network.supervisor.processes[name].log.read_text()
+    for name, log in logs.items():
+        assert "Traceback" not in log.read_text()[told[name] :]
