@@ -111,7 +111,7 @@ class JobRuntime:
         self.ensure(version)
         if self._engine_at != version:
             self._engine_at = None
-            self.engine.load(self.policy.sampled())
+            self.engine.load(self.policy.merged())
             self._engine_at = version
         return self.engine
 

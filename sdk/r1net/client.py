@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
-from r1net.models import describe_model, render_prompt, stop_tokens
+from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
 from r1net.probe import check_job
 from r1net.protocol.job import (
     EnvironmentSpec,
@@ -168,7 +168,7 @@ class Client:
         sampling: Sampling | None = None,
         optimizer: Optimizer | None = None,
         lora: Lora | None = None,
-        dtype: Precision = "bfloat16",
+        dtype: Precision | None = None,
         evaluation: Evaluation | None = None,
         prices: Prices | None = None,
         name: str | None = None,
@@ -180,8 +180,10 @@ class Client:
         """Fund and submit a GRPO job; returns at once with its Run.
 
         `model` is a local folder in Hugging Face layout, `budget` is in wei of `token` (default: R1) and goes into the
-        job's escrow. Without `prices` the budget is spread over the most tokens that the job can come to. `grpo` takes
-        further settings of the stage (`r1net.protocol.job.Grpo`), such as `{"loss": "gspo", "dynamic_sampling": 3}`.
+        job's escrow. Without `prices` the budget is spread over the most tokens that the job can come to. `dtype` is
+        the precision of every version's weights; without it, that of the model's own: bfloat16 where they have 16 bits.
+        `grpo` takes further settings of the stage (`r1net.protocol.job.Grpo`), such as
+        `{"loss": "gspo", "dynamic_sampling": 3}`.
         The prompt is the model's chat template as transformers renders it now, around one question, with
         `system_prompt` and `prefill`; or `prompt`, which is taken as it is. A completion ends at any end-of-sequence
         token that the model's files name; or at `stop_token_ids`.
@@ -206,7 +208,7 @@ class Client:
             sampling=sampling,
             optimizer=optimizer or Optimizer(),
             lora=lora,
-            dtype=dtype,
+            dtype=dtype or own_precision(folder),
             evaluation=evaluation,
             prices=prices or spread(budget, stage, sampling, evaluation),
             payment_token=token or self.deployment.address("R1Token"),

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from r1net.errors import UsageError
-from r1net.protocol.job import FileRef, ModelRef
+from r1net.protocol.job import FileRef, ModelRef, Precision
 from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.protocol.weight_files import INDEX, OTHER_FILES, REQUIRED_FILES, SINGLE, weights_in
 from r1net.templates import render_prompt
@@ -34,6 +34,14 @@ def describe_model(folder: Path, name: str | None = None) -> ModelRef:
     read_checkpoint(folder, weights)
     chosen = (*(file for file in OTHER_FILES if file in names), *weights, *([] if SINGLE in weights else [INDEX]))
     return ModelRef(name=name or folder.name, files={file: _file_ref(folder / file) for file in chosen})
+
+
+def own_precision(folder: Path) -> Precision:
+    """The precision of a model's weights, as far as a job may have it: bfloat16 unless some of them have 32 bits."""
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    weights = weights_in(names, read_index(folder) if INDEX in names else None)
+    kinds = {tensor.dtype for tensor in read_checkpoint(folder, weights).values()}
+    return "float32" if "F32" in kinds else "bfloat16"
 
 
 def _file_ref(path: Path) -> FileRef:

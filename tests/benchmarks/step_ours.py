@@ -65,7 +65,7 @@ def main() -> None:
     seeds = iter(range(10**9))
 
     def step() -> int:
-        engine.load(policy.sampled())
+        engine.load(policy.merged())
         batch = [Prompt(prompt, [next(seeds) for _ in range(GROUP)]) for prompt in ids]
         answers = engine.generate(batch, spec.sampling, [])
         rewards = torch.tensor([digits([tokenizer.decode(c.token_ids) for c in answer]) for answer in answers])

@@ -2,7 +2,7 @@
 
 A version is two safetensors files: the trainable tensors in float32 (all weights, or the LoRA adapter in PEFT's
 layout), and the optimizer's state. Equal tensors give equal bytes, so a file's SHA-256 is the version's digest. What is
-sampled, trained on, replayed and served is one set of weights, `sampled()`: the adapter merged, in the job's precision.
+sampled, trained on, replayed and served is one set of weights, `merged()`: the adapter merged, in the job's precision.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class TrainablePolicy:
         scale, base = self.lora.alpha / self.lora.rank, self._weights[name].float()
         return exact.merge_pair(base, self.parameters[low], self.parameters[high], scale).to(self.precision)
 
-    def sampled(self) -> dict[str, Tensor]:
+    def merged(self) -> dict[str, Tensor]:
         """What a version's completions are sampled from, under the model's own names, in the job's precision."""
         return {name: self.weight(name) for name in self._weights} | self._buffers
 

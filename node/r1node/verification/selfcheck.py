@@ -97,7 +97,7 @@ def _sampled(policy: TrainablePolicy, trainer: Trainer, engine: RolloutEngine, p
     lengths = (SHORT, _long(policy.config, prompt_tokens + spec.sampling.max_tokens))
     seeds = range(1, SEEDS + 1)
     prompts = [Prompt(_words(policy.config.vocab_size, length), list(seeds)) for length in lengths]
-    engine.load(policy.sampled())
+    engine.load(policy.merged())
     answers = engine.generate(prompts, Sampling(max_tokens=TOKENS), spec.stop_token_ids)
     return [
         Group(prompt.ids, [Sample(made.token_ids, made.logprobs, 1.0) for made in completions])

@@ -174,7 +174,7 @@ class JobSpec(Message):
     sampling: Sampling = Sampling()
     optimizer: Optimizer = Optimizer()
     lora: Lora | None = None
-    dtype: Precision = "bfloat16"
+    dtype: Precision = "float32"
     evaluation: Evaluation = Evaluation()
     prices: Prices = Prices()
     payment_token: Address

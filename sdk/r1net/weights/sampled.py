@@ -1,7 +1,7 @@
 """The weights that a version is sampled from, out of its file: in the job's precision, an adapter merged.
 
 A version's file holds what is trained, in float32: all weights, with the buffers that the model needs beside them, or
-an adapter in PEFT's layout. The trainer's `TrainablePolicy.sampled` comes to the same values.
+an adapter in PEFT's layout. The trainer's `TrainablePolicy.merged` comes to the same values.
 """
 
 from __future__ import annotations

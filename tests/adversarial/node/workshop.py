@@ -48,6 +48,7 @@ class Workshop:
             stop_token_ids=stop_tokens(folder),
             stage=Grpo(rounds=1, groups_per_round=submissions * bundle),
             sampling=job["sampling"],
+            dtype="bfloat16",
             payment_token=WORKER,
             budget=0,
         )
@@ -57,7 +58,7 @@ class Workshop:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.scorer = JobScorer(self.spec, folder / "tokenizer.json")
         self.policy = TrainablePolicy(self.spec, folder)
-        self.weights: Weights = {name: tensor.clone() for name, tensor in self.policy.sampled().items()}
+        self.weights: Weights = {name: tensor.clone() for name, tensor in self.policy.merged().items()}
         self.replayer = Replayer(self.spec, folder, SANDBOX)
         self.replayer.load()
 

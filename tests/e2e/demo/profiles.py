@@ -43,6 +43,7 @@ SMOLLM2 = Profile(
         "sampling": Sampling(max_tokens=10),
         "optimizer": Optimizer(learning_rate=5e-4),
         "lora": Lora(rank=16, alpha=32),
+        "dtype": "bfloat16",
         "evaluation": Evaluation(problems=256, sampling=Sampling(temperature=0.0, max_tokens=10)),
     },
 )

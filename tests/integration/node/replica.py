@@ -37,7 +37,7 @@ def main(folder: Path, threads: int, rank: int) -> None:
 
 
 def _sampled(made: Trainer) -> bytes:
-    return b"".join(t.view(torch.int16).numpy().tobytes() for _, t in sorted(made.policy.sampled().items()))
+    return b"".join(t.view(torch.int16).numpy().tobytes() for _, t in sorted(made.policy.merged().items()))
 
 
 def _digest(data: bytes) -> str:

@@ -61,7 +61,7 @@ def test_the_engine_samples_from_the_model(name: str, folders: dict[str, Path]) 
     policy, theirs = TrainablePolicy(spec(**EXACT), folders[name]), reference(folders[name])
     assert (policy.why_not_plain is None) == ZOO[name].plain, policy.why_not_plain
     engine = engine_for(policy)
-    engine.load(policy.sampled())
+    engine.load(policy.merged())
     longest = ZOO[name].prompt
     prompts = [Prompt(words(n, n), [1, 2, 3]) for n in (longest, max(1, longest // 2), longest)]
     answers = engine.generate(prompts, Sampling(max_tokens=20), [STOP])

@@ -80,7 +80,7 @@ def by_engine(spec: JobSpec, folder: Path, prompts: Sequence[Prompt], dtype: tor
     policy = TrainablePolicy(spec, folder)
     plain = policy.why_not_plain is None
     engine = BuiltinEngine(policy.config, dtype) if plain else TransformersEngine(policy.module, dtype)
-    engine.load(policy.sampled())
+    engine.load(policy.merged())
     return engine.generate(prompts, spec.sampling, [STOP])
 
 

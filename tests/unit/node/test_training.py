@@ -260,7 +260,7 @@ def test_the_sampled_weights_are_the_merged_adapter(model_dir: Path, tmp_path: P
     config.save_pretrained(tmp_path)
     base = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.bfloat16).float()
     merged = peft.PeftModel.from_pretrained(base, tmp_path).merge_and_unload().state_dict()
-    for name, tensor in made.policy.sampled().items():
+    for name, tensor in made.policy.merged().items():
         assert tensor.dtype == torch.bfloat16
         assert torch.allclose(tensor.float(), merged[name], rtol=2**-8, atol=1e-6), name
 

@@ -113,7 +113,7 @@ def test_full_weights(served: Served, tmp_path: Path, exhibit: str, shards: str,
             done.run.download(tmp_path / "other", merged=True)
         more = done.run.download(tmp_path / "more", base=True, master=True)
     assert json.loads((out / "config.json").read_text())["dtype"] == dtype
-    sampled = done.policy.sampled()
+    sampled = done.policy.merged()
     held = load_file(out / "model.safetensors")
     assert held.keys() == read_checkpoint(base, describe_model(base).weights).keys()
     loaded = AutoModelForCausalLM.from_pretrained(out, dtype="auto")
@@ -145,7 +145,7 @@ def test_an_adapter(served: Served, tmp_path: Path, shards: str, dtype: str) -> 
     shutil.rmtree(base)
     assert (later / "merged" / "model.safetensors").read_bytes() == (out / "merged" / "model.safetensors").read_bytes()
     whole = AutoModelForCausalLM.from_pretrained(out / "merged", dtype="auto")
-    for name, tensor in done.policy.sampled().items():
+    for name, tensor in done.policy.merged().items():
         assert torch.equal(whole.state_dict()[name], tensor), name
     assert_peft_agrees(out, whole, dtype)
     files = json.loads((plain / "base.json").read_text())["files"]

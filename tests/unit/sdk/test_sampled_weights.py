@@ -50,7 +50,7 @@ def loads(folder: Path, policy: TrainablePolicy) -> None:
     module, report = AutoModelForCausalLM.from_pretrained(folder, dtype=policy.precision, output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"))
     held = module.state_dict()
-    for name, tensor in policy.sampled().items():
+    for name, tensor in policy.merged().items():
         assert torch.equal(held[name], tensor), name
 
 

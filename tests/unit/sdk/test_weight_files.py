@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from safetensors.torch import save, save_file
 
 from r1net.errors import UsageError
-from r1net.models import describe_model
+from r1net.models import describe_model, own_precision
 from r1net.protocol.job import FileRef, ModelRef
 from r1net.protocol.weight_files import INDEX, MOST_INDEX_BYTES, SINGLE, check_index, weight_names
 from r1net.weights.checkpoint import read_checkpoint
@@ -256,3 +256,10 @@ def test_only_whole_sets_of_files_are_taken(names: list[str]) -> None:
         assert set(names) in whole
     except UsageError:
         assert set(names) not in whole
+
+
+@pytest.mark.parametrize(("kept", "expected"), [("F32", "float32"), ("BF16", "bfloat16"), ("F16", "bfloat16")])
+def test_a_job_keeps_the_precision_of_its_model(kept: str, expected: str, tmp_path: Path) -> None:
+    dtypes = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+    save_file({"a": torch.zeros(2, dtype=dtypes[kept])}, tmp_path / "model.safetensors")
+    assert own_precision(tmp_path) == expected
