@@ -20,6 +20,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from r1net.protocol.architectures import require_length
 from r1net.protocol.job import JobSpec
 from r1node.models.precision import computing
 from r1node.training.exact import AdamW, Moments, clip, norm
@@ -71,7 +72,9 @@ class Trainer:
         """Set the gradient to that of the objective's loss on `groups`; to zeros where there are none.
 
         `tick` is called after each micro-batch; raising from it abandons the work. Returns metrics with TRL's names.
+        Raises UsageError for sequences that are longer than the model's positions serve.
         """
+        self._require_room(groups)
         self._flat.zero_()
         meters = Meters()
         model = self.policy.assemble(self.dtype, self.temperature)
@@ -85,6 +88,7 @@ class Trainer:
 
     def compare(self, groups: Sequence[Group], other: TrainingModel, tick: Tick | None = None) -> dict[int, Tensor]:
         """For each sample, by its `id`, the log-probabilities (T) that another policy gives to its tokens."""
+        self._require_room(groups)
         found: dict[int, Tensor] = {}
         for batch in other.batches(groups, self._budget):
             with torch.no_grad():
@@ -95,6 +99,11 @@ class Trainer:
             if tick is not None:
                 tick()
         return found
+
+    def _require_room(self, groups: Sequence[Group]) -> None:
+        """Raise UsageError for sequences that are longer than the model's positions serve."""
+        lengths = [len(group.prompt_ids) + len(s.completion_ids) for group in groups for s in group.samples]
+        require_length(self.policy.config.to_dict(), max(lengths, default=0))
 
     def gradient(self) -> Tensor:
         """The accumulated gradient as one flat float32 vector on the CPU. There it is the trainer's own buffer."""

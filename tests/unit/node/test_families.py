@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from r1net.errors import UsageError
 from r1net.protocol.architectures import FAMILIES
 from r1net.protocol.job import Grpo, Sampling
 from r1node.rollout.builtin import BuiltinEngine
@@ -18,7 +19,7 @@ from r1node.training.objectives import PolicyGradient
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import TrainablePolicy
 from r1node.training.trainer import Trainer
-from tests.unit.node.models import STOP
+from tests.unit.node.models import STOP, llama
 from tests.unit.node.test_training import spec
 from tests.unit.node.zoo import ZOO, words
 
@@ -92,3 +93,20 @@ def test_the_trainer_learns_what_autograd_says(name: str, folders: dict[str, Pat
     grads = {key: p.grad if p.grad is not None else torch.zeros_like(p) for key, p in theirs.named_parameters()}
     expected = torch.cat([grads[key].flatten() for key in made.policy.parameters])
     assert float((made.gradient() - expected).norm() / expected.norm()) < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_sequences_beyond_what_positions_serve_are_refused(kind: str, tmp_path: Path) -> None:
+    """By the trainer as by either engine: such positions change with the sequence's length."""
+    factors = {"short_factor": [1.0] * 8, "long_factor": [2.0] * 8} if kind == "longrope" else {}
+    rope = {"rope_type": kind, "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32}
+    llama(max_position_embeddings=32, rope_parameters=rope | factors).save_pretrained(tmp_path)
+    job = spec(**EXACT)
+    policy = TrainablePolicy(job, tmp_path)
+    with pytest.raises(UsageError, match="longer than the 32"):
+        Trainer(job, policy).accumulate(some_groups(40), PolicyGradient(job.stage, 9, 1, 64))
+    for engine in (BuiltinEngine(policy.config, torch.float32), TransformersEngine(policy.module, torch.float32)):
+        engine.load(policy.merged())
+        engine.generate([Prompt(words(20, 1), [1])], Sampling(max_tokens=12), [STOP])
+        with pytest.raises(UsageError, match="longer than the 32"):
+            engine.generate([Prompt(words(20, 1), [1])], Sampling(max_tokens=13), [STOP])
