@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,16 +65,17 @@ class Replayer:
         self._device, self._budget = device, token_budget
         self._policy = load_policy(spec, model_dir, device)
         self._initial = self._policy.save()
-        self._reference, self._control = (self._copy(dtype) for dtype in (torch.float32, torch.bfloat16))
+        self._reference, self._control = (
+            self._policy.computing_copy(dtype) for dtype in (torch.float32, torch.bfloat16)
+        )
 
     def load(self, policy: bytes | None = None) -> None:
         """Take a version's file; None is version 0."""
         self._policy.load(self._initial if policy is None else policy)
-        del self._reference, self._control  # the old copies go before the new ones come
-        self._reference, self._control = (self._copy(dtype) for dtype in (torch.float32, torch.bfloat16))
-
-    def _copy(self, dtype: torch.dtype) -> Any:
-        return self._policy.computing_copy(dtype)
+        weights = self._policy.merged()
+        for module in (self._reference, self._control):  # in place: fresh memory is slow to touch
+            for name, parameter in module.named_parameters():
+                parameter.copy_(weights[name])
 
     @torch.inference_mode()
     def replay(self, traces: Sequence[Trace]) -> list[Replay]:
