@@ -80,12 +80,15 @@ class Lora(Message):
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class Optimizer(Message):
     """AdamW (arXiv:1711.05101) with linear warm-up, then constant."""
 
     learning_rate: float = Field(default=1e-5, gt=0, lt=1)
-    betas: tuple[float, float] = (0.9, 0.99)
-    eps: float = Field(default=1e-8, gt=0)
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
+    eps: float = Field(default=1e-8, ge=1e-30, description="in float32, where less is nothing")
     weight_decay: float = Field(default=0.0, ge=0)
     warmup_rounds: int = Field(default=0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pydantic import ValidationError
 
 from r1net.errors import PreflightError
 from r1net.protocol.job import Optimizer
@@ -72,6 +74,21 @@ def test_it_is_adamw() -> None:
         theirs.grad = gradient
         reference.step()
     assert torch.allclose(ours, theirs.detach(), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"betas": (1.0, 0.9)}, {"betas": (0.9, 1.0)}, {"betas": (-0.1, 0.9)}, {"eps": 1e-46}]
+)
+def test_settings_that_divide_by_nothing_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Optimizer(**wrong)
+
+
+def test_no_gradient_and_the_largest_move_to_numbers() -> None:
+    optimizer, weight = exact.AdamW(Optimizer(eps=1e-30, betas=(0.0, 0.0))), torch.ones(3)
+    optimizer.step([weight], [torch.tensor([0.0, 1e-45, 1e19])], 1e-3)
+    assert bool(torch.isfinite(weight).all())
+    assert weight[0] == 1.0
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
