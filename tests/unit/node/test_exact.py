@@ -23,6 +23,7 @@ from r1net.weights.merge import merge_pair as merge_in_numpy
 from r1net.weights.rounding import to_bfloat16
 from r1node.training import exact
 
+LARGEST = float(np.finfo(np.float32).max)
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
@@ -106,7 +107,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_norm_is_the_norm(values: np.ndarray) -> None:
     expected = math.sqrt(math.fsum(float(v) ** 2 for v in values))
     found = exact.norm(torch.from_numpy(values))
-    assert found == (math.inf if expected > np.finfo(np.float32).max else pytest.approx(expected, rel=2e-7))
+    assert found == (math.inf if expected > LARGEST else pytest.approx(expected, rel=2e-7))
 
 
 def test_a_norm_over_chunks_and_of_what_is_not_finite() -> None:
