@@ -15,8 +15,11 @@ from transformers.utils import logging as transformers_logging
 from r1net.errors import UsageError
 from r1net.protocol.architectures import require_supported
 
-EXACT_ATTENTION = "eager"
-"""The attention that every family defines for itself; others leave out what some families need (soft caps, sinks)."""
+
+def attention_for(config: Any) -> str:
+    """PyTorch's attention, whose memory grows with a sequence's length and not with its square, where it is right: it
+    leaves out the soft cap of scores (Gemma 2, arXiv:2408.00118, section 2)."""
+    return "eager" if getattr(config, "attn_logit_softcapping", None) else "sdpa"
 
 
 def load_config(model_dir: Path) -> Any:
@@ -31,7 +34,7 @@ def load_module(model_dir: Path, dtype: torch.dtype, device: str) -> nn.Module:
     config = load_config(model_dir)
     transformers_logging.disable_progress_bar()
     module, report = AutoModelForCausalLM.from_pretrained(
-        model_dir, dtype=dtype, attn_implementation=EXACT_ATTENTION, output_loading_info=True
+        model_dir, dtype=dtype, attn_implementation=attention_for(config), output_loading_info=True
     )
     _require_whole(report)
     _require_one_head(module, config)

@@ -31,6 +31,9 @@ from r1node.training.trainer import Trainer
 SHORT, LONG, TOKENS, SEEDS = 8, 96, 8, 2
 """Prompt tokens of the two sequences where no window asks for more; tokens and completions of each."""
 
+LONGEST = 512
+"""Prompt tokens at most, whatever window a stranger's configuration names: the reference keeps every layer's scores."""
+
 BEYOND = 16
 """Tokens by which the long prompt outgrows an attention window, where the job's sequences do."""
 
@@ -108,7 +111,7 @@ def _sampled(policy: TrainablePolicy, trainer: Trainer, engine: RolloutEngine, p
 def _long(config: Any, job: int) -> int:
     """Prompt tokens of the long sequence, for a job whose sequences have about `job` tokens."""
     window = getattr(config, "sliding_window", None)
-    wanted = window + BEYOND if window is not None and window < job else LONG
+    wanted = min(window + BEYOND, LONGEST) if window is not None and window < job else LONG
     return max(SHORT, min(wanted, longest_sequence(config.to_dict()) - TOKENS))
 
 
