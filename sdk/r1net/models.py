@@ -11,7 +11,7 @@ from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.protocol.weight_files import INDEX, OTHER_FILES, REQUIRED_FILES, SINGLE, weights_in
 from r1net.templates import render_prompt
 from r1net.tokens import stop_tokens
-from r1net.weights.checkpoint import read_checkpoint, read_index
+from r1net.weights.checkpoint import open_checkpoint, read_checkpoint, read_index
 
 __all__ = ["describe_model", "render_prompt", "stop_tokens"]
 
@@ -38,9 +38,7 @@ def describe_model(folder: Path, name: str | None = None) -> ModelRef:
 
 def own_precision(folder: Path) -> Precision:
     """The precision of a model's weights, as far as a job may have it: bfloat16 unless some of them have 32 bits."""
-    names = {path.name for path in folder.iterdir() if path.is_file()}
-    weights = weights_in(names, read_index(folder) if INDEX in names else None)
-    kinds = {tensor.dtype for tensor in read_checkpoint(folder, weights).values()}
+    kinds = {tensor.dtype for tensor in open_checkpoint(folder).values()}
     return "float32" if "F32" in kinds else "bfloat16"
 
 

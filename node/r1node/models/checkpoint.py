@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,17 @@ from transformers.utils import logging as transformers_logging
 
 from r1net.errors import UsageError
 from r1net.protocol.architectures import require_supported
+from r1net.weights.checkpoint import open_checkpoint
 
 
 def attention_for(config: Any) -> str:
     """PyTorch's attention, whose memory grows with a sequence's length and not with its square, where it is right: it
     leaves out the soft cap of scores (Gemma 2, arXiv:2408.00118, section 2)."""
     return "eager" if getattr(config, "attn_logit_softcapping", None) else "sdpa"
+
+
+MOST_MISSING = 2
+"""How many times what it holds a checkpoint may be asked for; what little is missing is then named."""
 
 
 def load_config(model_dir: Path) -> Any:
@@ -32,6 +38,7 @@ def load_config(model_dir: Path) -> Any:
 def load_module(model_dir: Path, dtype: torch.dtype, device: str) -> nn.Module:
     """The model in evaluation mode, its parameters in `dtype`. Raises UsageError when the checkpoint isn't whole."""
     config = load_config(model_dir)
+    _require_size(config, model_dir)
     transformers_logging.disable_progress_bar()
     module, report = AutoModelForCausalLM.from_pretrained(
         model_dir, dtype=dtype, attn_implementation=attention_for(config), output_loading_info=True
@@ -40,6 +47,18 @@ def load_module(model_dir: Path, dtype: torch.dtype, device: str) -> nn.Module:
     _require_one_head(module, config)
     module.eval()
     return module.to(device)  # type: ignore[no-any-return]
+
+
+def _require_size(config: Any, model_dir: Path) -> None:
+    """A configuration may describe far more than was uploaded, and transformers makes room for what is missing."""
+    with torch.device("meta"):
+        wanted = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_config(config).parameters())
+    held = sum(math.prod(tensor.shape) for tensor in open_checkpoint(model_dir).values())
+    if wanted > MOST_MISSING * held:
+        raise UsageError(
+            f"config.json describes {wanted} parameters, and the checkpoint holds {held} numbers",
+            hint="the configuration is another model's",
+        )
 
 
 def _require_whole(report: dict[str, Any]) -> None:

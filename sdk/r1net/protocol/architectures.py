@@ -19,6 +19,9 @@ _GATED = ("gate_proj", "up_proj", "down_proj")
 _PLAIN = (*_ATTENTION, *_GATED)
 
 
+MOST_LAYERS = 1024
+
+
 @dataclass(frozen=True)
 class Family:
     """`title`: models that people know it by. `linears`: layers that an adapter can be put on. `plain`: the built-in
@@ -80,6 +83,9 @@ def require_supported(config: Mapping[str, Any]) -> Family:
     for kind in set(_rope_types(config)):
         if kind not in _STATIC_ROPES:
             raise UsageError(f"positions of type {kind!r} are not supported", hint=f"one of {', '.join(_STATIC_ROPES)}")
+    layers = config.get("num_hidden_layers", 1)
+    if not isinstance(layers, int) or not 0 < layers <= MOST_LAYERS:
+        raise UsageError(f"config.json names no number of layers between 1 and {MOST_LAYERS}")
     longest_sequence(config)
     return family
 

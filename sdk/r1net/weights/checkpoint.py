@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from r1net.errors import UsageError
-from r1net.protocol.weight_files import INDEX, MOST_INDEX_BYTES, SINGLE, check_index
+from r1net.protocol.weight_files import INDEX, MOST_INDEX_BYTES, SINGLE, check_index, weights_in
 from r1net.weights.header import StoredTensor, read_header
 
 
@@ -33,6 +33,12 @@ def read_checkpoint(folder: Path, weights: Sequence[str]) -> dict[str, StoredTen
     if absent is not None:
         raise UsageError(f"{INDEX} names tensor {absent[:100]!r}, which {places[absent]} does not hold")
     return tensors
+
+
+def open_checkpoint(folder: Path) -> dict[str, StoredTensor]:
+    """Where every tensor of a model's folder is. Raises UsageError as `read_checkpoint` does."""
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    return read_checkpoint(folder, weights_in(names, read_index(folder) if INDEX in names else None))
 
 
 def read_index(folder: Path) -> bytes:

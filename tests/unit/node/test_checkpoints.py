@@ -57,6 +57,10 @@ def _cut_a_tensor(tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
     tensors["model.norm.weight"] = torch.ones(47)
 
 
+def _describe_a_giant(tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
+    config.update(num_hidden_layers=400, intermediate_size=10**6)
+
+
 def _quantise(tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
     config["quantization_config"] = {"quant_method": "fp8"}
 
@@ -71,6 +75,7 @@ REFUSED: dict[str, tuple[Change, bool, str]] = {
     "a tensor less": (_drop_a_norm, True, "are missing"),
     "a tensor more": (_add_a_layer, True, "belong to no layer"),
     "another shape": (_cut_a_tensor, True, "shape|size"),
+    "a giant's configuration": (_describe_a_giant, True, "describes 57"),
     "quantised": (_quantise, True, "quantised"),
     "untested": (_name_another, True, "'gpt2' are not supported"),
 }
