@@ -63,9 +63,8 @@ def download_merged(transport: Transport, spec: JobSpec, folder: Path, base: Pat
             weights = spec.model.weights
             _fetch(transport, spec.model, weights if SINGLE in weights else (*weights, INDEX), base)
         tensors = read_checkpoint(base, spec.model.weights)
-        scale = spec.lora.alpha / spec.lora.rank
         adapter = read_header(folder / ADAPTER)
-        write_tensors(target / SINGLE, merged(tensors, adapter, scale, spec.dtype))
+        write_tensors(target / SINGLE, merged(tensors, adapter, spec.lora.scale, spec.dtype))
     _fetch_beside(transport, spec.model, target)
     _set_dtype(target / "config.json", spec)
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from r1net.errors import UsageError
 from r1net.models import describe_model
 from r1net.protocol.architectures import require_supported
-from r1net.protocol.job import EnvironmentSpec, Grpo, JobSpec, Precision, RewardSpec, Sampling
+from r1net.protocol.job import EnvironmentSpec, Grpo, JobSpec, ModelRef, Precision, RewardSpec, Sampling
 from r1net.protocol.model_files import check_config
 from r1net.tokens import stop_tokens
 from r1node.doctor.report import Finding
@@ -36,18 +36,18 @@ def examine_model(settings: Settings, folder: Path) -> Iterator[Finding]:
         return
     yield Finding("model", "ok", f"{files.name}, of the family {family.title}")
     for dtype in ("bfloat16", "float32"):
-        yield _computed(settings, folder, _trial(folder, dtype))
+        yield _computed(settings, folder, _trial(files, stop_tokens(folder), dtype))
 
 
-def _trial(folder: Path, dtype: Precision) -> JobSpec:
+def _trial(model: ModelRef, stops: tuple[int, ...], dtype: Precision) -> JobSpec:
     return JobSpec(
         name="doctor",
         submitter=_NOBODY,
-        model=describe_model(folder),
+        model=model,
         environment=EnvironmentSpec(name="reasoning_gym:chain_sum"),
         rewards=(RewardSpec(name="correct"),),
         prompt="{question}",
-        stop_token_ids=stop_tokens(folder),
+        stop_token_ids=stops,
         stage=Grpo(rounds=1),
         sampling=Sampling(),
         dtype=dtype,

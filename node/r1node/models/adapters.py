@@ -1,4 +1,4 @@
-"""Which layers a job's adapter changes, and the names under which PEFT keeps its matrices."""
+"""Which layers a job's adapter changes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from torch import nn
 from r1net.errors import UsageError
 from r1net.protocol.architectures import require_supported, require_targets, targets_of
 from r1net.protocol.job import Lora
-
-PREFIX = "base_model.model."
-LOW, HIGH = ".lora_A.weight", ".lora_B.weight"
 
 
 def adapted_layers(module: Any, lora: Lora) -> dict[str, nn.Linear]:
@@ -38,8 +35,3 @@ def _linears(module: Any) -> Iterator[tuple[str, nn.Linear]]:
     for name, part in module.named_modules():
         if isinstance(part, nn.Linear) and part is not head:
             yield name, part
-
-
-def pair(layer: str) -> tuple[str, str]:
-    """Names of A (rank, in) and B (out, rank)."""
-    return PREFIX + layer + LOW, PREFIX + layer + HIGH

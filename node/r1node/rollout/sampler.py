@@ -13,6 +13,9 @@ from r1net.protocol.job import Sampling
 from r1node.kernels.ops import StepOps, TorchOps
 
 TORCH = TorchOps()
+LEAST_SPREAD = 0.05
+"""Added to a token's spread (see `Redraw`) where differences are divided by it: a token that the policy is sure of has
+a spread near 0, and rounding all the same."""
 BLOCK = 128
 """Logits in a run. V / BLOCK and BLOCK values for each row are summed in float64."""
 
@@ -99,12 +102,17 @@ class Redraw:
     spreads: Tensor
 
 
+def spread(own: Tensor, p: Tensor) -> Tensor:
+    """See `Redraw`: of tokens' log-probabilities (N,), from the whole softmax p (N, V)."""
+    return (1 - 2 * own.exp() + p.square().sum(-1)).clamp(min=0).sqrt()
+
+
 def redraw(logits: Tensor, u: Tensor, tokens: Tensor, sampling: Sampling) -> Redraw:
     """Hold `tokens` (N,) against what `sample` draws from these logits with these uniforms."""
     scale = sampling.temperature or 1.0
     plain = (logits / scale).log_softmax(-1)
     own, p = plain.gather(-1, tokens[:, None])[:, 0], plain.exp()
-    spreads = (1 - 2 * own.exp() + p.square().sum(-1)).clamp(min=0).sqrt() / scale
+    spreads = spread(own, p) / scale
     if sampling.temperature == 0:
         return Redraw(own, p.amax(-1).double() - own.exp().double(), spreads)
     logprobs, cumulative = _distribution(logits, sampling)

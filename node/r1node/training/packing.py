@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ class Completions:
     mask_NT: Tensor
     advantages_N: Tensor
     samples: Sequence[Sample]
+
+
+def loss_tensors(samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """What `Completions` holds of the samples themselves, by name."""
+    targets = [torch.tensor(list(sample.completion_ids)) for sample in samples]
+    return {
+        "target_NT": pad_sequence(targets, batch_first=True),
+        "sampler_NT": pad_sequence([torch.tensor(list(s.sampler_logprobs)) for s in samples], batch_first=True),
+        "mask_NT": pad_sequence([torch.ones(len(target)) for target in targets], batch_first=True),
+        "advantages_N": torch.tensor([sample.advantage for sample in samples]),
+    }
 
 
 def split_wide(groups: Sequence[Group], token_budget: int) -> Iterator[Group]:

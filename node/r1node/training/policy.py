@@ -19,7 +19,8 @@ from torch import Tensor
 
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
-from r1node.models.adapters import adapted_layers, pair
+from r1net.weights.peft_names import pair
+from r1node.models.adapters import adapted_layers
 from r1node.models.checkpoint import load_module, persistent_buffers, with_weights
 from r1node.models.plain import why_not_plain
 from r1node.models.precision import TORCH
@@ -83,11 +84,11 @@ class TrainablePolicy:
         gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
         if self.lora is None:
             return Source(self.weight, self._weights.__contains__, gradients, {})
-        adapters, scale = {}, self.lora.alpha / self.lora.rank
+        adapters = {}
         for layer in self._adapted:
             low, high = pair(layer)
             pair_now = [self.parameters[name].to(dtype) for name in (low, high)]
-            adapters[layer] = Adapter(pair_now[0], pair_now[1], gradients[low], gradients[high], scale)
+            adapters[layer] = Adapter(pair_now[0], pair_now[1], gradients[low], gradients[high], self.lora.scale)
         return Source(self.weight, self._weights.__contains__, {}, adapters)
 
     def weight(self, name: str) -> Tensor:
@@ -97,8 +98,8 @@ class TrainablePolicy:
         if low not in self.parameters:
             return self._weights[name].to(self.precision)
         assert self.lora is not None
-        scale, base = self.lora.alpha / self.lora.rank, self._weights[name].float()
-        return exact.merge_pair(base, self.parameters[low], self.parameters[high], scale).to(self.precision)
+        base, pair_now = self._weights[name].float(), (self.parameters[low], self.parameters[high])
+        return exact.merge_pair(base, *pair_now, self.lora.scale).to(self.precision)
 
     def merged(self) -> dict[str, Tensor]:
         """What a version's completions are sampled from, under the model's own names, in the job's precision."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from r1node.training.packing import Completions, Group, split_wide
+from r1node.training.packing import Completions, Group, loss_tensors, split_wide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def lay_out(groups: Sequence[Group], device: str = "cpu") -> Ragged:
     sources = [
         torch.cat((torch.tensor([last]), place)) for last, place in zip(last_of_prompt, places[first:], strict=True)
     ]
-    targets = [torch.tensor(list(sample.completion_ids)) for _, sample in samples]
+    own = [sample for _, sample in samples]
     tensors = {
         "ids_M": torch.tensor([token for part in ids for token in part]),
         "positions_M": torch.cat(positions),
@@ -73,10 +73,7 @@ def lay_out(groups: Sequence[Group], device: str = "cpu") -> Ragged:
         "inputs_NT": pad_sequence(places[first:], batch_first=True, padding_value=total),
         "owner_N": torch.tensor([owner for owner, _ in samples]),
         "source_NT": pad_sequence(sources, batch_first=True),
-        "target_NT": pad_sequence(targets, batch_first=True),
-        "sampler_NT": pad_sequence([torch.tensor(list(s.sampler_logprobs)) for _, s in samples], batch_first=True),
-        "mask_NT": pad_sequence([torch.ones(len(target)) for target in targets], batch_first=True),
-        "advantages_N": torch.tensor([sample.advantage for _, sample in samples]),
+        **loss_tensors(own),
     }
     moved = {name: tensor.to(device) for name, tensor in tensors.items()}
-    return Ragged(**moved, samples=[sample for _, sample in samples])
+    return Ragged(**moved, samples=own)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from r1node.training.packing import Completions, Group, Sample
+from r1node.training.packing import Completions, Group, Sample, loss_tensors
 
 Row = tuple[Sequence[int], Sample]
 """A prompt's token ids, and one completion of it."""
@@ -49,17 +49,13 @@ def lay_rows(rows: Sequence[Row], device: str = "cpu") -> Rows:
     ids = pad_sequence([torch.tensor([*prompt, *sample.completion_ids]) for prompt, sample in rows], batch_first=True)
     lengths = torch.tensor([_width(row) for row in rows])
     samples = [sample for _, sample in rows]
-    targets = [torch.tensor(list(sample.completion_ids)) for sample in samples]
     first = [number * ids.shape[1] + len(prompt) - 1 for number, (prompt, _) in enumerate(rows)]
-    sources = [start + torch.arange(len(target)) for start, target in zip(first, targets, strict=True)]
+    sources = [start + torch.arange(len(s.completion_ids)) for start, s in zip(first, samples, strict=True)]
     tensors = {
         "ids_NL": ids,
         "visible_NL": (torch.arange(ids.shape[1]) < lengths[:, None]).long(),
         "source_NT": pad_sequence(sources, batch_first=True),
-        "target_NT": pad_sequence(targets, batch_first=True),
-        "sampler_NT": pad_sequence([torch.tensor(list(s.sampler_logprobs)) for s in samples], batch_first=True),
-        "mask_NT": pad_sequence([torch.ones(len(target)) for target in targets], batch_first=True),
-        "advantages_N": torch.tensor([sample.advantage for sample in samples]),
+        **loss_tensors(samples),
     }
     return Rows(**{name: tensor.to(device) for name, tensor in tensors.items()}, samples=samples)
 

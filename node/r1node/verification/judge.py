@@ -22,13 +22,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from r1net.protocol.evidence import Finding
+from r1node.rollout.sampler import LEAST_SPREAD
 from r1node.verification.replay import Replay
 
 FAR_DELTA = 2.0
 """Largest |Δ| in nats over spread of one token. Honest work came to 0.95."""
-
-LEAST_SPREAD = 0.05
-"""Added to the spread: a token that the policy is sure of has a spread near 0, and rounding all the same."""
 
 FAR_MISS = 0.25
 """Probability by which one token may lie away from what its seed draws. Honest work came to 0.125."""

@@ -21,8 +21,9 @@ from r1net.errors import UsageError
 from r1net.protocol.architectures import longest_sequence
 from r1net.protocol.job import Sampling
 from r1net.protocol.seeds import derive_seed
-from r1node.models.adapters import pair
+from r1net.weights.peft_names import pair
 from r1node.rollout.engine import Prompt, RolloutEngine
+from r1node.rollout.sampler import LEAST_SPREAD, spread
 from r1node.training.objectives import CrossEntropy
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import TrainablePolicy
@@ -36,9 +37,6 @@ LONGEST = 512
 
 BEYOND = 16
 """Tokens by which the long prompt outgrows an attention window, where the job's sequences do."""
-
-LEAST_SPREAD = 0.05
-"""Nats added to a token's spread (see `r1node.rollout.sampler.Redraw`), in whose unit bf16 may be off."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +150,8 @@ class _Comparison:
             self._add(name, None)
 
     def _note(self, who: str, logprobs: Tensor, chosen: Tensor, claimed: Tensor) -> None:
-        own, masses = logprobs.gather(1, chosen)[:, 0], logprobs.exp()
-        spreads = (1 - 2 * own.exp() + masses.square().sum(-1)).clamp(min=0).sqrt() + LEAST_SPREAD
+        own = logprobs.gather(1, chosen)[:, 0]
+        spreads = spread(own, logprobs.exp()) + LEAST_SPREAD
         off = (own.cpu() - claimed.cpu()).abs()
         shares = off / (self._limits.nats + self._limits.spreads * spreads.cpu())
         most, nats = self._off[who]
@@ -183,7 +181,7 @@ class _Comparison:
         """By A and B, through W + s·B·A."""
         assert self._policy.lora is not None
         low, high = (self._policy.parameters[name] for name in names)
-        scale = self._policy.lora.alpha / self._policy.lora.rank
+        scale = self._policy.lora.scale
         return [(high.T @ gradient) * scale, (gradient @ low.T) * scale]
 
     def result(self) -> SelfCheck:

@@ -79,6 +79,11 @@ class Lora(Message):
     alpha: float = Field(default=32.0, gt=0)
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
+    @property
+    def scale(self) -> float:
+        """What B·A is multiplied by: α / rank."""
+        return self.alpha / self.rank
+
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 

@@ -12,16 +12,13 @@ from r1net.errors import UsageError
 from r1net.protocol.job import Precision
 from r1net.weights.header import StoredTensor
 from r1net.weights.merge import merge_pair
+from r1net.weights.peft_names import LOW, PREFIX, pair
 from r1net.weights.rounding import to_bfloat16, widen
 from r1net.weights.stored import BLOCK, NewTensor, cast, copied, encoded, values, whole
 
 BUFFERS = ("e_score_correction_bias",)
 """Last parts of names of what a checkpoint holds beside parameters (a router's bias, arXiv:2408.15664). It is never
 trained, and keeps its precision. A test holds this against every family that is supported."""
-
-PREFIX = "base_model.model."
-LOW, HIGH = ".lora_A.weight", ".lora_B.weight"
-"""PEFT's names for A and B of a layer."""
 
 _DTYPES: dict[Precision, str] = {"bfloat16": "BF16", "float32": "F32"}
 
@@ -60,8 +57,8 @@ def is_buffer(name: str) -> bool:
 def pairs(adapter: Mapping[str, StoredTensor]) -> dict[str, tuple[StoredTensor, StoredTensor]]:
     """A (rank, in) and B (out, rank) of every layer that an adapter changes. Raises UsageError."""
     layers = sorted(name.removeprefix(PREFIX).removesuffix(LOW) for name in adapter if name.endswith(LOW))
-    names = {layer: (f"{PREFIX}{layer}{LOW}", f"{PREFIX}{layer}{HIGH}") for layer in layers}
-    if not layers or {name for pair in names.values() for name in pair} != adapter.keys():
+    names = {layer: pair(layer) for layer in layers}
+    if not layers or {name for both in names.values() for name in both} != adapter.keys():
         raise UsageError("the version's file is no adapter in PEFT's layout")
     found = {layer: (adapter[low], adapter[high]) for layer, (low, high) in names.items()}
     for layer, (low, high) in found.items():

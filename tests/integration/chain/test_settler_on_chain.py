@@ -22,7 +22,7 @@ from r1net.chain import Chain, EpochStatus
 from r1net.chain.deploy import deploy
 from r1net.protocol.job import Prices
 from tests.adversarial.coordinator.owing import add_debt
-from tests.integration.chain.waiting import until
+from tests.integration.waiting import until
 from tests.unit.coordinator.jobs import job_spec
 
 from .conftest import ARTIFACTS, COIN, TEST_PARAMETERS, Anvil

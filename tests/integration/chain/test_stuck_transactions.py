@@ -13,7 +13,7 @@ from requests.exceptions import ConnectionError as NoConnection
 
 from r1net.chain import Chain, TxReceipt
 from r1net.errors import ChainUnavailable, TransactionPending
-from tests.integration.chain.waiting import until
+from tests.integration.waiting import until
 
 from .conftest import Anvil
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from r1net.protocol.signing import Domain
 from r1net.protocol.work import TrainTask
 from r1net.scoring import JobScorer
 from tests.e2e.harness.processes import free_port
+from tests.integration import waiting
 from tests.integration.chain.conftest import COIN, Anvil
 from tests.unit.coordinator.jobs import MODEL_FILES, tokenizer_json
 from tests.unit.coordinator.network import Node, upload_header
@@ -36,15 +38,7 @@ QUICK = {
 }
 
 
-def until(found: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """Wait until `found` is true; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds:g} s")
+until = partial(waiting.until, seconds=60.0)
 
 
 class LiveWorld:

@@ -20,7 +20,8 @@ from r1net.protocol.job import Lora, Precision
 from r1net.weights.checkpoint import read_checkpoint
 from r1net.weights.experts import as_checkpoint
 from r1net.weights.header import read_header
-from r1net.weights.sampled import HIGH, LOW, PREFIX, is_buffer, merged, pairs, sampled
+from r1net.weights.peft_names import HIGH, LOW, PREFIX
+from r1net.weights.sampled import is_buffer, merged, pairs, sampled
 from r1net.weights.stored import NewTensor, write_tensors
 from r1node.models.checkpoint import persistent_buffers
 from r1node.training.policy import TrainablePolicy

@@ -1,4 +1,4 @@
-"""Waiting for what a chain or a thread does in its own time."""
+"""Waiting for what a chain, a server or a thread does in its own time."""
 
 from __future__ import annotations
 
