@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,9 @@ QUICK = {
 }
 
 
-until = partial(waiting.until, seconds=60.0)
+def until(found: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """`waiting.until`, with the patience that a network of processes needs."""
+    return waiting.until(found, seconds)
 
 
 class LiveWorld:
