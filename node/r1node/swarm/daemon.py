@@ -117,25 +117,43 @@ class Swarm:
         for delay in (0.0, *BACKOFF):
             await asyncio.sleep(delay)
             try:
-                with identity_file(self._worker) as path:
-                    p2p = await P2P.create(
-                        identity_path=path,
-                        host_maddrs=[Multiaddr(address) for address in self._listen],
-                        startup_timeout=STARTUP_TIMEOUT,
-                        nat_port_map=False,
-                    )
-                for attach in self._attachments:
-                    await attach(p2p)
+                self._p2p = await self._create()
             except (P2PDaemonError, ControlFailure, OSError) as error:
                 last = error
                 log.warning("p2pd did not start: %s; trying again", error)
                 continue
-            self._p2p = p2p
             return
         raise DaemonError(
             f"the libp2p daemon (p2pd) did not start: {last}",
             hint="check that the listen address is free and that `r1node doctor` finds p2pd executable",
         )
+
+    async def _create(self) -> P2P:
+        """One start of p2pd. One that did not come up, or took no handlers, has ended before the error is raised."""
+        made: list[P2P] = []
+
+        class Known(P2P):  # type: ignore[misc]
+            """Known from the beginning: `P2P.create` lets go of a daemon that failed without waiting for its end."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                made.append(self)
+
+        try:
+            with identity_file(self._worker) as path:
+                p2p = await Known.create(
+                    identity_path=path,
+                    host_maddrs=[Multiaddr(address) for address in self._listen],
+                    startup_timeout=STARTUP_TIMEOUT,
+                    nat_port_map=False,
+                )
+            for attach in self._attachments:
+                await attach(p2p)
+        except BaseException:
+            for started in made:
+                await started.shutdown()
+            raise
+        return p2p
 
     async def _watch(self) -> None:
         while True:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 
+import psutil
 import pytest
 import torch
 from eth_account import Account
+from hivemind.p2p import P2P
 from torch import Tensor
 
 from r1net.chain import peer_id_of
@@ -123,3 +126,16 @@ def test_a_daemon_that_cannot_start_says_what_to_do(monkeypatch: pytest.MonkeyPa
     assert "cannot assign requested address" in raised.value.message
     assert "r1node doctor" in (raised.value.hint or "")
     assert raised.value.exit_code == 3
+    gc.collect()  # an unfinished process would warn here, and warnings are errors
+    assert [child for child in psutil.Process().children() if child.name().startswith("p2pd")] == []
+
+
+def test_a_daemon_without_its_handlers_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(p2p: P2P) -> None:
+        raise OSError("no handler for you")
+
+    monkeypatch.setattr(daemon, "BACKOFF", (0.1,))
+    with pytest.raises(DaemonError, match="no handler for you"):
+        Swarm(Account.create()).start(refuse)
+    gc.collect()
+    assert [child for child in psutil.Process().children() if child.name().startswith("p2pd")] == []
