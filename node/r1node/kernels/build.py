@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from r1net.errors import PreflightError
-from r1node.models.precision import lesser_instructions
+from r1node.kernels.instructions import lesser_instructions
 
 SOURCES = Path(__file__).parent
 FLAGS = ("-O3", "-std=gnu11", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-Wall")

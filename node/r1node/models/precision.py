@@ -13,10 +13,10 @@ import os
 import torch
 
 from r1net.protocol.job import Precision
+from r1node.kernels.instructions import lesser_instructions
 
 TORCH: dict[Precision, torch.dtype] = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
-_LESSER_ATEN = ("default", "avx2")
 _LESSER_ONEDNN = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
 """Values of ONEDNN_MAX_CPU_ISA (oneDNN's developer guide, "CPU dispatcher control") without products of bfloat16."""
 
@@ -33,9 +33,3 @@ def has_fast_bf16(device: str) -> bool:
     if lesser_instructions() or os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _LESSER_ONEDNN:
         return False
     return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def lesser_instructions() -> str | None:
-    """The instruction set that PyTorch is told to keep to, where it is less than the machine may have."""
-    told = os.environ.get("ATEN_CPU_CAPABILITY", "").lower()
-    return told if told in _LESSER_ATEN else None

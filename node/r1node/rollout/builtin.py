@@ -13,7 +13,8 @@ from r1net.protocol.job import Sampling
 from r1node.kernels.rows import Rows
 from r1node.rollout.decoder import Cache, Decoder
 from r1node.rollout.engine import Completion, Progress, Prompt
-from r1node.rollout.sampler import sample, uniforms
+from r1node.rollout.noise import Noise
+from r1node.rollout.sampler import sample
 
 HEAD_CHUNK = 512
 """Rows whose logits exist at one time: (512, V) bfloat16 is 50 MB for a vocabulary of 49,152."""
@@ -68,7 +69,7 @@ class _Run:
         self._stop = torch.tensor(list(stop_ids), dtype=torch.long)
         seeds = [seed for prompt in prompts for seed in prompt.seeds]
         self.total, self.finished, steps = len(seeds), 0, sampling.max_tokens
-        self._u = uniforms(seeds, steps)
+        self._noise = Noise(seeds, len(decoder.embedding))
         self._tokens = torch.zeros(self.total, steps, dtype=torch.long)
         self._logprobs = torch.zeros(self.total, steps)
         self._lengths = torch.zeros(self.total, dtype=torch.long)
@@ -147,8 +148,8 @@ class _Run:
         parts = []
         for chunk in torch.arange(len(self._active)).split(HEAD_CHUNK):
             logits = self._decoder.logits(self._hidden[chunk.to(self._hidden.device)])
-            u = self._u[self._active[chunk], self._rows.t[chunk]]
-            parts.append(sample(logits, u, self._sampling, self._decoder.ops))
+            noise = self._noise.at(self._active[chunk], self._rows.t[chunk])
+            parts.append(sample(logits, noise, self._sampling, self._decoder.ops))
         return torch.cat([part[0] for part in parts]).cpu(), torch.cat([part[1] for part in parts]).cpu()
 
     def _release(self, ended: Tensor) -> Tensor:
@@ -156,6 +157,7 @@ class _Run:
         for row in ended.nonzero()[:, 0].tolist():
             prompt = int(self._rows.prompts[row])
             self._free.append(int(self._rows.slots[row]))
+            self._noise.release(int(self._active[row]))
             self._left[prompt] -= 1
             if self._left[prompt] == 0:
                 self._free_prompts.append(prompt)

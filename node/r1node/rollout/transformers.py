@@ -18,7 +18,8 @@ from r1net.protocol.architectures import require_length
 from r1net.protocol.job import Sampling
 from r1node.models.checkpoint import with_weights
 from r1node.rollout.engine import Completion, Progress, Prompt
-from r1node.rollout.sampler import sample, uniforms
+from r1node.rollout.noise import Noise
+from r1node.rollout.sampler import sample
 
 Place = tuple[int, int]
 """A prompt's number, and the completion's in its group."""
@@ -87,7 +88,6 @@ class TransformersEngine:
     ) -> Iterator[dict[Place, Completion]]:
         """Yields completions as they end."""
         places = [(number, row) for number in chosen for row in range(len(prompts[number].seeds))]
-        u = uniforms([prompts[number].seeds[row] for number, row in places], sampling.max_tokens)
         stops = torch.tensor(list(stop_ids))
         ids = torch.tensor([list(prompts[number].ids) for number in chosen], device=self._device)
         cache = DynamicCache(config=self._module.config)
@@ -96,11 +96,12 @@ class TransformersEngine:
         owners = torch.arange(len(chosen), device=self._device).repeat_interleave(repeats)
         cache.batch_select_indices(owners)
         logits = logits[owners]
+        noise = Noise([prompts[number].seeds[row] for number, row in places], logits.shape[-1])
         tokens: list[list[int]] = [[] for _ in places]
         logprobs: list[list[float]] = [[] for _ in places]
         active = torch.arange(len(places))
         for t in range(sampling.max_tokens):
-            drawn, said = (part.cpu() for part in sample(logits, u[active, t], sampling))
+            drawn, said = (part.cpu() for part in sample(logits, noise.at(active, t), sampling))
             for row, token, value in zip(active.tolist(), drawn.tolist(), said.tolist(), strict=True):
                 tokens[row].append(token)
                 logprobs[row].append(value)

@@ -24,7 +24,8 @@ from r1net.protocol.trace import Split, Trace
 from r1net.sandbox import SandboxPool
 from r1net.transport import Transport
 from r1node.jobs import version_cache
-from r1node.rollout.sampler import redraw, sample, uniforms
+from r1node.rollout.noise import Noise
+from r1node.rollout.sampler import redraw, sample
 from r1node.sandbox import job_scorer
 from r1node.store import BlobCache, assemble_model
 from r1node.training.packing import Group, Sample
@@ -106,29 +107,30 @@ class Replayer:
     def _replay_batch(self, traces: Sequence[Trace], batch: Rows, sampling: Sampling) -> list[Replay]:
         real = batch.mask_NT.bool()
         seeds = [sampling_seed(self.spec, t.split, t.round, t.group, t.index) for t in traces]
-        u = uniforms(seeds, real.shape[1]).to(self._device)[real]
+        rows, steps = (places.cpu() for places in real.nonzero(as_tuple=True))
         tokens = batch.target_NT[real]
         exact, rounded = (row_logits(module, batch) for module in (self._reference, self._control))
-        parts = [
-            self._compare(exact[chunk], rounded[chunk], u[chunk], tokens[chunk], sampling)
-            for chunk in torch.arange(len(tokens), device=self._device).split(HEAD_CHUNK)
-        ]
+        drawn = Noise(seeds, exact.shape[-1])
+        parts = []
+        for chunk in torch.arange(len(tokens)).split(HEAD_CHUNK):
+            noise = drawn.at(rows[chunk], steps[chunk]).to(self._device)
+            parts.append(self._compare(exact[chunk], rounded[chunk], noise, tokens[chunk], sampling))
         logprobs, *columns = (torch.cat(column) for column in zip(*parts, strict=True))
         columns.insert(0, (logprobs - batch.sampler_NT[real]).clamp(-FARTHEST, FARTHEST))
-        rows = zip(*(column.split(real.sum(1).tolist()) for column in columns), strict=True)
-        return [Replay(trace, *map(_floats, row)) for trace, row in zip(traces, rows, strict=True)]
+        of_traces = zip(*(column.split(real.sum(1).tolist()) for column in columns), strict=True)
+        return [Replay(trace, *map(_floats, row)) for trace, row in zip(traces, of_traces, strict=True)]
 
     def _compare(
-        self, exact: Tensor, rounded: Tensor, u: Tensor, tokens: Tensor, sampling: Sampling
+        self, exact: Tensor, rounded: Tensor, noise: Tensor, tokens: Tensor, sampling: Sampling
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Log-probabilities, misses and spreads of the tokens; deltas and misses of the control."""
         logits, usual = exact.float(), rounded.float()
-        found = redraw(logits, u, tokens, sampling)
-        own_draw, _ = sample(usual, u, sampling)
-        usual_deltas = found.logprobs - redraw(usual, u, tokens, sampling).logprobs
+        found = redraw(logits, noise, tokens, sampling)
+        own_draw, _ = sample(usual, noise, sampling)
+        usual_deltas = found.logprobs - redraw(usual, noise, tokens, sampling).logprobs
         return (
             *(found.logprobs, found.misses, found.spreads),
-            *(usual_deltas, redraw(logits, u, own_draw, sampling).misses),
+            *(usual_deltas, redraw(logits, noise, own_draw, sampling).misses),
         )
 
 

@@ -63,9 +63,15 @@ class EnvironmentSpec(Message):
     config: dict[str, Any] = Field(default_factory=dict)
 
 
+SamplingRule = Literal["gumbel/1"]
+"""How a seed picks tokens: `r1node.rollout.sampler` states gumbel/1. Another rule is another name, never another
+meaning of this one, so that old traces stay checkable."""
+
+
 class Sampling(Message):
     """How completions are sampled. Temperature 0 is greedy."""
 
+    rule: SamplingRule = "gumbel/1"
     temperature: float = Field(default=1.0, ge=0, le=4)
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0, description="0 = off")

@@ -161,13 +161,13 @@ def test_honest_work_holds(tiny: Workshop, work: Cheat) -> None:
     ("cheat", "submissions", "traces"),
     [
         (forged, 1.0, 0.5),
-        (forged_with_right_logprobs, 1.0, 0.2),
-        (other_version, 1.0, 0.0),
-        (low_temperature, 0.75, 0.0),
-        (greedy, 1.0, 0.1),
-        (best_of_n, 1.0, 0.1),
+        (forged_with_right_logprobs, 1.0, 0.4),
+        (other_version, 1.0, 0.2),
+        (low_temperature, 1.0, 0.0),
+        (greedy, 1.0, 0.25),
+        (best_of_n, 1.0, 0.3),
         (edited, 1.0, 0.9),
-        (hinted, 1.0, 0.1),
+        (hinted, 1.0, 0.8),
     ],
 )
 def test_cheats_are_caught(tiny: Workshop, cheat: Cheat, submissions: float, traces: float) -> None:

@@ -21,7 +21,8 @@ from r1net.errors import EngineError, PreflightError
 from r1net.protocol.job import Sampling
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
-from r1node.rollout.sampler import Redraw, redraw, uniforms
+from r1node.rollout.noise import Noise
+from r1node.rollout.sampler import Redraw, redraw
 from r1node.rollout.vllm.client import Client
 from r1node.rollout.vllm.engine import VllmEngine
 from r1node.rollout.vllm.environment import Environment
@@ -101,7 +102,9 @@ def replay(weights: dict[str, Tensor], prompt: Prompt, row: int, completion: Com
     with torch.no_grad():
         logits = model(torch.cat((torch.tensor(list(prompt.ids)), tokens))[None]).logits[0]
     first = len(prompt.ids) - 1
-    return redraw(logits[first:-1], uniforms([prompt.seeds[row]], len(tokens))[0], tokens, sampling)
+    noise = Noise([prompt.seeds[row]], logits.shape[-1])
+    drawn = noise.at(torch.zeros(len(tokens), dtype=torch.long), torch.arange(len(tokens)))
+    return redraw(logits[first:-1], drawn, tokens, sampling)
 
 
 @pytest.mark.parametrize(

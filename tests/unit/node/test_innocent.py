@@ -19,7 +19,8 @@ from r1net.protocol.job import EnvironmentSpec, Evaluation, Grpo, JobSpec, Preci
 from r1net.protocol.trace import Trace
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
-from r1node.rollout.sampler import sample, uniforms
+from r1node.rollout.noise import Noise
+from r1node.rollout.sampler import sample
 from r1node.rollout.transformers import TransformersEngine
 from r1node.training.policy import TrainablePolicy
 from r1node.verification.judge import FEWEST_TOKENS, judge_work
@@ -60,10 +61,10 @@ def by_hand(folder: Path, prompts: Sequence[Prompt], sampling: Sampling) -> list
     answers = []
     for prompt in prompts:
         rows = torch.tensor([list(prompt.ids)] * len(prompt.seeds))
-        u, said = uniforms(list(prompt.seeds), sampling.max_tokens), []
+        noise, said = Noise(prompt.seeds, model.config.vocab_size), []
         for t in range(sampling.max_tokens):
             with torch.no_grad():
-                tokens, logprobs = sample(model(rows).logits[:, -1], u[:, t], sampling)
+                tokens, logprobs = sample(model(rows).logits[:, -1], noise.at(torch.arange(len(rows)), t), sampling)
             rows, said = torch.cat((rows, tokens[:, None]), 1), [*said, logprobs]
         answers.append([_cut(r, s) for r, s in zip(rows[:, len(prompt.ids) :], torch.stack(said, 1), strict=True)])
     return answers

@@ -1,8 +1,8 @@
-"""The server's process, its weights and its uniforms, with real processes but without vLLM."""
+"""The server's process, its weights and its rule, with real processes but without vLLM."""
 
 from __future__ import annotations
 
-import importlib
+import json
 import os
 import signal
 import subprocess
@@ -17,10 +17,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
+import r1net
+import r1node
 from r1net.errors import EngineError
 from r1net.protocol.job import Sampling
 from r1node.rollout.engine import Prompt
-from r1node.rollout.sampler import uniforms
+from r1node.rollout.noise import Noise
+from r1node.rollout.sampler import sample
 from r1node.rollout.vllm.engine import VllmEngine
 from r1node.rollout.vllm.environment import Environment
 from r1node.rollout.vllm.process import INSIDE, ServerProcess, surroundings
@@ -140,11 +143,26 @@ def test_weights_are_rewritten_in_place(tmp_path: Path, dtype: torch.dtype) -> N
     assert not folder.path.is_symlink()
 
 
-def test_the_servers_uniforms_are_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(INSIDE))
-    rule = importlib.import_module("r1vllm.rule")
-    steps = 2 * rule.BLOCK + 3
-    expected = uniforms([2**53 - 1], steps)[0]
-    stream = rule.Stream(2**53 - 1)
-    for step in (0, 1, steps - 1, rule.BLOCK, 5):
-        assert stream.at(step) == float(expected[step])
+RULE = """
+import json, sys, torch
+from r1vllm.rule import Sampling, load_rule
+rule = load_rule()
+stream, logits = rule.stream(7, 300), torch.linspace(-2, 2, 300)[None]
+noise = torch.from_numpy(stream.at(5))[None]
+print(json.dumps([int(rule.sample(logits, noise, Sampling(*one))[0]) for one in json.loads(sys.argv[1])]))
+"""
+
+
+def test_the_servers_rule_is_the_nodes() -> None:
+    """In a process of its own, with nothing of the node's packages but the two files that state the rule."""
+    samplings = [(0.0, 1.0, 0), (1.0, 1.0, 0), (0.7, 0.8, 0), (1.0, 1.0, 20)]
+    packages = {module.__name__: str(Path(module.__path__[0])) for module in (r1net, r1node)}
+    environment = os.environ | {"PYTHONPATH": str(INSIDE), "R1_PACKAGES": json.dumps(packages)}
+    said = subprocess.run(
+        [sys.executable, "-c", RULE, json.dumps(samplings)], env=environment, capture_output=True, text=True, check=True
+    )
+    noise = Noise([7], 300).at(torch.tensor([0]), 5)
+    logits = torch.linspace(-2, 2, 300)[None]
+    assert json.loads(said.stdout) == [
+        int(sample(logits, noise, Sampling(temperature=t, top_p=p, top_k=k))[0]) for t, p, k in samplings
+    ]

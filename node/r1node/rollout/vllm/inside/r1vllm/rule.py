@@ -10,8 +10,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
-
 PACKAGES = "R1_PACKAGES"
 """Environment variable: JSON, the folders of the node's own packages by their names."""
 
@@ -24,26 +22,15 @@ class Sampling(NamedTuple):
     top_k: int
 
 
-BLOCK = 512
-"""Uniforms drawn of a stream at a time."""
+class Rule(NamedTuple):
+    """`r1node.rollout.sampler.sample`, and `r1node.rollout.noise.Stream`."""
+
+    sample: Callable[..., Any]
+    stream: Callable[[int, int], Any]
 
 
-class Stream:
-    """The uniforms of one seed, drawn as far as they are needed."""
-
-    def __init__(self, seed: int) -> None:
-        self._generator = np.random.Generator(np.random.Philox(key=seed))
-        self._drawn = np.empty(0)
-
-    def at(self, step: int) -> float:
-        """The uniform in [0, 1) for completion token `step`."""
-        while step >= len(self._drawn):
-            self._drawn = np.concatenate([self._drawn, self._generator.random(BLOCK)])
-        return float(self._drawn[step])
-
-
-def load_rule() -> Callable[..., Any]:
-    """`r1node.rollout.sampler.sample`.
+def load_rule() -> Rule:
+    """The rule that this environment's requests are drawn by.
 
     The node's packages are no part of this environment, and most of what they import isn't either: they are entered
     as bare folders, so that the sampler finds its neighbours and nothing else is run.
@@ -54,5 +41,5 @@ def load_rule() -> Callable[..., Any]:
             module.__path__ = [os.path.join(folder, *package.split(".")[1:])]
     messages = sys.modules.setdefault("r1net.protocol.job", ModuleType("r1net.protocol.job"))
     messages.Sampling = Sampling  # type: ignore[attr-defined] # named in annotations alone
-    rule: Callable[..., Any] = importlib.import_module("r1node.rollout.sampler").sample
-    return rule
+    sampler, noise = (importlib.import_module(f"r1node.rollout.{name}") for name in ("sampler", "noise"))
+    return Rule(sampler.sample, noise.Stream)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from vllm.v1.outputs import LogprobsTensors, SamplerOutput
 
-from .rule import Sampling, Stream, load_rule
+from .rule import Sampling, load_rule
 
 SEED = "r1_seed"
 SAMPLING = "r1_sampling"
@@ -29,7 +30,7 @@ class SeededSampler(nn.Module):
         super().__init__()
         self._runner, self._stock = runner, stock
         self._rule = load_rule()
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, Any] = {}
 
     def forward(self, logits: Tensor, sampling_metadata: Any, **options: Any) -> Any:
         """One token and its log-probability for each row of (N, V) logits. Rows that are no request of ours (warm-up)
@@ -39,13 +40,13 @@ class SeededSampler(nn.Module):
             return self._stock(logits=logits, sampling_metadata=sampling_metadata, **options)
         if len(self._streams) > 2 * len(self._runner.requests) + SPARE:
             self._streams = {name: s for name, s in self._streams.items() if name in self._runner.requests}
-        u = torch.tensor([self._uniform(request) for request in requests], dtype=torch.float64)
         tokens = torch.empty(len(logits), dtype=torch.long, device=logits.device)
         logprobs = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
         for sampling, rows in _by_sampling(requests).items():
             for chunk in torch.tensor(rows).split(CHUNK):
                 part = logits if len(chunk) == len(logits) else logits[chunk.to(logits.device)]
-                drawn = self._rule(part.float(), u[chunk], sampling)
+                noise = np.stack([self._noise(requests[row], logits.shape[-1]) for row in chunk.tolist()])
+                drawn = self._rule.sample(part.float(), torch.from_numpy(noise), sampling)
                 tokens[chunk], logprobs[chunk] = drawn[0], drawn[1]
         chosen = tokens.to(torch.int32)[:, None]
         ranks = torch.zeros_like(tokens)  # nobody asks for them
@@ -53,12 +54,14 @@ class SeededSampler(nn.Module):
             sampled_token_ids=chosen, logprobs_tensors=LogprobsTensors(chosen, logprobs[:, None], ranks)
         )
 
-    def _uniform(self, request: Any) -> float:
+    def _noise(self, request: Any, vocabulary: int) -> np.ndarray:
         """By the number of tokens made so far: that also holds for a request that was preempted and begun anew."""
         stream = self._streams.get(request.req_id)
         if stream is None:
-            stream = self._streams[request.req_id] = Stream(request.sampling_params.extra_args[SEED])
-        return stream.at(len(request.output_token_ids))
+            seed = request.sampling_params.extra_args[SEED]
+            stream = self._streams[request.req_id] = self._rule.stream(seed, vocabulary)
+        row: np.ndarray = stream.at(len(request.output_token_ids))
+        return row
 
 
 def _is_ours(request: Any) -> bool:
