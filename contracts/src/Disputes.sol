@@ -179,11 +179,11 @@ contract Disputes is DisputeBook {
         address[] storage committee = _committees[disputeId][round];
         for (uint256 i = 0; i < committee.length; ++i) {
             Ballot storage ballot = _ballots[disputeId][round][committee[i]];
+            registry.unlock(committee[i], ballot.locked);
             if (ballot.vote == Verdict.None) {
                 registry.slash(committee[i], ballot.locked, address(0), 0);
                 continue;
             }
-            registry.unlock(committee[i], ballot.locked);
             if (ballot.vote == Verdict.Guilty) ++guilty;
             else ++innocent;
         }
@@ -198,8 +198,8 @@ contract Disputes is DisputeBook {
         uint256 slashed = verdict == Verdict.None ? 0 : guilty ? dispute.atRisk : bond;
         emit DisputeResolved(disputeId, verdict, slashed);
         if (dispute.epoch != 0) settlement.unfreeze(dispute.epoch, guilty);
-        if (!guilty) registry.unlock(dispute.accused, dispute.atRisk);
-        if (verdict != Verdict.Innocent) registry.unlock(dispute.challenger, bond);
+        registry.unlock(dispute.accused, dispute.atRisk);
+        registry.unlock(dispute.challenger, bond);
         if (slashed == 0) return;
         (address loser, address winner) =
             guilty ? (dispute.accused, dispute.challenger) : (dispute.challenger, dispute.accused);
@@ -212,10 +212,15 @@ contract Disputes is DisputeBook {
         private
     {
         address[] memory jurors = _jurorsFor(disputeId, round, verdict);
-        if (jurors.length == 0) return registry.slash(loser, slashed, winner, slashed / 2);
-        uint256 toWinner = slashed / 4;
-        uint256 toEach = toWinner / jurors.length;
-        registry.slash(loser, slashed, address(this), toWinner + toEach * jurors.length);
+        if (jurors.length == 0) {
+            registry.slash(loser, slashed, winner, slashed / 2);
+            return;
+        }
+        uint256 toEach = slashed / 4 / jurors.length;
+        uint256 paid = registry.slash(loser, slashed, address(this), slashed / 4 + toEach * jurors.length);
+        // A fraud proof may have taken the stake meanwhile: what is left is shared in the same way.
+        toEach = paid / 2 / jurors.length;
+        uint256 toWinner = paid - toEach * jurors.length;
         token.safeTransfer(winner, toWinner);
         for (uint256 i = 0; i < jurors.length; ++i) {
             token.safeTransfer(jurors[i], toEach);

@@ -93,7 +93,7 @@ contract FraudProofs is IFraudProofs, AccessControl, EIP712 {
         if (again && !pending) revert AlreadyProved(epoch, settler);
         _proved[epoch][settler] = true;
         if (pending) settlement.reject(epoch);
-        uint256 slashed = again ? 0 : registry.lock(settler, penalty);
+        uint256 slashed = again ? 0 : penalty;
         emit FraudProved(epoch, settler, msg.sender, slashed);
         if (slashed != 0) registry.slash(settler, slashed, msg.sender, slashed / 2);
     }

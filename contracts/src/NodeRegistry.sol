@@ -5,8 +5,8 @@ import { AccessControl } from "@openzeppelin/contracts/access/AccessControl.sol"
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 import { INodeRegistry } from "./interfaces/INodeRegistry.sol";
-import { IRewards } from "./interfaces/IRewards.sol";
 import { PeerId } from "./libraries/PeerId.sol";
 import { R1Token } from "./R1Token.sol";
 
@@ -14,8 +14,20 @@ import { R1Token } from "./R1Token.sol";
 /// @notice See {INodeRegistry}.
 contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
     using SafeERC20 for R1Token;
+    using Checkpoints for Checkpoints.Trace208;
 
-    /// @notice May lock, unlock and slash stake: the disputes contract.
+    /// @dev One slot for what every lock and slash touches; the debt in another, which only debtors pay for.
+    /// `claims` is the sum of all locks that are not undone yet. A slash can leave less stake than that: kept as it
+    /// is, so that undoing one lock never frees what another one holds.
+    struct Account {
+        uint96 stake;
+        uint96 claims;
+        uint40 exitAt;
+        uint24 workers;
+        uint96 debt;
+    }
+
+    /// @notice May lock, unlock and slash stake: the settlement and the courts.
     bytes32 public constant SLASHER_ROLE = keccak256("SLASHER_ROLE");
     /// @notice What a worker key signs.
     bytes32 public constant BIND_WORKER_TYPEHASH =
@@ -25,20 +37,18 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
 
     /// @notice The stake token.
     R1Token public immutable token;
-    /// @notice Where a new node's account is opened, which makes its first claim cheaper.
-    IRewards public immutable rewards;
 
     uint96 private _minStake;
     uint40 private _unbondingDelay;
-    mapping(address owner => Node) private _nodes;
+    mapping(address owner => Account) private _nodes;
+    mapping(address owner => Checkpoints.Trace208) private _votes;
     mapping(address worker => Worker) private _workers;
 
     /// @param admin Holds the admin role: the timelock, or the deployer until it hands over.
-    constructor(address admin, R1Token token_, IRewards rewards_, uint256 minStake_, uint256 unbondingDelay_)
+    constructor(address admin, R1Token token_, uint256 minStake_, uint256 unbondingDelay_)
         EIP712("r1net NodeRegistry", "1")
     {
         token = token_;
-        rewards = rewards_;
         _setParameters(minStake_, unbondingDelay_);
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
     }
@@ -56,11 +66,13 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
 
     /// @inheritdoc INodeRegistry
     function addStake(uint256 amount) external {
-        Node storage node = _nodeOf(msg.sender);
-        uint96 total = _toUint96(node.stake + amount);
-        node.stake = total;
-        emit StakeAdded(msg.sender, amount, total);
-        token.safeTransferFrom(msg.sender, address(this), amount);
+        Account storage node = _nodes[msg.sender];
+        if (node.stake == 0 && node.debt == 0) revert NotRegistered(msg.sender);
+        uint256 added = amount - _payDebt(node, amount);
+        uint96 total = _toUint96(node.stake + added);
+        _setStake(msg.sender, node, total);
+        emit StakeAdded(msg.sender, added, total);
+        _pull(amount, amount - added);
     }
 
     /// @inheritdoc INodeRegistry
@@ -79,7 +91,7 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
 
     /// @inheritdoc INodeRegistry
     function deactivate() external {
-        Node storage node = _nodeOf(msg.sender);
+        Account storage node = _nodeOf(msg.sender);
         if (node.exitAt != 0) revert AlreadyExiting(msg.sender);
         node.exitAt = uint40(block.timestamp + _unbondingDelay);
         emit NodeDeactivated(msg.sender, node.exitAt);
@@ -87,7 +99,7 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
 
     /// @inheritdoc INodeRegistry
     function reactivate() external {
-        Node storage node = _nodeOf(msg.sender);
+        Account storage node = _nodeOf(msg.sender);
         if (node.exitAt == 0) revert NotExiting(msg.sender);
         node.exitAt = 0;
         emit NodeReactivated(msg.sender);
@@ -95,45 +107,57 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
 
     /// @inheritdoc INodeRegistry
     function withdraw() external returns (uint256 amount) {
-        Node storage node = _nodeOf(msg.sender);
+        Account storage node = _nodeOf(msg.sender);
         if (node.exitAt == 0) revert NotExiting(msg.sender);
         if (block.timestamp < node.exitAt) revert StillUnbonding(node.exitAt);
-        amount = node.stake - node.locked;
-        if (amount == 0) revert NothingToWithdraw(msg.sender);
-        node.stake = node.locked;
+        if (node.claims != 0) revert StakeIsLocked(msg.sender, _lockedOf(node));
+        amount = node.stake;
+        _setStake(msg.sender, node, 0);
         emit StakeWithdrawn(msg.sender, amount);
         token.safeTransfer(msg.sender, amount);
     }
 
     /// @inheritdoc INodeRegistry
     function lock(address owner, uint256 amount) external onlyRole(SLASHER_ROLE) returns (uint256 locked) {
-        Node storage node = _nodes[owner];
-        (uint96 stake, uint96 before) = (node.stake, node.locked);
-        uint256 free = stake - before;
+        Account storage node = _nodes[owner];
+        (uint96 stake, uint96 claims, uint40 exitAt) = (node.stake, node.claims, node.exitAt);
+        uint256 free = stake > claims ? stake - claims : 0;
         locked = amount < free ? amount : free;
-        node.locked = before + uint96(locked);
+        node.claims = claims + uint96(locked);
+        if (exitAt != 0) {
+            // Where other locks hold all stake already, this one holds nothing: waiting takes its place.
+            uint40 until = uint40(block.timestamp + _unbondingDelay);
+            if (until > exitAt) node.exitAt = until;
+        }
         emit StakeLocked(owner, locked);
     }
 
     /// @inheritdoc INodeRegistry
     function unlock(address owner, uint256 amount) external onlyRole(SLASHER_ROLE) {
-        Node storage node = _nodes[owner];
-        uint96 locked = node.locked;
-        if (amount > locked) revert NotLocked(owner, amount, locked);
-        node.locked = locked - uint96(amount);
-        emit StakeUnlocked(owner, amount);
+        Account storage node = _nodes[owner];
+        uint96 claims = node.claims;
+        uint96 freed = amount < claims ? uint96(amount) : claims;
+        node.claims = claims - freed;
+        emit StakeUnlocked(owner, freed);
     }
 
     /// @inheritdoc INodeRegistry
-    function slash(address owner, uint256 amount, address beneficiary, uint256 bounty) external onlyRole(SLASHER_ROLE) {
-        Node storage node = _nodes[owner];
-        (uint96 stake, uint96 locked) = (node.stake, node.locked);
-        if (amount > locked) revert NotLocked(owner, amount, locked);
+    function slash(address owner, uint256 amount, address beneficiary, uint256 bounty)
+        external
+        onlyRole(SLASHER_ROLE)
+        returns (uint256 paid)
+    {
         if (bounty > amount / 2) revert BountyTooLarge(bounty, amount);
-        (node.stake, node.locked) = (stake - uint96(amount), locked - uint96(amount));
-        emit StakeSlashed(owner, beneficiary, bounty, amount - bounty);
-        if (bounty != 0) token.safeTransfer(beneficiary, bounty);
-        token.burn(amount - bounty);
+        Account storage node = _nodes[owner];
+        uint96 stake = node.stake;
+        uint256 taken = amount < stake ? amount : stake;
+        paid = bounty < taken / 2 ? bounty : taken / 2;
+        emit StakeSlashed(owner, beneficiary, paid, taken - paid);
+        if (taken < amount) _addDebt(owner, node, amount - taken);
+        if (taken == 0) return 0;
+        _setStake(owner, node, stake - uint96(taken));
+        if (paid != 0) token.safeTransfer(beneficiary, paid);
+        token.burn(taken - paid);
     }
 
     /// @inheritdoc INodeRegistry
@@ -143,7 +167,8 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
 
     /// @inheritdoc INodeRegistry
     function isActive(address owner) external view returns (bool) {
-        Node storage node = _nodes[owner];
+        Account storage node = _nodes[owner];
+        // Who has a debt has no stake: a slash takes all of it first, and what comes in pays the debt first.
         return node.exitAt == 0 && node.stake >= _minStake;
     }
 
@@ -160,7 +185,16 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
 
     /// @inheritdoc INodeRegistry
     function nodeOf(address owner) external view returns (Node memory) {
-        return _nodes[owner];
+        Account storage node = _nodes[owner];
+        return Node({
+            stake: node.stake, locked: _lockedOf(node), exitAt: node.exitAt, workers: node.workers, debt: node.debt
+        });
+    }
+
+    /// @inheritdoc INodeRegistry
+    function getPastVotes(address owner, uint256 timepoint) external view returns (uint256) {
+        if (timepoint >= block.timestamp) revert FutureLookup(timepoint);
+        return _votes[owner].upperLookupRecent(uint48(timepoint));
     }
 
     /// @inheritdoc INodeRegistry
@@ -184,15 +218,41 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
         return _hashTypedDataV4(keccak256(abi.encode(BIND_WORKER_TYPEHASH, owner, nonce, deadline)));
     }
 
-    function _register(uint256 stake) private {
-        Node storage node = _nodes[msg.sender];
+    function _register(uint256 amount) private {
+        Account storage node = _nodes[msg.sender];
         if (node.stake != 0) revert AlreadyRegistered(msg.sender);
+        uint256 stake = amount - _payDebt(node, amount);
         if (stake < _minStake) revert StakeTooSmall(stake, _minStake);
-        node.stake = _toUint96(stake);
+        _setStake(msg.sender, node, _toUint96(stake));
         node.exitAt = 0;
         emit NodeRegistered(msg.sender, stake);
-        rewards.open(address(token), msg.sender);
-        token.safeTransferFrom(msg.sender, address(this), stake);
+        _pull(amount, amount - stake);
+    }
+
+    /// @dev The only place where stake changes: the votes follow it.
+    function _setStake(address owner, Account storage node, uint96 stake) private {
+        node.stake = stake;
+        _votes[owner].push(uint48(block.timestamp), stake);
+    }
+
+    /// @dev Full is full: an overflow must not stop a court from ending a case.
+    function _addDebt(address owner, Account storage node, uint256 missing) private {
+        uint256 room = type(uint96).max - node.debt;
+        node.debt += uint96(missing < room ? missing : room);
+        emit DebtChanged(owner, node.debt);
+    }
+
+    function _payDebt(Account storage node, uint256 amount) private returns (uint256 paid) {
+        uint96 debt = node.debt;
+        if (debt == 0) return 0;
+        paid = amount < debt ? amount : debt;
+        node.debt = debt - uint96(paid);
+        emit DebtChanged(msg.sender, node.debt);
+    }
+
+    function _pull(uint256 amount, uint256 burned) private {
+        token.safeTransferFrom(msg.sender, address(this), amount);
+        if (burned != 0) token.burn(burned);
     }
 
     function _bind(WorkerProof calldata proof) private {
@@ -222,9 +282,14 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
         emit ParametersChanged(minStake_, unbondingDelay_);
     }
 
-    function _nodeOf(address owner) private view returns (Node storage node) {
+    function _nodeOf(address owner) private view returns (Account storage node) {
         node = _nodes[owner];
         if (node.stake == 0) revert NotRegistered(owner);
+    }
+
+    function _lockedOf(Account storage node) private view returns (uint96) {
+        (uint96 stake, uint96 claims) = (node.stake, node.claims);
+        return claims < stake ? claims : stake;
     }
 
     function _toUint96(uint256 amount) private pure returns (uint96) {

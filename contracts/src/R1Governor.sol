@@ -11,10 +11,12 @@ import {
     GovernorVotesQuorumFraction
 } from "@openzeppelin/contracts/governance/extensions/GovernorVotesQuorumFraction.sol";
 import { IVotes } from "@openzeppelin/contracts/governance/utils/IVotes.sol";
+import { INodeRegistry } from "./interfaces/INodeRegistry.sol";
 
 /// @title R1Governor
 /// @notice R1 holders decide over the parameters; what they decide runs through the timelock.
 /// @dev Times are in seconds, as the token's clock is. The timelock alone holds the admin role of every contract.
+/// Staked R1 votes with its owner, besides what he holds or was delegated: those who run the network have a say in it.
 contract R1Governor is
     Governor,
     GovernorSettings,
@@ -23,7 +25,11 @@ contract R1Governor is
     GovernorVotesQuorumFraction,
     GovernorTimelockControl
 {
+    /// @notice Knows what was staked when.
+    INodeRegistry public immutable registry;
+
     /// @param token R1.
+    /// @param registry_ Where R1 is staked.
     /// @param timelock Executes what is decided.
     /// @param votingDelay_ Seconds from proposal to vote.
     /// @param votingPeriod_ Seconds of voting.
@@ -31,6 +37,7 @@ contract R1Governor is
     /// @param quorumPercent Percent of the supply that must take part.
     constructor(
         IVotes token,
+        INodeRegistry registry_,
         TimelockController timelock,
         uint48 votingDelay_,
         uint32 votingPeriod_,
@@ -42,7 +49,9 @@ contract R1Governor is
         GovernorVotes(token)
         GovernorVotesQuorumFraction(quorumPercent)
         GovernorTimelockControl(timelock)
-    { }
+    {
+        registry = registry_;
+    }
 
     /// @inheritdoc Governor
     function proposalThreshold() public view override(Governor, GovernorSettings) returns (uint256) {
@@ -62,6 +71,16 @@ contract R1Governor is
         returns (bool)
     {
         return super.proposalNeedsQueuing(proposalId);
+    }
+
+    /// @dev Both read the same past second, so that R1 on its way between them counts once.
+    function _getVotes(address account, uint256 timepoint, bytes memory params)
+        internal
+        view
+        override(Governor, GovernorVotes)
+        returns (uint256)
+    {
+        return super._getVotes(account, timepoint, params) + registry.getPastVotes(account, timepoint);
     }
 
     function _queueOperations(

@@ -32,12 +32,15 @@ contract Settlement is ISettlement, AccessControl {
     /// @notice Pays the nodes.
     Rewards public immutable rewards;
 
-    /// @dev One slot: the counters and the parameters that every proposal and finalisation reads.
+    /// @dev One slot: the counters and the parameters that every proposal and finalisation reads. `stopped` is how long
+    /// the clock stood still in all pauses before the last one, which began at `pausedFrom`.
     struct Queue {
         uint48 next;
         uint48 head;
         uint40 challengeWindow;
+        uint40 pausedFrom;
         uint40 pausedUntil;
+        uint40 stopped;
     }
 
     Queue private _queue;
@@ -65,7 +68,7 @@ contract Settlement is ISettlement, AccessControl {
         uint256 pending = queue.next - queue.head;
         if (pending > MAX_PENDING) revert TooManyPending(pending - 1);
 
-        uint40 finalisableAt = uint40(block.timestamp + queue.challengeWindow);
+        uint40 finalisableAt = uint40(_clockOf(queue) + queue.challengeWindow);
         _queue.next = queue.next + 1;
         _epochs[content.epoch] = Epoch({
             commitment: EpochHash.hashOf(content),
@@ -88,7 +91,7 @@ contract Settlement is ISettlement, AccessControl {
         Epoch memory epoch = _proposed(content);
         Status status = _statusOf(content.epoch, epoch.status, queue.head);
         if (status != Status.Pending) revert WrongStatus(content.epoch, status);
-        if (block.timestamp < epoch.finalisableAt) revert WindowOpen(epoch.finalisableAt);
+        if (_clockOf(queue) < epoch.finalisableAt) revert WindowOpen(epoch.finalisableAt);
         if (epoch.disputes != 0) revert EpochIsFrozen(content.epoch, epoch.disputes);
         uint256 next = _skipRejected(queue.head + 1);
         if (content.epoch != next) revert NotNext(content.epoch, next);
@@ -116,13 +119,8 @@ contract Settlement is ISettlement, AccessControl {
 
     /// @inheritdoc ISettlement
     function freeze(uint256 number) external onlyRole(DISPUTES_ROLE) returns (address proposer, bytes32 commitment) {
+        _requirePending(number);
         Epoch storage epoch = _epochs[number];
-        // The window of a final epoch is over, so within the window the queue's head need not be read.
-        bool open = epoch.status == Status.Pending && block.timestamp < epoch.finalisableAt;
-        if (!open) {
-            _requirePending(number);
-            revert WindowOver(epoch.finalisableAt);
-        }
         emit EpochFrozen(number, ++epoch.disputes);
         return (epoch.proposer, epoch.commitment);
     }
@@ -141,16 +139,21 @@ contract Settlement is ISettlement, AccessControl {
 
     /// @inheritdoc ISettlement
     function pause() external onlyRole(GUARDIAN_ROLE) {
-        uint256 free = _queue.pausedUntil;
+        Queue storage queue = _queue;
+        uint40 free = queue.pausedUntil;
         // The first pause has nothing to cool down from.
         if (free != 0 && block.timestamp < free + MAX_PAUSE) revert PauseCoolingDown(free + MAX_PAUSE);
-        _queue.pausedUntil = uint40(block.timestamp + MAX_PAUSE);
+        queue.stopped += free - queue.pausedFrom;
+        queue.pausedFrom = uint40(block.timestamp);
+        queue.pausedUntil = uint40(block.timestamp + MAX_PAUSE);
         emit Paused(msg.sender, block.timestamp + MAX_PAUSE);
     }
 
     /// @inheritdoc ISettlement
     function unpause() external {
         if (!hasRole(GUARDIAN_ROLE, msg.sender)) _checkRole(DEFAULT_ADMIN_ROLE);
+        // Ending what has ended would move the clock.
+        if (block.timestamp >= _queue.pausedUntil) revert NotPaused();
         _queue.pausedUntil = uint40(block.timestamp);
         emit Unpaused(msg.sender);
     }
@@ -174,6 +177,11 @@ contract Settlement is ISettlement, AccessControl {
     /// @inheritdoc ISettlement
     function challengeWindow() external view returns (uint256) {
         return _queue.challengeWindow;
+    }
+
+    /// @inheritdoc ISettlement
+    function clock() external view returns (uint256) {
+        return _clockOf(_queue);
     }
 
     /// @inheritdoc ISettlement
@@ -229,6 +237,11 @@ contract Settlement is ISettlement, AccessControl {
     /// is final. That spares finalisation a write.
     function _statusOf(uint256 number, Status stored, uint256 head) private pure returns (Status) {
         return stored == Status.Pending && number <= head ? Status.Finalised : stored;
+    }
+
+    function _clockOf(Queue memory queue) private view returns (uint256) {
+        uint256 present = block.timestamp < queue.pausedUntil ? block.timestamp : queue.pausedUntil;
+        return block.timestamp - queue.stopped - (present - queue.pausedFrom);
     }
 
     function _skipRejected(uint256 from) private view returns (uint256 next) {

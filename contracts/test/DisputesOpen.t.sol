@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import { IAccessControl } from "@openzeppelin/contracts/access/IAccessControl.sol";
 import { IDisputes } from "../src/interfaces/IDisputes.sol";
+import { INodeRegistry } from "../src/interfaces/INodeRegistry.sol";
 import { ISettlement } from "../src/interfaces/ISettlement.sol";
 import { DisputeFixture } from "./helpers/DisputeFixture.sol";
 import { Merkle } from "./helpers/Merkle.sol";
@@ -52,12 +53,24 @@ contract DisputesOpenTest is DisputeFixture {
         vm.stopPrank();
     }
 
-    function testFuzz_noChallengeAfterTheWindow(uint256 late) public {
-        proposeAsBob();
-        uint256 until = block.timestamp + WINDOW;
+    function testFuzz_challengesAreOpenUntilTheEpochIsFinal(uint256 late) public {
+        ISettlement.EpochContent memory content = proposeAsBob();
         skip(bound(late, WINDOW, 365 days));
         vm.prank(alice);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.WindowOver.selector, until));
+        uint256 id = disputes.challengeEpoch(1, EVIDENCE);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.EpochIsFrozen.selector, 1, 1));
+        settlement.finaliseEpoch(content);
+        skip(ANSWER);
+        disputes.resolve(id);
+        isStatus(1, ISettlement.Status.Rejected);
+    }
+
+    function test_noChallengeOfAFinalEpoch() public {
+        ISettlement.EpochContent memory content = proposeAsBob();
+        skip(WINDOW);
+        settlement.finaliseEpoch(content);
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Finalised));
         disputes.challengeEpoch(1, EVIDENCE);
     }
 
@@ -85,7 +98,8 @@ contract DisputesOpenTest is DisputeFixture {
         eq(disputes.disputeOf(openTraceDispute(1)).accused, carol, "accused");
         skip(UNBONDING);
         vm.prank(carol);
-        eq(registry.withdraw(), STAKE - PENALTY, "the penalty stays");
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.StakeIsLocked.selector, carol, PENALTY));
+        registry.withdraw();
     }
 
     function testFuzz_foreignSignaturesAccuseNobody(uint256 key) public {

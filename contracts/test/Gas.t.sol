@@ -48,7 +48,7 @@ contract GasTest is DisputeFixture {
     function test_register() public {
         vm.prank(dora);
         registry.register(STAKE);
-        snapshot("register with stake, opens the reward account");
+        snapshot("register with stake, its votes on record");
     }
 
     function test_registerWithWorker() public {

@@ -21,7 +21,7 @@ contract GovernanceTest is DisputeFixture {
     function setUp() public override {
         super.setUp();
         timelock = new R1Timelock(DELAY, address(this));
-        governor = new R1Governor(r1, timelock, 1 days, 7 days, THRESHOLD, 4);
+        governor = new R1Governor(r1, registry, timelock, 1 days, 7 days, THRESHOLD, 4);
         settlement.grantRole(settlement.GUARDIAN_ROLE(), guardian);
         timelock.grantRole(timelock.PROPOSER_ROLE(), address(governor));
         timelock.grantRole(timelock.CANCELLER_ROLE(), address(governor));
@@ -165,6 +165,37 @@ contract GovernanceTest is DisputeFixture {
         eq(money.balanceOf(guardian) + r1.balanceOf(guardian), 0, "nothing");
         eq(money.balanceOf(carol), amount, "claimed during the pause");
         eq(r1.balanceOf(carol), STAKE, "withdrawn during the pause");
+    }
+
+    /// @dev 10,000 R1 staked vote as 10,000 R1 held do, and nothing votes twice.
+    function test_stakedR1Votes() public {
+        vm.prank(alice);
+        r1.delegate(alice);
+        uint256 whole = r1.getVotes(address(this));
+        skip(1);
+        eq(governor.getVotes(alice, block.timestamp - 1), STAKE, "staked");
+        r1.transfer(alice, STAKE);
+        skip(1);
+        eq(governor.getVotes(alice, block.timestamp - 1), 2 * STAKE, "staked and held");
+        vm.startPrank(alice);
+        r1.approve(address(registry), STAKE);
+        registry.addStake(STAKE);
+        vm.stopPrank();
+        skip(1);
+        eq(governor.getVotes(alice, block.timestamp - 1), 2 * STAKE, "moved, not doubled");
+        eq(governor.getVotes(address(registry), block.timestamp - 1), 0, "the registry has no vote");
+        eq(governor.getVotes(address(this), block.timestamp - 1), whole - STAKE, "gave it away");
+    }
+
+    function test_stakersCanPropose() public {
+        (address[] memory targets, uint256[] memory values, bytes[] memory calls) = lists(address(settlement), "");
+        vm.prank(alice);
+        uint256 id = governor.propose(targets, values, calls, "of a staker");
+        skip(1 days + 1);
+        vm.prank(bob);
+        governor.castVote(id, 1);
+        (, uint256 votes,) = governor.proposalVotes(id);
+        eq(votes, STAKE, "a staker's votes");
     }
 
     function test_disputesGoOnDuringAPause() public {

@@ -51,12 +51,6 @@ contract NodeRegistryTest is Fixture {
         check(!registry.isActive(alice), "not active");
     }
 
-    function test_registerOpensTheRewardAccount() public {
-        vm.expectCall(address(rewards), abi.encodeCall(rewards.open, (address(r1), alice)));
-        register(alice, MIN_STAKE);
-        eq(rewards.claimed(address(r1), alice), 0, "an opened account was paid nothing");
-    }
-
     function testFuzz_registerWithWorker(uint256 key) public {
         key = bound(key, 1, type(uint128).max);
         approve(alice, MIN_STAKE);
@@ -137,7 +131,7 @@ contract NodeRegistryTest is Fixture {
     }
 
     function test_proofForAnotherRegistryIsRefused() public {
-        NodeRegistry other = new NodeRegistry(address(this), r1, rewards, MIN_STAKE, UNBONDING);
+        NodeRegistry other = new NodeRegistry(address(this), r1, MIN_STAKE, UNBONDING);
         register(alice, MIN_STAKE);
         INodeRegistry.WorkerProof memory proof = workerProof(alice, 7, block.timestamp);
         proof.signature = signature(7, other.bindingDigest(alice, vm.addr(7), block.timestamp));

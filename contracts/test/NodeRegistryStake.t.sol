@@ -110,34 +110,124 @@ contract NodeRegistryStakeTest is Fixture {
         eq(registry.nodeOf(alice).locked, one + two, "locked");
     }
 
-    function testFuzz_lockedStakeStaysOnExit(uint256 amount) public {
-        amount = bound(amount, 1, MIN_STAKE - 1);
+    function testFuzz_nobodyLeavesWhileAnythingIsLocked(uint256 amount) public {
+        amount = bound(amount, 1, MIN_STAKE);
         register(alice, MIN_STAKE);
         registry.lock(alice, amount);
         vm.prank(alice);
         registry.deactivate();
         skip(UNBONDING);
-        vm.startPrank(alice);
-        eq(registry.withdraw(), MIN_STAKE - amount, "free part");
-        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NothingToWithdraw.selector, alice));
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.StakeIsLocked.selector, alice, amount));
         registry.withdraw();
-        vm.stopPrank();
         registry.unlock(alice, amount);
         vm.prank(alice);
-        eq(registry.withdraw(), amount, "the rest");
+        eq(registry.withdraw(), MIN_STAKE, "all of it");
     }
 
-    function testFuzz_slashBurnsAtLeastHalf(uint256 amount, uint256 bounty) public {
-        amount = bound(amount, 0, MIN_STAKE);
+    /// @dev Puppets' locks hold all stake, so the real one holds none: the delay does, once theirs are undone.
+    function testFuzz_aLockThatHeldNothingDelaysTheExit(uint256 wait, uint256 amount) public {
+        wait = bound(wait, 0, 365 days);
+        register(alice, MIN_STAKE);
+        registry.lock(alice, MIN_STAKE);
+        vm.prank(alice);
+        registry.deactivate();
+        skip(wait);
+        eq(registry.lock(alice, bound(amount, 0, MIN_STAKE)), 0, "nothing was free");
+        uint256 until = block.timestamp + UNBONDING;
+        registry.unlock(alice, MIN_STAKE);
+        skip(UNBONDING - 1);
+        vm.prank(alice);
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.StillUnbonding.selector, until));
+        registry.withdraw();
+        skip(1);
+        vm.prank(alice);
+        registry.withdraw();
+    }
+
+    /// @dev One lock undone after a slash does not free what another one holds.
+    function testFuzz_locksAreUndoneOneByOne(uint256 first, uint256 amount) public {
+        first = bound(first, 1, MIN_STAKE - 1);
+        amount = bound(amount, 1, MIN_STAKE - 1);
+        register(alice, MIN_STAKE);
+        uint256 second = MIN_STAKE - first;
+        registry.lock(alice, first);
+        registry.lock(alice, second);
+        registry.slash(alice, amount, bob, 0);
+        registry.unlock(alice, first);
+        uint256 left = MIN_STAKE - amount;
+        eq(registry.nodeOf(alice).locked, second < left ? second : left, "still held");
+        registry.unlock(alice, second);
+        eq(registry.nodeOf(alice).locked, 0, "all undone");
+    }
+
+    /// @dev Slashing takes what there is, locked or not; what is missing stays as a debt, and pays no bounty.
+    function testFuzz_slashTakesAllStakeAndKeepsTheDebt(uint256 amount, uint256 bounty, uint256 locked) public {
+        amount = bound(amount, 1, 3 * MIN_STAKE);
         bounty = bound(bounty, 0, amount / 2);
         register(alice, MIN_STAKE);
-        registry.lock(alice, amount);
-        registry.slash(alice, amount, bob, bounty);
-        eq(r1.balanceOf(bob), bounty, "bounty");
-        eq(r1.totalSupply(), SUPPLY - (amount - bounty), "burned");
-        eq(registry.nodeOf(alice).stake, MIN_STAKE - amount, "stake");
-        eq(registry.nodeOf(alice).locked, 0, "locked");
-        eq(r1.balanceOf(address(registry)), MIN_STAKE - amount, "registry balance");
+        registry.lock(alice, bound(locked, 0, MIN_STAKE));
+        uint256 paid = registry.slash(alice, amount, bob, bounty);
+        uint256 taken = amount < MIN_STAKE ? amount : MIN_STAKE;
+        eq(paid, bounty < taken / 2 ? bounty : taken / 2, "paid");
+        eq(r1.balanceOf(bob), paid, "bounty");
+        eq(r1.totalSupply(), SUPPLY - (taken - paid), "burned");
+        eq(registry.nodeOf(alice).stake, MIN_STAKE - taken, "stake");
+        eq(registry.nodeOf(alice).debt, amount - taken, "debt");
+        atMost(registry.nodeOf(alice).locked, MIN_STAKE - taken, "locked");
+        eq(r1.balanceOf(address(registry)), MIN_STAKE - taken, "registry balance");
+    }
+
+    function testFuzz_aDebtIsPaidFirst(uint256 debt, uint256 amount) public {
+        debt = bound(debt, 1, 1e25);
+        amount = bound(amount, 0, debt);
+        register(alice, MIN_STAKE);
+        registry.slash(alice, MIN_STAKE + debt, bob, 0);
+        r1.transfer(alice, debt + MIN_STAKE);
+        vm.startPrank(alice);
+        r1.approve(address(registry), type(uint256).max);
+        vm.expectPartialRevert(INodeRegistry.StakeTooSmall.selector);
+        registry.register(debt + MIN_STAKE - 1);
+        registry.addStake(amount);
+        eq(registry.nodeOf(alice).debt, debt - amount, "paid in part");
+        check(!registry.isActive(alice), "a debtor is not active");
+        registry.register(debt - amount + MIN_STAKE);
+        vm.stopPrank();
+        eq(registry.nodeOf(alice).debt, 0, "paid");
+        eq(registry.nodeOf(alice).stake, MIN_STAKE, "the rest is stake");
+        eq(r1.totalSupply(), SUPPLY - MIN_STAKE - debt, "debts are burned");
+        check(registry.isActive(alice), "active again");
+    }
+
+    function testFuzz_slashingNeverFails(uint256 first, uint256 second) public {
+        registry.slash(alice, first, bob, first / 2);
+        registry.slash(alice, second, bob, second / 2);
+        bool full = second > type(uint256).max - first || first + second >= type(uint96).max;
+        eq(registry.nodeOf(alice).debt, full ? type(uint96).max : first + second, "debt");
+        eq(r1.balanceOf(bob), 0, "nothing to pay with");
+    }
+
+    function testFuzz_stakeVotesWithItsOwner(uint256 stake, uint256 more, uint256 amount) public {
+        stake = bound(stake, MIN_STAKE, SUPPLY / 4);
+        more = bound(more, 1, SUPPLY / 4);
+        amount = bound(amount, 1, stake + more);
+        uint256 start = block.timestamp;
+        register(alice, stake);
+        skip(10);
+        r1.transfer(alice, more);
+        vm.startPrank(alice);
+        r1.approve(address(registry), more);
+        registry.addStake(more);
+        vm.stopPrank();
+        skip(10);
+        registry.slash(alice, amount, bob, 0);
+        skip(10);
+        eq(registry.getPastVotes(alice, start - 1), 0, "before");
+        eq(registry.getPastVotes(alice, start), stake, "registered");
+        eq(registry.getPastVotes(alice, start + 10), stake + more, "added");
+        eq(registry.getPastVotes(alice, start + 20), stake + more - amount, "slashed");
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.FutureLookup.selector, block.timestamp));
+        registry.getPastVotes(alice, block.timestamp);
     }
 
     function testFuzz_bountyAboveHalfIsRefused(uint256 amount, uint256 bounty) public {
@@ -149,15 +239,12 @@ contract NodeRegistryStakeTest is Fixture {
         registry.slash(alice, amount, bob, bounty);
     }
 
-    function testFuzz_onlyLockedStakeIsSlashedOrUnlocked(uint256 locked, uint256 amount) public {
+    function testFuzz_unlockingIsLenient(uint256 locked, uint256 amount) public {
         locked = bound(locked, 0, MIN_STAKE);
-        amount = bound(amount, locked + 1, type(uint256).max);
         register(alice, MIN_STAKE);
         registry.lock(alice, locked);
-        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NotLocked.selector, alice, amount, locked));
-        registry.slash(alice, amount, bob, 0);
-        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NotLocked.selector, alice, amount, locked));
         registry.unlock(alice, amount);
+        eq(registry.nodeOf(alice).locked, amount < locked ? locked - amount : 0, "locked");
     }
 
     function testFuzz_exitingStakeCanBeSlashed(uint256 wait) public {

@@ -37,13 +37,15 @@ contract SettlementFaultsTest is Fixture {
         settlement.finaliseEpoch(content);
     }
 
-    function testFuzz_noFreezeAfterTheWindow(uint256 late) public {
-        late = bound(late, 0, 365 days);
-        propose(jobId, 10, ROOT);
-        uint256 until = block.timestamp + WINDOW;
-        skip(WINDOW + late);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.WindowOver.selector, until));
+    /// @dev The guardian stops a theft that was found after the window; the clock gives the challenger all the time.
+    function testFuzz_aKnownTheftIsStoppedUntilItIsFinal(uint256 late) public {
+        ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
+        skip(WINDOW + bound(late, 0, 365 days));
+        settlement.pause();
         settlement.freeze(1);
+        skip(7 days);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.EpochIsFrozen.selector, 1, 1));
+        settlement.finaliseEpoch(content);
     }
 
     function test_onlyPendingEpochsAreFrozenOrRejected() public {
@@ -56,6 +58,8 @@ contract SettlementFaultsTest is Fixture {
         refusal = abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Finalised);
         vm.expectRevert(refusal);
         settlement.reject(1);
+        vm.expectRevert(refusal);
+        settlement.freeze(1);
     }
 
     function testFuzz_rejectTakesThoseOnTopAlong(uint8 count_, uint8 spot_) public {
@@ -154,8 +158,9 @@ contract SettlementFaultsTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(ISettlement.IsPaused.selector, until));
         settlement.finaliseEpoch(content);
         vm.warp(until);
-        settlement.finaliseEpoch(content);
         settlement.proposeEpoch(next);
+        skip(WINDOW);
+        settlement.finaliseEpoch(content);
     }
 
     function testFuzz_noPauseFollowsClosely(uint256 wait) public {
@@ -183,6 +188,46 @@ contract SettlementFaultsTest is Fixture {
         settlement.unpause();
         propose(jobId, 10, ROOT);
         eq(settlement.pausedUntil(), block.timestamp, "until");
+    }
+
+    /// @dev However pauses, waits and early ends follow each other: the clock runs exactly outside of pauses.
+    function testFuzz_theClockStandsStillInPauses(uint256[8] memory waits, uint256 ends) public {
+        uint256 expected = block.timestamp;
+        eq(settlement.clock(), expected, "starts with Unix time");
+        for (uint256 i = 0; i < 8; ++i) {
+            settlement.pause();
+            uint256 slept = bound(waits[i], 0, 20 days);
+            skip(slept);
+            if (slept > 7 days) expected += slept - 7 days;
+            eq(settlement.clock(), expected, "stands still");
+            if (slept < 7 days && (ends >> i) & 1 == 1) settlement.unpause();
+            else if (slept < 7 days) skip(7 days - slept);
+            eq(settlement.clock(), expected, "goes on where it stood");
+            skip(7 days);
+            expected += 7 days;
+            eq(settlement.clock(), expected, "runs");
+        }
+    }
+
+    function test_whatIsNotPausedIsNotEnded() public {
+        vm.expectRevert(ISettlement.NotPaused.selector);
+        settlement.unpause();
+        settlement.pause();
+        skip(7 days);
+        vm.expectRevert(ISettlement.NotPaused.selector);
+        settlement.unpause();
+    }
+
+    function testFuzz_aPauseTakesNothingFromTheWindow(uint256 before) public {
+        before = bound(before, 0, WINDOW - 1);
+        ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
+        skip(before);
+        settlement.pause();
+        skip(7 days + WINDOW - before - 1);
+        vm.expectPartialRevert(ISettlement.WindowOpen.selector);
+        settlement.finaliseEpoch(content);
+        skip(1);
+        settlement.finaliseEpoch(content);
     }
 
     function testFuzz_onlyTheGuardianPauses(address caller) public {

@@ -19,14 +19,16 @@ interface INodeRegistry {
 
     /// @notice An owner's account.
     /// @param stake R1 in wei held for the owner, locked part included.
-    /// @param locked Part of `stake` that answers for open disputes.
+    /// @param locked Part of `stake` that answers for open disputes and epochs that are not final.
     /// @param exitAt Second at which an exiting node may withdraw; 0 while it stays.
     /// @param workers Number of workers bound now.
+    /// @param debt R1 in wei that slashes found missing; what the owner puts in pays it first. Who has a debt has no stake.
     struct Node {
         uint96 stake;
         uint96 locked;
         uint40 exitAt;
         uint24 workers;
+        uint96 debt;
     }
 
     /// @notice A worker's account. The owner stays on record after unbinding, to answer for past work.
@@ -53,11 +55,13 @@ interface INodeRegistry {
     event NodeReactivated(address indexed owner);
     /// @notice Stake went back to its owner.
     event StakeWithdrawn(address indexed owner, uint256 amount);
-    /// @notice Stake now answers for a dispute.
+    /// @notice Stake now answers for a dispute or an epoch.
     event StakeLocked(address indexed owner, uint256 amount);
-    /// @notice Stake no longer answers for a dispute.
+    /// @notice Stake no longer answers for a dispute or an epoch.
     event StakeUnlocked(address indexed owner, uint256 amount);
-    /// @notice Locked stake was taken: `bounty` to the beneficiary, the rest burned.
+    /// @notice What an owner still owes after a slash or a payment.
+    event DebtChanged(address indexed owner, uint256 debt);
+    /// @notice Stake was taken: `bounty` to the beneficiary, the rest burned.
     event StakeSlashed(address indexed owner, address indexed beneficiary, uint256 bounty, uint256 burned);
     /// @notice The parameters changed.
     event ParametersChanged(uint256 minStake, uint256 unbondingDelay);
@@ -86,17 +90,17 @@ interface INodeRegistry {
     error NotExiting(address owner);
     /// @notice The unbonding delay is not over.
     error StillUnbonding(uint256 exitAt);
-    /// @notice All that is left is locked by open disputes.
-    error NothingToWithdraw(address owner);
-    /// @notice More than is locked was to be unlocked or slashed.
-    error NotLocked(address owner, uint256 amount, uint256 locked);
+    /// @notice Stake answers for open disputes or for epochs that are not final: nobody leaves before they end.
+    error StakeIsLocked(address owner, uint256 locked);
+    /// @notice Votes are known only for times that have passed.
+    error FutureLookup(uint256 timepoint);
     /// @notice A bounty above half would make it pay to accuse oneself.
     error BountyTooLarge(uint256 bounty, uint256 amount);
     /// @notice The parameter lies outside its bounds.
     error ParameterOutOfBounds();
 
-    /// @notice Puts in a stake and becomes an active node.
-    /// @param stake R1 in wei, taken from the caller by allowance; at least the minimum.
+    /// @notice Puts in a stake and becomes an active node. A debt is paid (burned) first.
+    /// @param stake R1 in wei, taken from the caller by allowance; after the debt, at least the minimum.
     function register(uint256 stake) external;
 
     /// @notice Puts in a stake and binds the first worker, in one call.
@@ -104,7 +108,7 @@ interface INodeRegistry {
     /// @param proof The worker's proof of possession.
     function registerWithWorker(uint256 stake, WorkerProof calldata proof) external;
 
-    /// @notice Adds to the caller's stake.
+    /// @notice Adds to the caller's stake. A debt is paid (burned) first.
     /// @param amount R1 in wei, taken from the caller by allowance.
     function addStake(uint256 amount) external;
 
@@ -122,34 +126,37 @@ interface INodeRegistry {
     /// @notice Stays after all: undoes deactivate.
     function reactivate() external;
 
-    /// @notice Pays the caller's free stake back, after the unbonding delay.
+    /// @notice Pays the caller's stake back, after the unbonding delay and once none of it is locked.
     /// @return amount R1 in wei paid.
     function withdraw() external returns (uint256 amount);
 
-    /// @notice Makes stake answer for a dispute. Only for the disputes contract.
+    /// @notice Makes stake answer for a dispute or an epoch. Only for a slasher. An owner that is leaving waits a whole
+    /// unbonding delay from now on.
     /// @param owner Whose stake.
     /// @param amount Wanted R1 in wei.
-    /// @return locked What could be locked: `amount`, or all that was free if that is less.
+    /// @return locked What could be locked: `amount`, or all that was free if that is less. Undo exactly this much.
     function lock(address owner, uint256 amount) external returns (uint256 locked);
 
-    /// @notice Frees locked stake. Only for the disputes contract.
+    /// @notice Undoes a lock, also if a slash has taken what it held. Only for a slasher.
     /// @param owner Whose stake.
-    /// @param amount R1 in wei.
+    /// @param amount What {lock} returned; with more than is locked all of it is freed.
     function unlock(address owner, uint256 amount) external;
 
-    /// @notice Takes locked stake: `bounty` to the beneficiary, the rest burned. Only for the disputes contract.
+    /// @notice Takes stake, locked or not; what is missing becomes the owner's debt. Locks stay: who made them undoes
+    /// them, before or after. Only for a slasher.
     /// @param owner Whose stake.
     /// @param amount R1 in wei to take.
     /// @param beneficiary Receives the bounty.
-    /// @param bounty R1 in wei, at most half of `amount`.
-    function slash(address owner, uint256 amount, address beneficiary, uint256 bounty) external;
+    /// @param bounty R1 in wei, at most half of `amount`. At least half of what is taken is burned.
+    /// @return paid What the beneficiary got: `bounty`, or half of what there was to take if that is less.
+    function slash(address owner, uint256 amount, address beneficiary, uint256 bounty) external returns (uint256 paid);
 
     /// @notice Sets the parameters. Only for the timelock.
     /// @param newMinStake R1 in wei; above 0.
     /// @param newUnbondingDelay Seconds; at most 60 days.
     function setParameters(uint256 newMinStake, uint256 newUnbondingDelay) external;
 
-    /// @notice Whether the owner has at least the minimum stake and is not leaving.
+    /// @notice Whether the owner has at least the minimum stake, no debt, and is not leaving.
     function isActive(address owner) external view returns (bool);
 
     /// @notice The owner that a worker acts for now; zero if none.
@@ -160,6 +167,10 @@ interface INodeRegistry {
 
     /// @notice The owner's account.
     function nodeOf(address owner) external view returns (Node memory);
+
+    /// @notice The stake that an owner had at a past second: his votes, besides those of the R1 that he holds.
+    /// @dev Staked R1 lies here undelegated, so nothing votes twice. These votes cannot be delegated.
+    function getPastVotes(address owner, uint256 timepoint) external view returns (uint256);
 
     /// @notice The worker's account.
     function workerOf(address worker) external view returns (Worker memory);

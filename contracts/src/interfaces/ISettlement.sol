@@ -47,7 +47,7 @@ interface ISettlement {
     /// @notice What the chain keeps of an epoch.
     /// @param commitment keccak256(abi.encode(EpochContent)): pins all of it, the rewards root included.
     /// @param proposer Who proposed it and answers for it with his stake.
-    /// @param finalisableAt Second from which it may become final.
+    /// @param finalisableAt Time of {clock} from which it may become final.
     /// @param proposedBlock Block of the proposal, where its event is.
     /// @param disputes Number of open disputes; while there is one, the epoch is frozen.
     /// @param status See Status.
@@ -102,14 +102,14 @@ interface ISettlement {
     error WrongStatus(uint256 epoch, Status status);
     /// @notice The challenge window is open.
     error WindowOpen(uint256 finalisableAt);
-    /// @notice The challenge window is over.
-    error WindowOver(uint256 finalisableAt);
     /// @notice A dispute is open on the epoch.
     error EpochIsFrozen(uint256 epoch, uint256 disputes);
     /// @notice An earlier epoch must become final or be rejected first.
     error NotNext(uint256 epoch, uint256 next);
     /// @notice The guardian has stopped settlement.
     error IsPaused(uint256 until);
+    /// @notice Settlement is not stopped.
+    error NotPaused();
     /// @notice The guardian may not pause again so soon.
     error PauseCoolingDown(uint256 until);
     /// @notice The parameter lies outside its bounds.
@@ -127,7 +127,7 @@ interface ISettlement {
     /// @param content As proposed.
     function unwindEpoch(EpochContent calldata content) external;
 
-    /// @notice Holds a pending epoch. Only for the disputes contract, and only within the window.
+    /// @notice Holds a pending epoch. Only for the disputes contract, at any time before the epoch is final.
     /// @param epoch Its number.
     /// @return proposer Who answers for it.
     /// @return commitment Hash of its content.
@@ -141,8 +141,7 @@ interface ISettlement {
     /// @notice Rejects a pending epoch and all after it. Only for the disputes contract.
     function reject(uint256 epoch) external;
 
-    /// @notice Stops proposals and finalisation for MAX_PAUSE at most. Only for the guardian. Claims, refunds and
-    /// withdrawals go on.
+    /// @notice Stops proposals, finalisation and {clock} for MAX_PAUSE at most. Only for the guardian. Claims go on.
     function pause() external;
 
     /// @notice Ends a pause early. For the guardian and the timelock.
@@ -158,8 +157,12 @@ interface ISettlement {
     /// @notice The number that the next proposal must have.
     function nextEpoch() external view returns (uint256);
 
-    /// @notice Seconds during which an epoch can be challenged.
+    /// @notice Seconds of {clock} before an epoch may become final. It can be challenged until it is.
     function challengeWindow() external view returns (uint256);
+
+    /// @notice Unix time less all seconds that settlement was stopped for: stands still in pauses. Deadlines of
+    /// settlement, escrow and disputes run on it, so that a pause takes nobody's time to act.
+    function clock() external view returns (uint256);
 
     /// @notice Second until which settlement is stopped; in the past if it is not.
     function pausedUntil() external view returns (uint256);

@@ -42,7 +42,7 @@ abstract contract Fixture is TestBase {
         settlement = new Settlement(address(this), WINDOW, GRACE);
         escrow = settlement.escrow();
         rewards = settlement.rewards();
-        registry = new NodeRegistry(address(this), r1, rewards, MIN_STAKE, UNBONDING);
+        registry = new NodeRegistry(address(this), r1, MIN_STAKE, UNBONDING);
         provenance = new Provenance(settlement);
         money = new PlainToken();
         settlement.grantRole(settlement.SETTLER_ROLE(), address(this));

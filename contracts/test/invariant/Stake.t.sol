@@ -45,7 +45,9 @@ contract StakeInvariants is Fixture {
         for (uint256 i = 0; i < handler.OWNERS(); ++i) {
             INodeRegistry.Node memory node = registry.nodeOf(handler.ownerAt(i));
             total += node.stake;
-            atMost(node.locked, node.stake, "locked <= stake");
+            uint256 held = handler.held(handler.ownerAt(i));
+            eq(node.locked, held < node.stake ? held : node.stake, "locked");
+            check(node.stake == 0 || node.debt == 0, "who owes has no stake");
         }
         eq(r1.balanceOf(address(registry)), total, "registry balance");
     }

@@ -15,6 +15,8 @@ contract StakeHandler is TestBase {
 
     uint256 public burned;
     uint256 public bounties;
+    /// @notice What locks hold that were not undone.
+    mapping(address owner => uint256) public held;
     address public constant HUNTER = address(0xB0117);
 
     constructor(NodeRegistry registry_, R1Token r1_) {
@@ -28,17 +30,21 @@ contract StakeHandler is TestBase {
 
     function register(uint256 who, uint256 stake) external {
         address owner = ownerAt(who);
-        if (registry.nodeOf(owner).stake != 0) return;
-        stake = bound(stake, registry.minStake(), 1e24);
+        INodeRegistry.Node memory node = registry.nodeOf(owner);
+        if (node.stake != 0) return;
+        stake = node.debt + bound(stake, registry.minStake(), 1e24);
         _fund(owner, stake);
+        burned += node.debt;
         vm.prank(owner);
         registry.register(stake);
     }
 
     function addStake(uint256 who, uint256 amount) external {
         address owner = ownerAt(who);
-        if (registry.nodeOf(owner).stake == 0) return;
+        INodeRegistry.Node memory node = registry.nodeOf(owner);
+        if (node.stake == 0 && node.debt == 0) return;
         amount = bound(amount, 0, 1e24);
+        burned += amount < node.debt ? amount : node.debt;
         _fund(owner, amount);
         vm.prank(owner);
         registry.addStake(amount);
@@ -64,27 +70,31 @@ contract StakeHandler is TestBase {
         if (node.exitAt == 0 || node.stake == 0) return;
         vm.prank(owner);
         try registry.withdraw() {
-            check(block.timestamp >= node.exitAt, "withdrawn early");
+            check(block.timestamp >= node.exitAt && held[owner] == 0, "withdrawn early");
         } catch {
-            check(block.timestamp < node.exitAt || node.stake == node.locked, "a due withdrawal failed");
+            check(block.timestamp < node.exitAt || held[owner] != 0, "a due withdrawal failed");
         }
     }
 
     function lock(uint256 who, uint256 amount) external {
         uint256 locked = registry.lock(ownerAt(who), bound(amount, 0, 1e25));
+        held[ownerAt(who)] += locked;
         atMost(locked, registry.nodeOf(ownerAt(who)).stake, "locked");
     }
 
     function unlock(uint256 who, uint256 amount) external {
-        registry.unlock(ownerAt(who), bound(amount, 0, registry.nodeOf(ownerAt(who)).locked));
+        amount = bound(amount, 0, held[ownerAt(who)]);
+        held[ownerAt(who)] -= amount;
+        registry.unlock(ownerAt(who), amount);
     }
 
     function slash(uint256 who, uint256 amount, uint256 bounty) external {
-        amount = bound(amount, 0, registry.nodeOf(ownerAt(who)).locked);
+        amount = bound(amount, 0, 2e24);
         bounty = bound(bounty, 0, amount / 2);
-        registry.slash(ownerAt(who), amount, HUNTER, bounty);
-        bounties += bounty;
-        burned += amount - bounty;
+        uint256 stake = registry.nodeOf(ownerAt(who)).stake;
+        uint256 paid = registry.slash(ownerAt(who), amount, HUNTER, bounty);
+        bounties += paid;
+        burned += (amount < stake ? amount : stake) - paid;
     }
 
     function wait(uint256 duration) external {
@@ -95,7 +105,7 @@ contract StakeHandler is TestBase {
     function windUp() external {
         for (uint256 i = 0; i < OWNERS; ++i) {
             INodeRegistry.Node memory node = registry.nodeOf(ownerAt(i));
-            registry.unlock(ownerAt(i), node.locked);
+            registry.unlock(ownerAt(i), held[ownerAt(i)]);
             if (node.stake != 0 && node.exitAt == 0) {
                 vm.prank(ownerAt(i));
                 registry.deactivate();

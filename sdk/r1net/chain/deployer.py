@@ -27,7 +27,6 @@ ADMIN = bytes(32)
 GOVERNED = ("Settlement", "NodeRegistry", "Disputes", "FraudProofs")
 LINKS = [
     ("NodeRegistry", "token", "R1Token"),
-    ("NodeRegistry", "rewards", "Rewards"),
     ("JobEscrow", "settlement", "Settlement"),
     ("JobEscrow", "rewards", "Rewards"),
     ("Rewards", "settlement", "Settlement"),
@@ -41,6 +40,7 @@ LINKS = [
     ("FraudProofs", "settlement", "Settlement"),
     ("FraudProofs", "provenance", "Provenance"),
     ("R1Governor", "token", "R1Token"),
+    ("R1Governor", "registry", "NodeRegistry"),
     ("R1Governor", "timelock", "R1Timelock"),
 ]
 
@@ -79,8 +79,8 @@ class Deployer:
         self._adopt("Settlement", "rewards", "Rewards")
         self._ensure(
             "NodeRegistry",
-            lambda: [me, at["R1Token"], at["Rewards"], given.min_stake, given.unbonding_delay],
-            after=("R1Token", "Settlement"),
+            lambda: [me, at["R1Token"], given.min_stake, given.unbonding_delay],
+            after=("R1Token",),
         )
         self._ensure("Provenance", lambda: [at["Settlement"]], after=("Settlement",))
 
@@ -102,8 +102,8 @@ class Deployer:
         limits = [given.proposal_threshold, given.quorum_percent]
         self._ensure(
             "R1Governor",
-            lambda: [at["R1Token"], at["R1Timelock"], *times, *limits],
-            after=("R1Token", "R1Timelock"),
+            lambda: [at["R1Token"], at["NodeRegistry"], at["R1Timelock"], *times, *limits],
+            after=("R1Token", "NodeRegistry", "R1Timelock"),
         )
 
     def _wire(self, settlers: Sequence[str], guardian: str) -> None:

@@ -40,6 +40,7 @@ class NodeState:
     locked: int
     exit_at: int
     workers: int
+    debt: int
     active: bool
 
 

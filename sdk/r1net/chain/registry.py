@@ -66,11 +66,11 @@ class Registry:
         return self._contract.send("reactivate")
 
     def withdraw(self) -> TxReceipt:
-        """Take the free stake back, after the unbonding delay."""
+        """Take the stake back, after the unbonding delay and once none of it is locked."""
         return self._contract.send("withdraw")
 
     def is_active(self, owner: str) -> bool:
-        """Whether an owner has at least the minimum stake and is not leaving."""
+        """Whether an owner has at least the minimum stake, no debt, and is not leaving."""
         return bool(self._contract.call("isActive", owner))
 
     def owner_of(self, worker: str) -> str | None:
@@ -89,8 +89,12 @@ class Registry:
 
     def node(self, owner: str) -> NodeState:
         """An owner's account."""
-        stake, locked, exit_at, workers = self._contract.call("nodeOf", owner)
-        return NodeState(owner, stake, locked, exit_at, workers, self.is_active(owner))
+        stake, locked, exit_at, workers, debt = self._contract.call("nodeOf", owner)
+        return NodeState(owner, stake, locked, exit_at, workers, debt, self.is_active(owner))
+
+    def past_votes(self, owner: str, second: int) -> int:
+        """The stake that an owner had at a past second: its votes, besides those of the R1 that it holds."""
+        return int(self._contract.call("getPastVotes", owner, second))
 
     def min_stake(self) -> int:
         """The smallest stake of an active node."""

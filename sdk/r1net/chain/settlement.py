@@ -76,6 +76,10 @@ class Settlement:
             report_digest=content.report_digest if content else "",
         )
 
+    def clock(self) -> int:
+        """Unix time less all seconds that settlement was paused for: what its deadlines are told in."""
+        return int(self._contract.call("clock"))
+
     def content(self, epoch: int) -> EpochContent:
         """All that an epoch says, from the event that announced it."""
         return self._announced(epoch, self._contract.call("epochOf", epoch)[3])
