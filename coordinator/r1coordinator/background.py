@@ -18,6 +18,7 @@ from r1coordinator.scheduling.watch import watch_funding
 from r1coordinator.services import Services
 from r1coordinator.settlement.sender import Settler
 from r1coordinator.store.retention import keep_house
+from r1coordinator.verification.draw import draw_checks
 
 log = logging.getLogger("r1coordinator")
 
@@ -76,6 +77,13 @@ def tasks_of(services: Services) -> list[Task]:
             services.bell.ring()
         return settings.tick_seconds
 
+    async def drawing() -> float:
+        """What is replayed, by the chain's blocks."""
+        args = (services.db, services.ctx, services.chain, services.blobs, clock)
+        if await run_in_threadpool(draw_checks, *args):
+            services.bell.ring()
+        return settings.tick_seconds
+
     async def settling() -> float:
         return await run_in_threadpool(settler.step)
 
@@ -96,6 +104,7 @@ def tasks_of(services: Services) -> list[Task]:
         Task("tick", ticking, settings.tick_seconds),
         Task("starting jobs", starting, settings.tick_seconds),
         Task("deleting old files", keeping_house, _HOUSE_SECONDS),
+        Task("drawing what is replayed", drawing, settings.funding_poll_seconds),
         Task("settlement", settling, settings.settlement_poll_seconds),
         Task("watching the escrows", watching, settings.funding_poll_seconds),
         Task("following the stakes", following, settings.registry_poll_seconds),

@@ -66,6 +66,14 @@ class ChainPort(Protocol):
         """The newest block's time."""
         ...
 
+    def head(self) -> int:
+        """The newest block's number."""
+        ...
+
+    def block_hash(self, number: int) -> str:
+        """The hash of a block that is mined."""
+        ...
+
 
 class RealChain:
     """The contracts of one deployment. `fee_cap` is the most to offer for a unit of gas, in wei."""
@@ -134,3 +142,11 @@ class RealChain:
     def now(self) -> int:
         """See ChainPort."""
         return self._connected().now()
+
+    def head(self) -> int:
+        """See ChainPort."""
+        return self._connected().head()
+
+    def block_hash(self, number: int) -> str:
+        """See ChainPort."""
+        return self._connected().block_hash(number)

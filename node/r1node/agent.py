@@ -14,7 +14,7 @@ import torch
 
 from r1net.errors import ProtocolError, R1Error, Refused, SwarmError, Unreachable, UsageError
 from r1net.protocol.job import JobView, PolicyVersion
-from r1net.protocol.work import AttemptOutcome, Lease, PublishTask, RolloutTask, TrainTask, WorkRequest
+from r1net.protocol.work import AttemptOutcome, Lease, PublishTask, RolloutTask, TrainTask, VerifyTask, WorkRequest
 from r1node.events import Events
 from r1node.jobs import Host, JobRuntime
 from r1node.journal import note_metrics
@@ -25,6 +25,7 @@ from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.tasks import prove, roll_out, train, upload
 from r1node.terms import Terms, Unfit
+from r1node.verification.voting import replay, seal
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Agent:
     def _ask(self) -> Lease | None:
         holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
         request = WorkRequest(
-            capabilities=("rollout", "train"),
+            capabilities=("rollout", "train", "verify"),
             holds=holds,
             floors=dict(self.terms.floors),
             without=self.avoided.jobs(),
@@ -139,6 +140,8 @@ class Agent:
                 self._train(job, task, keeper)
             case PublishTask() as task:
                 self._publish(job, task, keeper)
+            case VerifyTask() as task:
+                self._verify(job, task, keeper)
 
     def _roll_out(self, job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> None:
         self.events.note(
@@ -206,6 +209,17 @@ class Agent:
         self._persist(keeper, lambda: upload(job, task))
         self._persist(keeper, lambda: self.session.report_published(lease_id))
         self.events.note("published", f"version {task.version.number}")
+
+    def _verify(self, job: JobRuntime, task: VerifyTask, keeper: LeaseKeeper) -> None:
+        self.events.note("verify", f"{task.split} round {task.round}: {len(task.positions)} completions")
+        started = time.monotonic()
+        vote = replay(job, task, keeper.lease.id)
+        metrics = {"verify/seconds": time.monotonic() - started, "seconds/waiting": self._waited}
+        commitment, reveal = seal(vote)
+        self._persist(keeper, lambda: self.session.commit_vote(commitment))
+        self._persist(keeper, lambda: self.session.reveal_vote(reveal))
+        note_metrics(self.folder, keeper.lease, task, vote.finding.tokens, metrics)
+        self.events.note("voted", "; ".join(vote.finding.faults) or "nothing speaks against the work")
 
     def _job(self, job_id: str) -> JobRuntime:
         if job_id not in self.jobs or self.terms.due(job_id):

@@ -14,9 +14,10 @@ from r1node.models.precision import computing
 from r1node.rollout.choice import EngineChoice
 from r1node.rollout.engine import RolloutEngine
 from r1node.sandbox import job_scorer
-from r1node.store import BlobCache, assemble_model
+from r1node.store import BlobCache, assemble_model, version_cache
 from r1node.training.policy import TrainablePolicy, load_policy
 from r1node.training.trainer import Trainer
+from r1node.verification.replay import Replayer
 from r1node.verification.selfcheck import check
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ class JobRuntime:
     source: Transport
     at: PolicyVersion | None
     base: PolicyVersion
+    model_dir: Path
+    host: Host
+    _replayer: Replayer | None = None
+    _replayer_at: PolicyVersion | None = None
     _engine_at: PolicyVersion | None = None
     _initial: tuple[bytes, bytes] = (b"", b"")
 
@@ -78,6 +83,8 @@ class JobRuntime:
             source=source,
             at=base,
             base=base,
+            model_dir=model_dir,
+            host=host,
         )
         runtime._initial = (policy.save(), trainer.save_optimizer())
         runtime._check_itself()
@@ -115,6 +122,19 @@ class JobRuntime:
             self._engine_at = version
         return self.engine
 
+    def ready_replayer(self, version: PolicyVersion) -> Replayer:
+        """The judge of traces, holding `version`. Where memory is a GPU's, the engine makes room for it."""
+        if self.host.device != "cpu":
+            self.rest_engine()
+        if self._replayer is None:
+            self._replayer = Replayer(self.spec, self.model_dir, self.host.sandbox, self.host.device)
+        if self._replayer_at != version:
+            self._replayer_at = None
+            base = version == self.base
+            self._replayer.load(None if base else self.versions.fetch(version.policy, self.source).read_bytes())
+            self._replayer_at = version
+        return self._replayer
+
     def rest_engine(self) -> None:
         """Free what the engine's weights take: a gradient needs the room, and the next rollout a newer version."""
         self._engine_at = None
@@ -137,8 +157,3 @@ class JobRuntime:
     def bundle(self, digest: str) -> TraceBundle:
         """An admitted bundle, checked against its name."""
         return TraceBundle.parse(self.source.get_blob(digest))
-
-
-def version_cache(folder: Path) -> BlobCache:
-    """The files of policy versions that a worker made or fetched, across its restarts."""
-    return BlobCache(folder / "versions")

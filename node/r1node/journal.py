@@ -8,13 +8,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from r1net.protocol.work import Lease, RolloutTask, TrainTask
+from r1net.protocol.work import Lease, RolloutTask, TrainTask, VerifyTask
 
 log = logging.getLogger(__name__)
 
 
 def note_metrics(
-    folder: Path, lease: Lease, task: RolloutTask | TrainTask, tokens: int, metrics: Mapping[str, float]
+    folder: Path, lease: Lease, task: RolloutTask | TrainTask | VerifyTask, tokens: int, metrics: Mapping[str, float]
 ) -> None:
     """Append what was reported for a lease: a line with its task, its completion tokens and its metrics.
 
@@ -24,7 +24,7 @@ def note_metrics(
         "time": time.time(),
         "lease": lease.id,
         "kind": task.kind,
-        "split": task.split if isinstance(task, RolloutTask) else "train",
+        "split": "train" if isinstance(task, TrainTask) else task.split,
         "round": task.round,
         "version": task.version.number,
         "tokens": tokens,

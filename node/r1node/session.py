@@ -35,6 +35,8 @@ from r1net.protocol.work import (
     PossessionProof,
     Receipt,
     TrainReport,
+    VoteCommitment,
+    VoteReveal,
     WorkAnswer,
     WorkRequest,
 )
@@ -150,6 +152,14 @@ class Session(httpx.Auth):
     def prove_possession(self, lease_id: str, proofs: dict[str, str]) -> None:
         """Prove that one holds a version's files."""
         self.transport.tell(f"/v1/leases/{lease_id}/possession", PossessionProof(lease_id=lease_id, proofs=proofs))
+
+    def commit_vote(self, commitment: VoteCommitment) -> None:
+        """Fix a vote before it is shown."""
+        self.transport.tell(f"/v1/leases/{commitment.lease_id}/commitment", commitment)
+
+    def reveal_vote(self, reveal: VoteReveal) -> None:
+        """Show the vote that was committed to."""
+        self.transport.tell(f"/v1/leases/{reveal.vote.lease_id}/vote", reveal)
 
     def report_failure(self, lease_id: str, code: str, detail: str) -> None:
         """Give a task back."""

@@ -91,3 +91,8 @@ def assemble_model(model: ModelRef, source: Transport, folder: Path) -> Path:
     except UsageError as error:
         raise UsageError(f"the job's model can't be loaded: {error.message}", hint=error.hint) from error
     return target
+
+
+def version_cache(folder: Path) -> BlobCache:
+    """The files of policy versions that a worker made or fetched, across its restarts."""
+    return BlobCache(folder / "versions")

@@ -3,7 +3,7 @@
 from r1net.asynchronous import AsyncClient, AsyncRun
 from r1net.client import R1, Client, NotAnnounced
 from r1net.errors import R1Error
-from r1net.protocol.job import Evaluation, JobSpec, Lora, Optimizer, Prices, Sampling
+from r1net.protocol.job import Evaluation, JobSpec, Lora, Optimizer, Prices, Sampling, Verification
 from r1net.runs import Run, RunFailed
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "Run",
     "RunFailed",
     "Sampling",
+    "Verification",
 ]

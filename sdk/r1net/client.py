@@ -12,6 +12,7 @@ run.download("out")
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -36,6 +37,7 @@ from r1net.protocol.job import (
     RewardSpec,
     Sampling,
     SubmitJob,
+    Verification,
 )
 from r1net.protocol.merkle import verify as verify_proof
 from r1net.protocol.settlement import TraceProof
@@ -170,6 +172,7 @@ class Client:
         lora: Lora | None = None,
         dtype: Precision | None = None,
         evaluation: Evaluation | None = None,
+        verification: Verification | None = None,
         prices: Prices | None = None,
         name: str | None = None,
         token: str | None = None,
@@ -187,6 +190,7 @@ class Client:
         The prompt is the model's chat template as transformers renders it now, around one question, with
         `system_prompt` and `prefill`; or `prompt`, which is taken as it is. A completion ends at any end-of-sequence
         token that the model's files name; or at `stop_token_ids`.
+        `verification` says how much of the hosts' work other hosts replay before it is trained on and paid.
         Before anything is paid, the job's verifiers are tried on 64 of its problems: the reference answer must earn
         all, an empty answer and nonsense next to nothing, unless you `accept_weak_verifier`.
         Raises UsageError on a bad specification (before anything is paid), ChainError, Refused.
@@ -195,6 +199,7 @@ class Client:
         account = self._require_signer()
         stage = _stage(rounds=rounds, group_size=group_size, groups_per_round=groups_per_round, **(grpo or {}))
         sampling, evaluation = sampling or Sampling(), evaluation or Evaluation()
+        verification = verification or Verification()
         rewards = [(reward, 1.0)] if isinstance(reward, str) else list(reward)
         spec = JobSpec(
             name=name or f"{folder.name} on {environment}",
@@ -210,7 +215,8 @@ class Client:
             lora=lora,
             dtype=dtype or own_precision(folder),
             evaluation=evaluation,
-            prices=prices or spread(budget, stage, sampling, evaluation),
+            verification=verification,
+            prices=prices or spread(budget, stage, sampling, evaluation, verification),
             payment_token=token or self.deployment.address("R1Token"),
             budget=budget,
             epoch_rounds=epoch_rounds,
@@ -292,13 +298,15 @@ def _stage(**settings: Any) -> Grpo:
         raise UsageError(f"{where}: {first['msg']}", hint=f"use one of {', '.join(Grpo.model_fields)}") from error
 
 
-def spread(budget: int, stage: Grpo, sampling: Sampling, evaluation: Evaluation) -> Prices:
+def spread(budget: int, stage: Grpo, sampling: Sampling, evaluation: Evaluation, verification: Verification) -> Prices:
     """Prices at which the job's largest possible number of tokens costs no more than `budget`.
 
-    A trained token and a sampled one are paid alike. Dynamic sampling may draw several times what is trained on;
-    held-out completions are sampled twice.
+    A trained token, a sampled one and a replayed one are paid alike. Dynamic sampling may draw several times what is
+    trained on; held-out completions are sampled twice. Of what is sampled the share that is drawn is replayed: should
+    more be, because owners are new or have failed, everyone is paid a little less.
     """
     trained = stage.rounds * stage.groups_per_round * stage.group_size * sampling.max_tokens
     heldout = 2 * evaluation.problems * evaluation.sampling.max_tokens
-    price = budget // max(trained * (1 + stage.dynamic_sampling) + heldout, 1)
-    return Prices(rollout_token=price, trained_token=price)
+    sampled = trained * stage.dynamic_sampling + heldout
+    price = budget // max(trained + sampled + math.ceil(sampled * verification.rate), 1)
+    return Prices(rollout_token=price, trained_token=price, verified_token=price)

@@ -88,6 +88,7 @@ def _doing(s: Session) -> dict[str, str]:
             "rollout": f"{len(row.groups)} groups of {row.split} round {row.round}",
             "train": f"training round {row.round}, attempt {row.attempt}",
             "publish": f"publishing version {row.version}",
+            "verify": f"replaying work of {row.split} round {row.round}",
         }[row.kind]
     return words
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from r1coordinator.api.limits import caller_address
-from r1coordinator.api.wire import Caller, Node, Use, message, read_message
+from r1coordinator.api.wire import Caller, Node, Use, message, read_message, require_same_lease
 from r1coordinator.bell import poll
 from r1coordinator.registrations import Registration
 from r1coordinator.scheduling import leases, publishing, reports
@@ -154,16 +154,11 @@ def _submit(services: Services, node: Caller, lease_id: str) -> Receipt:
     return services.admission.submit(node.worker, lease_id, submission, services.clock())
 
 
-def _named(lease_id: str, body_lease: str) -> None:
-    if lease_id != body_lease:
-        raise Refused("invalid_message", "path and body name different leases", status=422)
-
-
 @router.post("/leases/{lease_id}/train", status_code=202)
 def post_train(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
     """Report the version that a training step came to; the outcome is asked for at the attempt."""
     report = read_message(TrainReport, node.body)
-    _named(lease_id, report.lease_id)
+    require_same_lease(lease_id, report.lease_id)
     with services.db.write() as s:
         reports.trained(s, services.ctx, node.worker, report, services.clock())
     services.bell.ring()
@@ -194,7 +189,7 @@ def _published(services: Services, worker: str, lease_id: str) -> None:
 async def post_possession(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
     """Prove that one holds the files of a version: their digests behind a salt that the lease names."""
     proof = read_message(PossessionProof, node.body)
-    _named(lease_id, proof.lease_id)
+    require_same_lease(lease_id, proof.lease_id)
     await to_thread.run_sync(_possessed, services, node.worker, proof, limiter=services.limits.scoring)
     services.bell.ring()
     return {}
@@ -219,7 +214,7 @@ def _possessed(services: Services, worker: str, proof: PossessionProof) -> None:
 async def post_failure(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
     """Give a task up."""
     failure = read_message(LeaseFailure, node.body)
-    _named(lease_id, failure.lease_id)
+    require_same_lease(lease_id, failure.lease_id)
     await to_thread.run_sync(_failed, services, node.worker, failure, limiter=services.limits.scoring)
     services.bell.ring()
     return {}

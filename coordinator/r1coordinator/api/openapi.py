@@ -25,7 +25,7 @@ from r1net.protocol.session import (
 from r1net.protocol.trace import RolloutSubmission
 from r1net.protocol.upload import UPLOAD_HEADER
 from r1net.protocol.views import Problem
-from r1net.protocol.work import LeaseFailure, PossessionProof, TrainReport, WorkRequest
+from r1net.protocol.work import LeaseFailure, PossessionProof, TrainReport, VoteCommitment, VoteReveal, WorkRequest
 
 Operation = dict[str, Any]
 
@@ -38,6 +38,8 @@ BODIES: dict[str, type[Message] | None] = {
     "POST /v1/leases/{lease_id}/train": TrainReport,
     "POST /v1/leases/{lease_id}/published": None,
     "POST /v1/leases/{lease_id}/possession": PossessionProof,
+    "POST /v1/leases/{lease_id}/commitment": VoteCommitment,
+    "POST /v1/leases/{lease_id}/vote": VoteReveal,
     "POST /v1/leases/{lease_id}/failure": LeaseFailure,
 }
 """The message that each POST takes; None for an empty body."""

@@ -10,11 +10,12 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.api.wire import Use
+from r1coordinator.scheduling.checks import UNDECIDED
 from r1coordinator.services import Services
 from r1coordinator.store.cache import ByteCache
 from r1coordinator.store.retention import require_kept
 from r1coordinator.store.rows import get_job, parse_spec
-from r1coordinator.store.tables import BundleRow, EpochRow, TraceRow
+from r1coordinator.store.tables import BundleRow, CheckRow, EpochRow, FailedTraceRow, TraceRow
 from r1net.errors import Refused
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.settlement import EpochReport, TraceProof
@@ -48,7 +49,8 @@ def _make_tree(report: str, job_id: str) -> tuple[StandardMerkleTree, dict[str, 
 
 def _select(job_id: str, split: Split | None) -> Select[TraceRow, str]:
     query = select(TraceRow, BundleRow.sha256).join(BundleRow, BundleRow.lease_id == TraceRow.lease_id)
-    query = query.where(TraceRow.job_id == job_id)
+    undecided = select(CheckRow.lease_id).where(CheckRow.job_id == job_id, CheckRow.state.in_(UNDECIDED))
+    query = query.where(TraceRow.job_id == job_id, TraceRow.lease_id.not_in(undecided))
     return query if split is None else query.where(TraceRow.split == split)
 
 
@@ -74,7 +76,7 @@ async def get_traces(
 ) -> list[TraceView]:
     """Traces in the order of their admission. Without `after` the newest ones; `after=N` leaves the first N out,
     so that a full export asks for after=0 and then adds what it got until nothing comes. Long traces make a page
-    shorter than `limit`."""
+    shorter than `limit`. Those that wait for a draw or for votes come later, so that no verifier can look them up."""
     return await to_thread.run_sync(_views, services, job_id, limit, after, split, limiter=services.limits.scoring)
 
 
@@ -122,7 +124,7 @@ def get_proof(job_id: str, digest: str, services: Use) -> TraceProof:
 def get_submission(job_id: str, digest: str, services: Use) -> SignedTrace:
     """What the worker signed for when it handed the trace in: the evidence that `Disputes.challengeTrace` takes."""
     with services.db.read() as s:
-        row = _trace(s, job_id, digest)
+        row = _signed_trace(s, job_id, digest)
         require_kept(s, job_id)
         bundle = s.get_one(BundleRow, row.lease_id)
     if bundle.signature is None:
@@ -148,6 +150,12 @@ def _trace(s: Session, job_id: str, digest: str) -> TraceRow:
     if row is None:
         raise Refused("unknown_trace", f"the job has no trace {digest}", status=404)
     return row
+
+
+def _signed_trace(s: Session, job_id: str, digest: str) -> TraceRow | FailedTraceRow:
+    """A trace that counts, or one of a submission that failed its check."""
+    failed = select(FailedTraceRow).where(FailedTraceRow.job_id == job_id, FailedTraceRow.digest == digest)
+    return s.scalar(failed.limit(1)) or _trace(s, job_id, digest)
 
 
 def _settled(services: Services, job_id: str, digest: str) -> tuple[TraceRow, EpochRow]:

@@ -173,3 +173,9 @@ def _require_lease(services: Services, request: Request, worker: str) -> None:
 
 
 Node = Annotated[Caller, Depends(caller_of)]
+
+
+def require_same_lease(lease_id: str, body_lease: str) -> None:
+    """Refuse a body that is about another lease than its path."""
+    if lease_id != body_lease:
+        raise Refused("invalid_message", "path and body name different leases", status=422)

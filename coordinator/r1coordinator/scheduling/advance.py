@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling import metrics, rollout
 from r1coordinator.scheduling.attempts import train_step
+from r1coordinator.scheduling.checks import undecided
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.figures import figures
 from r1coordinator.scheduling.groups import pool
@@ -15,7 +16,7 @@ from r1coordinator.settlement.close import close_due
 from r1coordinator.store.rows import parse_spec, version_of
 from r1coordinator.store.tables import EvaluationRow, JobRow
 
-_ALL_KINDS = ("rollout", "train", "publish")
+_ALL_KINDS = ("rollout", "train", "publish", "verify")
 
 
 def advance(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
@@ -45,7 +46,7 @@ def _step(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
         return _train(s, ctx, job, now)
     spec = parse_spec(job.spec)
     demand = rollout.assignment(spec, job.phase, job.round)
-    if not pool(s, job.job_id, demand).complete:
+    if not pool(s, job.job_id, demand).complete or undecided(s, job.job_id, demand.split, demand.round):
         return False
     if job.phase == "rollout":
         job.phase, job.attempt = "train", 0

@@ -52,7 +52,10 @@ def pool(s: Session, job_id: str, demand: Demand) -> Pool:
 def _with_spread(s: Session, job_id: str, demand: Demand) -> frozenset[int]:
     rows = s.scalars(
         select(BundleRow.spread).where(
-            BundleRow.job_id == job_id, BundleRow.split == demand.split, BundleRow.round == demand.round
+            BundleRow.job_id == job_id,
+            BundleRow.split == demand.split,
+            BundleRow.round == demand.round,
+            BundleRow.counts,
         )
     )
     return frozenset(group for groups in rows for group in groups)

@@ -15,7 +15,7 @@ from r1coordinator.scheduling.standing import charge, standings
 from r1coordinator.settings import Settings
 from r1coordinator.store.tables import BundleRow, JobRow, LeaseRow, WorkerRow
 from r1net.errors import Refused
-from r1net.protocol.work import HeartbeatAnswer, PublishTask, RolloutTask, TrainTask
+from r1net.protocol.work import HeartbeatAnswer, PublishTask, RolloutTask, TrainTask, VerifyTask
 
 
 def give(
@@ -23,7 +23,7 @@ def give(
     ctx: Context,
     job: JobRow,
     worker: str,
-    task: RolloutTask | TrainTask | PublishTask,
+    task: RolloutTask | TrainTask | PublishTask | VerifyTask,
     deadline: float,
     now: float,
 ) -> LeaseRow:
@@ -34,9 +34,9 @@ def give(
         job_id=job.job_id,
         worker=worker,
         kind=task.kind,
-        split=rollout.split if rollout else None,
+        split=task.split if isinstance(task, RolloutTask | VerifyTask) else None,
         round=job.round if isinstance(task, PublishTask) else task.round,
-        attempt=0 if rollout else job.attempt,
+        attempt=0 if isinstance(task, RolloutTask | VerifyTask) else job.attempt,
         version=task.version.number,
         groups=list(rollout.groups) if rollout else [],
         task=task.model_dump_json(),

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling import rollout
+from r1coordinator.scheduling.checks import offer_check
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.deadlines import FIRST_TOKENS
 from r1coordinator.scheduling.groups import pool
@@ -122,6 +123,9 @@ def _held(s: Session, ctx: Context, worker: str, now: float) -> LeaseRow | None:
 
 def _from_job(s: Session, ctx: Context, job: JobRow, asking: _Asking) -> LeaseRow | str:
     standing, me = progress(s, ctx, job), asking.me
+    check = offer_check(s, ctx, job, me, asking.workers, asking.now)
+    if check is not None:
+        return check
     nothing = _nothing(job, standing, me)
     if nothing is not None:
         return nothing

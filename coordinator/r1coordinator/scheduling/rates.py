@@ -99,6 +99,13 @@ def train_deadline(
     )
 
 
+def verify_deadline(s: Session, ctx: Context, job: JobRow, me: WorkerState, tokens: int, now: float) -> float:
+    """When a vote must have been given. Who has never replayed the job loads its model first."""
+    patience = _patience(ctx, ctx.settings.round_deadline_seconds)
+    fetch = _VERSION_FILES * model_bytes(parse_spec(job.spec))
+    return now + allowance(patience, tokens, _rate(s, ctx, job.job_id, me.worker, "verify"), fetch)
+
+
 def publish_deadline(ctx: Context, spec: JobSpec, now: float) -> float:
     """When a version must have been uploaded."""
     patience = _patience(ctx, ctx.settings.round_deadline_seconds)

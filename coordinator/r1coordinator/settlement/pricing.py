@@ -18,7 +18,14 @@ class Work:
 
 def asked(work: Work, prices: Prices) -> int:
     """What the price list says."""
-    return work.tokens * (prices.rollout_token if work.kind == "rollout" else prices.trained_token)
+    match work.kind:
+        case "rollout":
+            return work.tokens * prices.rollout_token
+        case "training":
+            return work.tokens * prices.trained_token
+        case "verification":
+            return work.tokens * prices.verified_token
+    raise ValueError(f"nothing is paid for {work.kind}")
 
 
 def price(works: Sequence[Work], prices: Prices, available: int) -> list[int]:

@@ -170,7 +170,7 @@ class LeaseRow(Base):
 class BundleRow(Base):
     """An admitted bundle; the blob `sha256` is its canonical bytes. `signature` is its worker's; bundles older than
     the column have none. `tokens` are those of the completions, `prompt_tokens` those of a prompt for each of them;
-    `spread` names the groups whose shaped rewards differ."""
+    `spread` names the groups whose shaped rewards differ. One that failed its check doesn't count any more."""
 
     __tablename__ = "bundles"
     lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -187,7 +187,60 @@ class BundleRow(Base):
     signature: Mapped[str | None] = mapped_column(String(132))
     metrics: Mapped[dict[str, float]] = mapped_column(JSON)
     accepted_at: Mapped[float]
+    counts: Mapped[bool] = mapped_column(default=True)
     __table_args__ = (Index("ix_bundles_job", "job_id", "split", "round"),)
+
+
+class CheckRow(Base):
+    """The draw of one admitted submission, and what replaying it came to (`r1net.protocol.checks`). `block` is the
+    first block after its admission, whose hash decides. A planted one is a tampered copy, `bundle`, of an admitted one.
+    """
+
+    __tablename__ = "checks"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    lease_id: Mapped[str] = mapped_column(String(64), index=True)
+    job_id: Mapped[str] = mapped_column(String(66))
+    split: Mapped[str] = mapped_column(String(10))
+    round: Mapped[int]
+    worker: Mapped[str] = mapped_column(String(42))
+    owner: Mapped[str] = mapped_column(String(42))
+    bundle: Mapped[str] = mapped_column(String(66))
+    traces_root: Mapped[str] = mapped_column(String(66))
+    count: Mapped[int]
+    version: Mapped[str] = mapped_column(Text)
+    rate: Mapped[float]
+    block: Mapped[int | None] = mapped_column(BigInteger)
+    seed: Mapped[str | None] = mapped_column(String(66))
+    positions: Mapped[list[int]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(String(10), index=True)
+    planted: Mapped[bool]
+    opened_at: Mapped[float]
+    decided_at: Mapped[float | None]
+    __table_args__ = (Index("ix_checks_job", "job_id", "split", "round", "state"),)
+
+
+class VoteRow(Base):
+    """A verify lease: whose, for which check, and its vote once it is revealed, as the message."""
+
+    __tablename__ = "votes"
+    lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    check: Mapped[int] = mapped_column(index=True)
+    worker: Mapped[str] = mapped_column(String(42))
+    owner: Mapped[str] = mapped_column(String(42))
+    tokens: Mapped[int]
+    commitment: Mapped[str | None] = mapped_column(String(66))
+    vote: Mapped[str | None] = mapped_column(Text)
+    revealed_at: Mapped[float | None]
+
+
+class FailedTraceRow(Base):
+    """A trace of a submission that failed its check: unpaid and out of its round, and still to be shown to jurors."""
+
+    __tablename__ = "failed_traces"
+    digest: Mapped[str] = mapped_column(String(66), primary_key=True)
+    lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(66), index=True)
+    position: Mapped[int]
 
 
 class TraceRow(Base):
@@ -275,7 +328,7 @@ class ContributionRow(Base):
     __tablename__ = "contributions"
     lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     job_id: Mapped[str] = mapped_column(String(66))
-    kind: Mapped[str] = mapped_column(String(10))
+    kind: Mapped[str] = mapped_column(String(20))
     account: Mapped[str] = mapped_column(String(42), index=True)
     worker: Mapped[str] = mapped_column(String(42), index=True)
     round: Mapped[int]

@@ -8,6 +8,7 @@ from eth_account.signers.local import LocalAccount
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.advance import advance
+from r1coordinator.scheduling.checks import note
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active
 from r1coordinator.scheduling.metrics import require_modest
@@ -129,14 +130,17 @@ class Admission:
         end(lease, "done", now)
         job = get_job(s, lease.job_id)
         job.error = None  # whatever hosts said of the job, it can be worked on
-        s.add(_bundle_row(parse_spec(job.spec), submission, lease, receipt, evidence, now))
+        bundle = _bundle_row(parse_spec(job.spec), submission, lease, receipt, evidence, now)
+        owner = s.get_one(WorkerRow, lease.worker).owner
+        s.add(bundle)
+        note(s, job, lease, bundle, owner, receipt.traces_root, now)
         s.add_all(_trace_rows(submission.bundle, digests, lease))
         s.add(
             ContributionRow(
                 lease_id=lease.lease_id,
                 job_id=lease.job_id,
                 kind="rollout",
-                account=s.get_one(WorkerRow, lease.worker).owner,
+                account=owner,
                 worker=lease.worker,
                 round=lease.round,
                 tokens=receipt.tokens,

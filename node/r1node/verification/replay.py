@@ -23,11 +23,10 @@ from r1net.protocol.job import JobSpec, JobView, Sampling
 from r1net.protocol.trace import Split, Trace
 from r1net.sandbox import SandboxPool
 from r1net.transport import Transport
-from r1node.jobs import version_cache
 from r1node.rollout.noise import Noise
 from r1node.rollout.sampler import redraw, sample
 from r1node.sandbox import job_scorer
-from r1node.store import BlobCache, assemble_model
+from r1node.store import BlobCache, assemble_model, version_cache
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import load_policy
 from r1node.training.rows import Rows, lay_rows, row_batches, row_logits

@@ -70,6 +70,15 @@ class Chain:
         block = self.sender.read(lambda: self.sender.w3.eth.get_block("latest"))
         return int(block["timestamp"])
 
+    def head(self) -> int:
+        """The newest block's number."""
+        return int(self.sender.read(lambda: self.sender.w3.eth.block_number))
+
+    def block_hash(self, number: int) -> str:
+        """The hash of a block that is mined."""
+        block = self.sender.read(lambda: self.sender.w3.eth.get_block(number))
+        return "0x" + bytes(block["hash"]).hex()
+
     def coin_balance(self, account: str) -> int:
         """What an account holds of the chain's own coin (it pays for gas), in wei."""
         return int(self.sender.read(lambda: self.sender.w3.eth.get_balance(account)))  # type: ignore[arg-type]

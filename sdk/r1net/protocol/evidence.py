@@ -1,4 +1,5 @@
-"""What parties to a dispute lay before the jurors. The file is theirs to show; its digest goes on chain."""
+"""What a replay finds, and what parties to a dispute lay before the jurors. The file is theirs to show; its digest goes
+on chain."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ class Finding(Message):
     """What a replay of one worker's traces came to.
 
     Deltas are recomputed minus claimed log-probabilities, nats; `noise` relates them to what noise of 1 on every logit
-    would bring. `drawn` is the share of tokens that their seeds draw (within 0.05), `mean_miss` how far in probability
-    the tokens lie from what the seeds draw. `usual_noise` and `usual_miss` are those of honest bf16 arithmetic on the
+    would bring. `drawn` is the share of tokens that their seeds draw (within 0.1 nats), `mean_miss` by how many nats
+    the tokens lose to what the seeds draw. `usual_noise` and `usual_miss` are those of honest bf16 arithmetic on the
     same tokens and seeds. No faults: nothing speaks against the work.
     """
 

@@ -167,11 +167,22 @@ class Evaluation(Message):
     sampling: Sampling = Sampling(temperature=0.0)
 
 
+class Verification(Message):
+    """Sampled replay: of the admitted submissions a share `rate` is drawn, by a block hash that nobody knew when they
+    were handed in, and up to `traces` completions of each are replayed by hosts of other owners. Owners that are new
+    or have failed are drawn more often. 0 draws nothing: then nobody checks what the job pays for.
+    """
+
+    rate: float = Field(default=0.1, ge=0, le=1)
+    traces: int = Field(default=8, ge=1, le=256)
+
+
 class Prices(Message):
-    """What the escrow pays, in wei for each token of a contribution."""
+    """What the escrow pays, in wei for each token of a contribution. A verified token is one that was replayed."""
 
     rollout_token: Wei = 0
     trained_token: Wei = 0
+    verified_token: Wei = 0
 
 
 class JobSpec(Message):
@@ -190,6 +201,7 @@ class JobSpec(Message):
     lora: Lora | None = None
     dtype: Precision = "float32"
     evaluation: Evaluation = Evaluation()
+    verification: Verification = Verification()
     prices: Prices = Prices()
     payment_token: Address
     budget: Wei

@@ -13,10 +13,11 @@ REWARD_LEAF = ["address", "address", "uint256"]
 
 
 class Contribution(Message):
-    """One paid piece of work. `evidence` is the bundle's blob (rollout) or the policy digest (training)."""
+    """One paid piece of work. `evidence` is the bundle's blob (rollout), the policy digest (training) or the bundle
+    that was replayed (verification)."""
 
     job_id: Hash
-    kind: Literal["rollout", "training"]
+    kind: Literal["rollout", "training", "verification"]
     account: Address = Field(description="the owner who is paid")
     worker: Address
     round: int

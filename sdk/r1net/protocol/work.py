@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from r1net.protocol.canonical import Address, Hash, Message, Signature, Wei
+from r1net.protocol.canonical import Address, Hash, Message, Signature, Wei, sha256
+from r1net.protocol.evidence import Finding
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.trace import Split
 
-Capability = Literal["rollout", "train"]
+Capability = Literal["rollout", "train", "verify"]
 
 
 class WorkRequest(Message):
@@ -81,7 +82,19 @@ class PublishTask(Message):
     salt: Hash | None = None
 
 
-Task = Annotated[RolloutTask | TrainTask | PublishTask, Field(discriminator="kind")]
+class VerifyTask(Message):
+    """Replay the completions at `positions` of a bundle with the policy `version` that they name, and vote on it:
+    first a `VoteCommitment`, then the `Vote` itself."""
+
+    kind: Literal["verify"] = "verify"
+    split: Split
+    round: int
+    version: PolicyVersion
+    bundle: Hash
+    positions: tuple[int, ...] = Field(min_length=1)
+
+
+Task = Annotated[RolloutTask | TrainTask | PublishTask | VerifyTask, Field(discriminator="kind")]
 
 
 class Lease(Message):
@@ -147,6 +160,32 @@ class PossessionProof(Message):
 
     lease_id: str
     proofs: dict[Hash, Hash] = Field(min_length=1, max_length=4)
+
+
+class Vote(Message):
+    """What a verifier finds of a bundle. No faults in the finding: it holds."""
+
+    lease_id: str
+    finding: Finding
+    bad: tuple[int, ...] = Field(default=(), description="positions of traces that are bad by themselves")
+
+    def commitment(self, salt: str) -> str:
+        """What a verifier commits to: SHA-256 of the salt's bytes and the vote's canonical ones."""
+        return sha256(bytes.fromhex(salt[2:]) + self.canonical())
+
+
+class VoteCommitment(Message):
+    """Body of POST /v1/leases/{id}/commitment. Whoever has committed can't copy another's vote any more."""
+
+    lease_id: str
+    commitment: Hash
+
+
+class VoteReveal(Message):
+    """Body of POST /v1/leases/{id}/vote: the vote, and the salt of its commitment."""
+
+    vote: Vote
+    salt: Hash
 
 
 class LeaseFailure(Message):

@@ -10,6 +10,7 @@ from typing import Any
 
 from r1net.chain import EpochState, EpochStatus, JobSettlement, JobState, Reverted, TxReceipt
 from r1net.errors import ChainError, ChainUnavailable
+from r1net.protocol.canonical import sha256
 from r1net.protocol.job import (
     JobSpec,
 )
@@ -202,6 +203,15 @@ class FakeChain:
     def now(self) -> int:
         self._here()
         return self.time
+
+    def head(self) -> int:
+        self._here()
+        return len(self.history)
+
+    def block_hash(self, number: int) -> str:
+        self._here()
+        assert 0 < number <= len(self.history)
+        return sha256(f"block {number}".encode())
 
     def _sent(self, what: str, number: int, again: Callable[[], TxReceipt]) -> TxReceipt:
         self.mine()

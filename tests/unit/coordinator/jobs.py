@@ -24,6 +24,7 @@ from r1net.protocol.job import (
     Prices,
     RewardSpec,
     Sampling,
+    Verification,
 )
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import Lease, RolloutTask, TrainTask
@@ -88,7 +89,8 @@ def job_spec(**changes: Any) -> JobSpec:
         stage=Grpo(rounds=2, groups_per_round=4, group_size=2),
         sampling=Sampling(max_tokens=12),
         evaluation=Evaluation(problems=3, sampling=Sampling(temperature=0.0, max_tokens=12)),
-        prices=Prices(rollout_token=1000, trained_token=500),
+        verification=Verification(rate=0),
+        prices=Prices(rollout_token=1000, trained_token=500, verified_token=100),
         payment_token=TOKEN,
         budget=10**9,
         seed=7,

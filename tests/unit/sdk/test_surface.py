@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import r1net
-from r1net import AsyncClient, Client, Evaluation, Run, Sampling
+from r1net import AsyncClient, Client, Evaluation, Run, Sampling, Verification
 from r1net.asynchronous import AsyncRun
 from r1net.client import spread
 from r1net.environments import Draw, load_environment
@@ -122,7 +122,7 @@ def test_spread_prices_never_exceed_the_budget(
 ) -> None:
     stage = Grpo(rounds=rounds, groups_per_round=groups, group_size=size, dynamic_sampling=drawn)
     evaluation = Evaluation(problems=20, sampling=Sampling(max_tokens=tokens))
-    prices = spread(budget, stage, Sampling(max_tokens=tokens), evaluation)
+    prices = spread(budget, stage, Sampling(max_tokens=tokens), evaluation, Verification())
     sampled = rounds * groups * size * tokens
     assert (drawn * sampled + 40 * tokens) * prices.rollout_token + sampled * prices.trained_token <= budget
 

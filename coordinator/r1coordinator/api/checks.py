@@ -1,0 +1,82 @@
+"""Votes of verifiers, and the public record of what was replayed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Query
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from r1coordinator.api.wire import Caller, Node, Use, read_message, require_same_lease
+from r1coordinator.scheduling import verdicts
+from r1coordinator.scheduling.checks import votes_on
+from r1coordinator.services import Services
+from r1coordinator.store.rows import get_job
+from r1coordinator.store.tables import CheckRow
+from r1net.protocol.checks import CheckView, VoteView
+from r1net.protocol.trace import TraceBundle
+from r1net.protocol.work import Vote, VoteCommitment, VoteReveal
+
+router = APIRouter(prefix="/v1", tags=["checks"])
+
+
+@router.post("/leases/{lease_id}/commitment")
+def post_commitment(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
+    """Commit to a vote on work that was replayed."""
+    commitment = read_message(VoteCommitment, node.body)
+    require_same_lease(lease_id, commitment.lease_id)
+    with services.db.write() as s:
+        verdicts.commit(s, node.worker, commitment)
+    return {}
+
+
+@router.post("/leases/{lease_id}/vote")
+async def post_vote(lease_id: str, services: Use, node: Node) -> dict[str, Any]:
+    """Show the vote that one has committed to."""
+    await to_thread.run_sync(_vote, services, node, lease_id, limiter=services.limits.scoring)
+    services.bell.ring()
+    return {}
+
+
+def _vote(services: Services, node: Caller, lease_id: str) -> None:
+    reveal = read_message(VoteReveal, node.body)
+    require_same_lease(lease_id, reveal.vote.lease_id)
+    with services.db.read() as s:
+        task = verdicts.task_of(s, node.worker, lease_id)
+    bundle = TraceBundle.parse(services.blobs.get(task.bundle))
+    tokens = sum(len(bundle.traces[position].completion_ids) for position in task.positions)
+    with services.db.write() as s:
+        verdicts.reveal(s, services.ctx, node.worker, reveal, tokens, services.clock())
+
+
+@router.get("/jobs/{job_id}/checks")
+def get_checks(
+    job_id: str,
+    services: Use,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> list[CheckView]:
+    """Every submission's draw and what its replay came to, by number; `after=N` leaves those up to N out. Votes are
+    shown once all are in, and what was planted once it is decided."""
+    with services.db.read() as s:
+        get_job(s, job_id)
+        shown = CheckRow.planted.is_(False) | CheckRow.decided_at.is_not(None)
+        rows = select(CheckRow).where(CheckRow.job_id == job_id, CheckRow.number > after, shown)
+        return [_view(s, row) for row in s.scalars(rows.order_by(CheckRow.number).limit(limit))]
+
+
+def _view(s: Session, row: CheckRow) -> CheckView:
+    decided = row.decided_at is not None
+    return CheckView.model_validate(
+        {
+            **{name: getattr(row, name) for name in CheckView.model_fields if name not in ("v", "votes")},
+            "votes": [_vote_view(vote) for vote in votes_on(s, row.number) if vote.vote and decided],
+        }
+    )
+
+
+def _vote_view(row: Any) -> VoteView:
+    vote = Vote.parse(row.vote)
+    return VoteView(worker=row.worker, owner=row.owner, commitment=row.commitment, finding=vote.finding, bad=vote.bad)

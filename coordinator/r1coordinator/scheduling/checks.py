@@ -1,0 +1,164 @@
+"""Sampled replay as rows: submissions are noted, drawn by a block, leased to verifiers; `votes` has the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.leases import give
+from r1coordinator.scheduling.model import WorkerState
+from r1coordinator.scheduling.penalties import decayed
+from r1coordinator.scheduling.rates import verify_deadline
+from r1coordinator.scheduling.votes import PATIENCE, Voter, asked, rate_for, wanted
+from r1coordinator.store.rows import parse_spec
+from r1coordinator.store.tables import BundleRow, CheckRow, JobRow, LeaseRow, StandingRow, VoteRow
+from r1net.draws import is_drawn, positions, rank, seed
+from r1net.protocol.job import PolicyVersion
+from r1net.protocol.work import RolloutTask, VerifyTask, Vote
+
+UNDECIDED = ("waiting", "open")
+
+
+def note(s: Session, job: JobRow, lease: LeaseRow, bundle: BundleRow, owner: str, root: str, now: float) -> None:
+    """A submission is fixed: the next block decides whether it is replayed."""
+    base = parse_spec(job.spec).verification.rate
+    if base == 0:
+        return
+    row = CheckRow(
+        lease_id=lease.lease_id,
+        job_id=job.job_id,
+        split=bundle.split,
+        round=bundle.round,
+        worker=bundle.worker,
+        owner=owner,
+        bundle=bundle.sha256,
+        traces_root=root,
+        count=bundle.traces,
+        version=RolloutTask.parse(lease.task).version.model_dump_json(),
+        rate=rate_for(base, _held(s, owner), _points(s, owner, now)),
+        block=None,
+        seed=None,
+        positions=[],
+        state="waiting",
+        planted=False,
+        opened_at=now,
+        decided_at=None,
+    )
+    s.add(row)
+
+
+def _held(s: Session, owner: str) -> int:
+    held = (CheckRow.owner == owner, CheckRow.state == "holds", CheckRow.planted.is_(False))
+    return s.scalar(select(func.count()).select_from(CheckRow).where(*held)) or 0
+
+
+def _points(s: Session, owner: str, now: float) -> float:
+    row = s.get(StandingRow, owner)
+    return 0.0 if row is None else decayed(row.points, row.updated_at, now)
+
+
+def undecided(s: Session, job_id: str, split: str, round_: int) -> bool:
+    """Whether the end of a rollout phase must wait for a draw or for votes. Tests of verifiers hold nobody up."""
+    waiting = select(CheckRow.number).where(
+        CheckRow.job_id == job_id,
+        CheckRow.split == split,
+        CheckRow.round == round_,
+        CheckRow.state.in_(UNDECIDED),
+        CheckRow.planted.is_(False),
+    )
+    return s.scalar(waiting.limit(1)) is not None
+
+
+def awaiting(s: Session, head: int) -> list[CheckRow]:
+    """Name the block of those that have none: the one after the chain's `head`. Returns those whose block is mined."""
+    for row in s.scalars(select(CheckRow).where(CheckRow.state == "waiting", CheckRow.block.is_(None))):
+        row.block = head + 1
+    mined = (CheckRow.state == "waiting", CheckRow.block <= head)
+    return list(s.scalars(select(CheckRow).where(*mined).order_by(CheckRow.number)))
+
+
+def draw(s: Session, row: CheckRow, block_hash: str, now: float) -> None:
+    """What the block's hash decides."""
+    row.seed = seed(block_hash, row.traces_root)
+    if not is_drawn(row.seed, row.rate):
+        row.state, row.decided_at = "spared", now
+        return
+    most = parse_spec(s.get_one(JobRow, row.job_id).spec).verification.traces
+    row.positions = list(positions(row.seed, row.count, most))
+    row.state, row.opened_at = "open", now
+
+
+def votes_on(s: Session, number: int) -> list[VoteRow]:
+    """A check's verify leases, the first that was revealed first."""
+    rows = select(VoteRow).where(VoteRow.check == number).order_by(VoteRow.revealed_at, VoteRow.lease_id)
+    return list(s.scalars(rows))
+
+
+def voters(rows: Sequence[VoteRow]) -> list[Voter]:
+    """What was revealed."""
+    return [Voter(row.owner, not Vote.parse(row.vote).finding.faults) for row in rows if row.vote is not None]
+
+
+def offer_check(
+    s: Session, ctx: Context, job: JobRow, me: WorkerState, workers: Sequence[WorkerState], now: float
+) -> LeaseRow | None:
+    """A verify lease for this worker, if one of the job's checks wants its vote."""
+    if "verify" not in me.capabilities:
+        return None
+    rows = select(CheckRow).where(CheckRow.job_id == job.job_id, CheckRow.state == "open").order_by(CheckRow.number)
+    for row in s.scalars(rows):
+        if _may_vote(s, row, me, workers, now):
+            return _lease(s, ctx, job, row, me, now)
+    return None
+
+
+def _may_vote(s: Session, row: CheckRow, me: WorkerState, workers: Sequence[WorkerState], now: float) -> bool:
+    """By the order that the draw's seed gives to those that may vote: never the author's owner, nor one that has voted;
+    one that gave the task back may be asked again later."""
+    given = votes_on(s, row.number)
+    leases = {lease.lease_id: lease for lease in s.scalars(_leases_of(given))}
+    out = [vote for vote in given if leases[vote.lease_id].state == "active"]
+    cast = [vote for vote in given if vote.vote is not None]
+    lately = [vote for vote in given if (leases[vote.lease_id].ended_at or now) > now - PATIENCE]
+    wants = wanted(voters(given)) - len(cast)
+    gone = {row.owner} | {vote.owner for vote in (*cast, *lately)}
+    able = [worker for worker in workers if "verify" in worker.capabilities and worker.owner not in gone]
+    if me.worker not in {worker.worker for worker in able} or len(out) >= wants:
+        return False
+    order = sorted(able, key=lambda worker: rank(row.seed or "", worker.worker))
+    since = max([row.opened_at, *(vote.revealed_at for vote in cast if vote.revealed_at is not None)])
+    return me.worker in [worker.worker for worker in order[: asked(now - since, wants)]]
+
+
+def _lease(s: Session, ctx: Context, job: JobRow, row: CheckRow, me: WorkerState, now: float) -> LeaseRow:
+    bundle = s.get_one(BundleRow, row.lease_id)
+    task = VerifyTask(
+        split=row.split,  # type: ignore[arg-type]
+        round=row.round,
+        version=PolicyVersion.model_validate_json(row.version),
+        bundle=row.bundle,
+        positions=tuple(row.positions),
+    )
+    tokens = -(-bundle.tokens * len(row.positions) // bundle.traces)
+    lease = give(s, ctx, job, me.worker, task, verify_deadline(s, ctx, job, me, tokens, now), now)
+    s.add(
+        VoteRow(
+            lease_id=lease.lease_id,
+            check=row.number,
+            worker=me.worker,
+            owner=me.owner,
+            tokens=0,
+            commitment=None,
+            vote=None,
+            revealed_at=None,
+        )
+    )
+    s.flush()
+    return lease
+
+
+def _leases_of(given: Sequence[VoteRow]) -> Select[LeaseRow]:
+    return select(LeaseRow).where(LeaseRow.lease_id.in_([vote.lease_id for vote in given]))

@@ -1,0 +1,185 @@
+"""From votes to their consequences: what failed leaves its round unpaid, and false votes are answered for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from r1coordinator.scheduling.advance import advance
+from r1coordinator.scheduling.checks import UNDECIDED, voters, votes_on
+from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.leases import end, owned, require_active
+from r1coordinator.scheduling.standing import charge
+from r1coordinator.scheduling.votes import outcome
+from r1coordinator.store.rows import get_job, parse_spec, token_of
+from r1coordinator.store.tables import (
+    BundleRow,
+    CheckRow,
+    ContributionRow,
+    FailedTraceRow,
+    JobRow,
+    LeaseRow,
+    TraceRow,
+    VoteRow,
+)
+from r1net.errors import Refused
+from r1net.protocol.work import VerifyTask, Vote, VoteCommitment, VoteReveal
+
+
+def commit(s: Session, worker: str, commitment: VoteCommitment) -> None:
+    """A verifier fixes its vote; the same commitment again changes nothing."""
+    lease, row = _verify_lease(s, worker, commitment.lease_id)
+    if row.commitment == commitment.commitment:
+        return
+    require_active(lease)
+    if row.commitment is not None:
+        raise Refused("committed", "the lease has another commitment already", status=409)
+    row.commitment = commitment.commitment
+
+
+def task_of(s: Session, worker: str, lease_id: str) -> VerifyTask:
+    """What a verifier was asked."""
+    return VerifyTask.parse(_verify_lease(s, worker, lease_id)[0].task)
+
+
+def reveal(s: Session, ctx: Context, worker: str, reveal: VoteReveal, tokens: int, now: float) -> None:
+    """A verifier shows its vote, `tokens` of which were to be replayed."""
+    lease, row = _verify_lease(s, worker, reveal.vote.lease_id)
+    if row.vote is not None:
+        return
+    require_active(lease)
+    if row.commitment != reveal.vote.commitment(reveal.salt):
+        raise Refused("wrong_reveal", "the vote is not what was committed to", status=422)
+    check = s.get_one(CheckRow, row.check)
+    _require_fitting(reveal.vote, check)
+    row.vote, row.revealed_at, row.tokens = reveal.vote.canonical().decode(), now, tokens
+    end(lease, "done", now)
+    s.flush()
+    decide(s, ctx, check, now)
+
+
+def decide(s: Session, ctx: Context, check: CheckRow, now: float) -> bool:
+    """Draw the consequences of what was revealed; whether the check is decided now."""
+    if check.state not in UNDECIDED:
+        return False
+    votes = votes_on(s, check.number)
+    found = outcome(voters(votes), now - check.opened_at)
+    if found == "open":
+        return False
+    check.state, check.decided_at = found, now
+    job = get_job(s, check.job_id)
+    if check.planted:
+        _pay(s, job, check, votes, holds=False)
+        for blind in _blame_voters(s, votes, holds=False, reason="missed_plant", now=now):
+            _void(s, job, blind.owner)
+    else:
+        _conclude(s, job, check, votes, now)
+    s.flush()
+    advance(s, ctx, job, now)
+    return True
+
+
+def expire_checks(s: Session, ctx: Context, now: float) -> bool:
+    """Give up what nobody comes to confirm; whether there was something."""
+    rows = s.scalars(select(CheckRow).where(CheckRow.state == "open")).all()
+    decided = [decide(s, ctx, row, now) for row in rows]
+    return any(decided)
+
+
+def _conclude(s: Session, job: JobRow, check: CheckRow, votes: Sequence[VoteRow], now: float) -> None:
+    if check.state != "holds":
+        _leave_round(s, check, now)
+    if check.state == "failed":
+        charge(s, check.worker, "failed_check", now)
+        _forfeit(s, check)
+    if check.state == "dropped":
+        return
+    holds = check.state == "holds"
+    _pay(s, job, check, votes, holds=holds)
+    _blame_voters(s, votes, holds=holds, reason="false_vote", now=now)
+
+
+def _leave_round(s: Session, check: CheckRow, now: float) -> None:
+    """The submission's groups are free again, its traces are kept aside, and it isn't paid."""
+    lease = s.get_one(LeaseRow, check.lease_id)
+    end(lease, "refused", now, "its replay found it bad; see the job's checks", "failed_check")
+    rows = s.scalars(select(TraceRow).where(TraceRow.lease_id == check.lease_id)).all()
+    for row in rows:
+        s.merge(FailedTraceRow(digest=row.digest, lease_id=row.lease_id, job_id=row.job_id, position=row.position))
+        s.delete(row)
+    s.get_one(BundleRow, check.lease_id).counts = False
+    s.execute(delete(ContributionRow).where(ContributionRow.lease_id == check.lease_id))
+
+
+def _forfeit(s: Session, check: CheckRow) -> None:
+    """Whoever cheats loses what it earned of the job since the last closing."""
+    open_ = (ContributionRow.job_id == check.job_id, ContributionRow.due_id.is_(None))
+    s.execute(delete(ContributionRow).where(*open_, ContributionRow.account == check.owner))
+
+
+def _pay(s: Session, job: JobRow, check: CheckRow, votes: Sequence[VoteRow], *, holds: bool) -> None:
+    """Each verifier that found what was found, for the tokens that it replayed."""
+    for row in votes:
+        if row.vote is None or (not Vote.parse(row.vote).finding.faults) != holds:
+            continue
+        s.merge(
+            ContributionRow(
+                lease_id=row.lease_id,
+                job_id=job.job_id,
+                kind="verification",
+                account=row.owner,
+                worker=row.worker,
+                round=check.round,
+                tokens=row.tokens,
+                evidence=check.bundle,
+                token=token_of(parse_spec(job.spec)),
+            )
+        )
+
+
+def _blame_voters(s: Session, votes: Sequence[VoteRow], *, holds: bool, reason: str, now: float) -> list[VoteRow]:
+    """Charge those that found something else; returns their votes."""
+    wrong = [row for row in votes if row.vote is not None and (not Vote.parse(row.vote).finding.faults) != holds]
+    for row in wrong:
+        charge(s, row.worker, reason, now)
+    return wrong
+
+
+def _void(s: Session, job: JobRow, owner: str) -> None:
+    """Whoever doesn't look isn't paid for having looked, and what it alone has cleared in a round that still goes on
+    is open again."""
+    pay = (ContributionRow.job_id == job.job_id, ContributionRow.account == owner, ContributionRow.due_id.is_(None))
+    s.execute(delete(ContributionRow).where(*pay, ContributionRow.kind == "verification"))
+    if job.phase != "rollout":
+        return
+    cleared = select(CheckRow).where(
+        CheckRow.job_id == job.job_id,
+        CheckRow.split == "train",
+        CheckRow.round == job.round,
+        CheckRow.state == "holds",
+        CheckRow.planted.is_(False),
+    )
+    for check in s.scalars(cleared).all():
+        cast = [vote for vote in votes_on(s, check.number) if vote.vote is not None]
+        if {vote.owner for vote in cast} == {owner}:
+            check.state, check.decided_at = "open", None
+            for vote in cast:
+                vote.vote = vote.revealed_at = None
+    s.flush()
+
+
+def _verify_lease(s: Session, worker: str, lease_id: str) -> tuple[LeaseRow, VoteRow]:
+    lease = owned(s, lease_id, worker)
+    if lease.kind != "verify":
+        raise Refused("wrong_kind", f"this is a {lease.kind} lease", status=409)
+    return lease, s.get_one(VoteRow, lease_id)
+
+
+def _require_fitting(vote: Vote, check: CheckRow) -> None:
+    finding = vote.finding
+    if finding.worker.lower() != check.worker.lower() or finding.traces != len(check.positions):
+        raise Refused("wrong_finding", "the finding is about other work than the lease's", status=422)
+    if not set(vote.bad) <= set(check.positions):
+        raise Refused("wrong_finding", "a position is none of the lease's", status=422)

@@ -1,0 +1,111 @@
+"""Drawing submissions by the chain's blocks, and planting tampered copies. Asks the chain, so it runs apart from the
+requests."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from r1coordinator.chain import ChainPort
+from r1coordinator.scheduling.checks import awaiting, draw
+from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.shield import advance_all
+from r1coordinator.scheduling.verdicts import expire_checks
+from r1coordinator.scheduling.votes import PLANTED
+from r1coordinator.store.blobs import BlobStore
+from r1coordinator.store.database import Database
+from r1coordinator.store.rows import get_job, parse_spec
+from r1coordinator.store.tables import BlobRow, CheckRow, JobRow
+from r1net.protocol.job import PolicyVersion
+from r1net.protocol.trace import Trace, TraceBundle
+
+FEWEST_TAMPERED = 4
+"""Traces, at least, that a planted copy has: one changed token may be taken for rounding, so many can't."""
+
+
+def draw_checks(db: Database, ctx: Context, chain: ChainPort, blobs: BlobStore, clock: Callable[[], float]) -> bool:
+    """Draw what waits for a block that is mined; whether something changed. Raises ChainError."""
+    with db.read() as s:
+        waiting = s.scalar(select(CheckRow.number).where(CheckRow.state == "waiting").limit(1)) is not None
+    drawn: list[int] = []
+    if waiting:
+        head = chain.head()
+        with db.write() as s:
+            blocks = {row.block for row in awaiting(s, head) if row.block is not None}
+        hashes = {block: chain.block_hash(block) for block in sorted(blocks)}
+        with db.write() as s:
+            rows = [row for row in awaiting(s, head) if row.block in hashes]
+            for row in rows:
+                draw(s, row, hashes[row.block], clock())  # type: ignore[index] # awaiting() gave it one
+            drawn = [row.number for row in rows if row.state == "open"]
+            jobs = list(s.scalars(select(JobRow).where(JobRow.job_id.in_({row.job_id for row in rows}))))
+            s.flush()
+            advance_all(s, ctx, jobs, clock())
+    for number in drawn:
+        if secrets.randbelow(1000) < 1000 * PLANTED:
+            plant(db, blobs, number, clock())
+    with db.write() as s:
+        expired = expire_checks(s, ctx, clock())
+    return bool(drawn) or waiting or expired
+
+
+def plant(db: Database, blobs: BlobStore, number: int, now: float) -> bool:
+    """Have a tampered copy of a drawn submission voted on as well. False when too few of its traces are replayed."""
+    with db.read() as s:
+        row = s.get_one(CheckRow, number)
+        stops = frozenset(parse_spec(get_job(s, row.job_id).spec).stop_token_ids)
+    if len(row.positions) < FEWEST_TAMPERED:
+        return False
+    bundle = TraceBundle.parse(blobs.get(row.bundle))
+    copy = tampered(bundle, row.positions, stops)
+    digest = blobs.put(copy.canonical())
+    with db.write() as s:
+        _add(s, row, copy, digest, now)
+    return True
+
+
+def tampered(bundle: TraceBundle, positions: Sequence[int], stops: frozenset[int]) -> TraceBundle:
+    """A copy in which every trace at one of the positions has another token somewhere, at the same log-probability."""
+    known = sorted({token for trace in bundle.traces for token in trace.completion_ids} - stops)
+    chosen = set(positions)
+    traces = [_tamper(trace, known) if position in chosen else trace for position, trace in enumerate(bundle.traces)]
+    return bundle.model_copy(update={"traces": tuple(traces)})
+
+
+def _tamper(trace: Trace, known: Sequence[int]) -> Trace:
+    place = secrets.randbelow(max(1, len(trace.completion_ids) - 1))
+    others = [token for token in known if token != trace.completion_ids[place]]
+    if not others:
+        return trace
+    ids = list(trace.completion_ids)
+    ids[place] = secrets.choice(others)
+    return trace.model_copy(update={"completion_ids": tuple(ids)})
+
+
+def _add(s: Session, row: CheckRow, copy: TraceBundle, digest: str, now: float) -> None:
+    planted = CheckRow(
+        lease_id=row.lease_id,
+        job_id=row.job_id,
+        split=row.split,
+        round=row.round,
+        worker=row.worker,
+        owner=row.owner,
+        bundle=digest,
+        traces_root=copy.tree().root,
+        count=row.count,
+        version=row.version,
+        rate=row.rate,
+        block=row.block,
+        seed="0x" + secrets.token_hex(32),
+        positions=list(row.positions),
+        state="open",
+        planted=True,
+        opened_at=now,
+        decided_at=None,
+    )
+    s.add(planted)
+    version = PolicyVersion.model_validate_json(row.version).number
+    s.merge(BlobRow(job_id=row.job_id, sha256=digest, kind="planted", version=version, limit=0, present=True))

@@ -1,0 +1,48 @@
+"""The public record of sampled replays: GET /v1/jobs/{id}/checks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from r1net.protocol.canonical import Address, Hash, Message
+from r1net.protocol.evidence import Finding
+from r1net.protocol.trace import Split
+
+CheckState = Literal["waiting", "spared", "open", "holds", "failed", "dropped"]
+"""`waiting` for its block; `spared` by the draw; `open`: drawn, and votes are missing; `holds`; `failed`: two owners or
+more found it bad; `dropped`: found bad, and nobody could be found to confirm it, so that it is neither paid nor
+punished."""
+
+
+class VoteView(Message):
+    """A verifier's vote, shown when the check is decided."""
+
+    worker: Address
+    owner: Address
+    commitment: Hash
+    finding: Finding
+    bad: tuple[int, ...] = ()
+
+
+class CheckView(Message):
+    """One submission's draw and what came of it. Anyone can repeat the draw: with `block`'s hash and `traces_root`,
+    `r1net.draws.seed` gives the seed, and the seed says whether `rate` was reached and which positions are replayed."""
+
+    number: int
+    lease_id: str
+    split: Split
+    round: int
+    worker: Address
+    owner: Address
+    traces_root: Hash
+    count: int = Field(ge=1)
+    rate: float
+    block: int | None = None
+    seed: Hash | None = None
+    state: CheckState
+    positions: tuple[int, ...] = ()
+    votes: tuple[VoteView, ...] = ()
+    planted: bool = Field(default=False, description="a tampered copy, to test who votes on it; nobody's work")
+    decided_at: float | None = None
