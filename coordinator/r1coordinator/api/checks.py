@@ -15,7 +15,7 @@ from r1coordinator.scheduling.checks import votes_on
 from r1coordinator.services import Services
 from r1coordinator.store.rows import get_job
 from r1coordinator.store.tables import CheckRow
-from r1net.protocol.checks import CheckView, VoteView
+from r1net.protocol.checks import CheckState, CheckView, VoteView
 from r1net.protocol.trace import TraceBundle
 from r1net.protocol.work import Vote, VoteCommitment, VoteReveal
 
@@ -57,21 +57,25 @@ def get_checks(
     services: Use,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+    state: CheckState | None = None,
 ) -> list[CheckView]:
-    """Every submission's draw and what its replay came to, by number; `after=N` leaves those up to N out. Votes are
+    """Every submission's draw and what its replay came to, in order; `after=N` leaves the first N out. Votes are
     shown once all are in, and what was planted once it is decided."""
     with services.db.read() as s:
         get_job(s, job_id)
         shown = CheckRow.planted.is_(False) | CheckRow.decided_at.is_not(None)
-        rows = select(CheckRow).where(CheckRow.job_id == job_id, CheckRow.number > after, shown)
-        return [_view(s, row) for row in s.scalars(rows.order_by(CheckRow.number).limit(limit))]
+        rows = select(CheckRow).where(CheckRow.job_id == job_id, shown)
+        if state is not None:
+            rows = rows.where(CheckRow.state == state)
+        return [_view(s, row) for row in s.scalars(rows.order_by(CheckRow.number).offset(after).limit(limit))]
 
 
 def _view(s: Session, row: CheckRow) -> CheckView:
     decided = row.decided_at is not None
     return CheckView.model_validate(
         {
-            **{name: getattr(row, name) for name in CheckView.model_fields if name not in ("v", "votes")},
+            **{name: getattr(row, name) for name in CheckView.model_fields if name not in ("v", "votes", "bundle")},
+            "bundle": row.bundle if decided else None,
             "votes": [_vote_view(vote) for vote in votes_on(s, row.number) if vote.vote and decided],
         }
     )

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling import metrics, rollout
 from r1coordinator.scheduling.attempts import train_step
-from r1coordinator.scheduling.checks import undecided
+from r1coordinator.scheduling.checks import end_checks, undecided
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.figures import figures
 from r1coordinator.scheduling.groups import pool
@@ -38,6 +38,7 @@ def fail(s: Session, ctx: Context, job: JobRow, now: float, error: str) -> None:
     job.state, job.error = "failed", error
     forget_rates(s, job.job_id)
     revoke_job(s, job.job_id, now, f"the job failed: {error}", _ALL_KINDS)
+    end_checks(s, job.job_id, now)
     close_due(s, job, now)
 
 
@@ -60,6 +61,7 @@ def _step(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
     job.state, job.phase = "completed", "done"
     forget_rates(s, job.job_id)
     revoke_job(s, job.job_id, now, "the job is completed", _ALL_KINDS)
+    end_checks(s, job.job_id, now)
     close_due(s, job, now)
     return True
 

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.context import Context
-from r1coordinator.scheduling.leases import give
+from r1coordinator.scheduling.leases import end, give
 from r1coordinator.scheduling.model import WorkerState
 from r1coordinator.scheduling.penalties import decayed
 from r1coordinator.scheduling.rates import verify_deadline
 from r1coordinator.scheduling.votes import PATIENCE, Voter, asked, rate_for, wanted
 from r1coordinator.store.rows import parse_spec
-from r1coordinator.store.tables import BundleRow, CheckRow, JobRow, LeaseRow, StandingRow, VoteRow
+from r1coordinator.store.tables import (
+    BundleRow,
+    CheckRow,
+    ContributionRow,
+    FailedTraceRow,
+    JobRow,
+    LeaseRow,
+    StandingRow,
+    TraceRow,
+    VoteRow,
+)
 from r1net.draws import is_drawn, positions, rank, seed
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.work import RolloutTask, VerifyTask, Vote
@@ -70,6 +80,28 @@ def undecided(s: Session, job_id: str, split: str, round_: int) -> bool:
         CheckRow.planted.is_(False),
     )
     return s.scalar(waiting.limit(1)) is not None
+
+
+def end_checks(s: Session, job_id: str, now: float) -> None:
+    """The job is over. What was drawn and never voted on isn't paid; what no block has decided yet is let go."""
+    over = (CheckRow.job_id == job_id, CheckRow.state.in_(UNDECIDED))
+    for row in s.scalars(select(CheckRow).where(*over)).all():
+        dropped = row.state == "open"
+        row.state, row.decided_at = "dropped" if dropped else "spared", now
+        if dropped and not row.planted:
+            set_aside(s, row, now)
+    s.flush()
+
+
+def set_aside(s: Session, check: CheckRow, now: float) -> None:
+    """The submission's groups are free again, its traces are kept aside, and it isn't paid."""
+    lease = s.get_one(LeaseRow, check.lease_id)
+    end(lease, "refused", now, "its replay found it bad, or nobody came to replay it; see the job's checks", "check")
+    for row in s.scalars(select(TraceRow).where(TraceRow.lease_id == check.lease_id)).all():
+        s.merge(FailedTraceRow(digest=row.digest, lease_id=row.lease_id, job_id=row.job_id, position=row.position))
+        s.delete(row)
+    s.get_one(BundleRow, check.lease_id).counts = False
+    s.execute(delete(ContributionRow).where(ContributionRow.lease_id == check.lease_id))
 
 
 def awaiting(s: Session, head: int) -> list[CheckRow]:

@@ -8,20 +8,17 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.advance import advance
-from r1coordinator.scheduling.checks import UNDECIDED, voters, votes_on
+from r1coordinator.scheduling.checks import UNDECIDED, set_aside, voters, votes_on
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active
 from r1coordinator.scheduling.standing import charge
 from r1coordinator.scheduling.votes import outcome
 from r1coordinator.store.rows import get_job, parse_spec, token_of
 from r1coordinator.store.tables import (
-    BundleRow,
     CheckRow,
     ContributionRow,
-    FailedTraceRow,
     JobRow,
     LeaseRow,
-    TraceRow,
     VoteRow,
 )
 from r1net.errors import Refused
@@ -90,7 +87,7 @@ def expire_checks(s: Session, ctx: Context, now: float) -> bool:
 
 def _conclude(s: Session, job: JobRow, check: CheckRow, votes: Sequence[VoteRow], now: float) -> None:
     if check.state != "holds":
-        _leave_round(s, check, now)
+        set_aside(s, check, now)
     if check.state == "failed":
         charge(s, check.worker, "failed_check", now)
         _forfeit(s, check)
@@ -99,18 +96,6 @@ def _conclude(s: Session, job: JobRow, check: CheckRow, votes: Sequence[VoteRow]
     holds = check.state == "holds"
     _pay(s, job, check, votes, holds=holds)
     _blame_voters(s, votes, holds=holds, reason="false_vote", now=now)
-
-
-def _leave_round(s: Session, check: CheckRow, now: float) -> None:
-    """The submission's groups are free again, its traces are kept aside, and it isn't paid."""
-    lease = s.get_one(LeaseRow, check.lease_id)
-    end(lease, "refused", now, "its replay found it bad; see the job's checks", "failed_check")
-    rows = s.scalars(select(TraceRow).where(TraceRow.lease_id == check.lease_id)).all()
-    for row in rows:
-        s.merge(FailedTraceRow(digest=row.digest, lease_id=row.lease_id, job_id=row.job_id, position=row.position))
-        s.delete(row)
-    s.get_one(BundleRow, check.lease_id).counts = False
-    s.execute(delete(ContributionRow).where(ContributionRow.lease_id == check.lease_id))
 
 
 def _forfeit(s: Session, check: CheckRow) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from r1coordinator.settlement.pricing import Work, price
 from r1coordinator.store.rows import parse_spec, token_of
-from r1coordinator.store.tables import ContributionRow, DueRow, JobRow, TraceRow
+from r1coordinator.store.tables import CheckRow, ContributionRow, DueRow, JobRow, TraceRow
 from r1net.protocol.settlement import Contribution, JobEpoch
 from r1net.protocol.trace import trace_tree
 
@@ -17,12 +17,20 @@ from r1net.protocol.trace import trace_tree
 def close_due(s: Session, job: JobRow, now: float) -> int | None:
     """Fix what the job owes for the work since the last closing; the due's id, or None when nothing was accepted.
 
-    Which epoch settles it is decided when it is proposed, see `r1coordinator.settlement.proposer`.
+    What waits for its draw or for votes is closed another time. Which epoch settles a due is decided when it is
+    proposed, see `r1coordinator.settlement.proposer`.
     """
     s.flush()
-    open_rows = (ContributionRow.job_id == job.job_id, ContributionRow.due_id.is_(None))
+    checked = select(CheckRow.lease_id).where(
+        CheckRow.job_id == job.job_id, CheckRow.state.in_(("waiting", "open")), CheckRow.planted.is_(False)
+    )
+    open_rows = (
+        ContributionRow.job_id == job.job_id,
+        ContributionRow.due_id.is_(None),
+        ContributionRow.lease_id.not_in(checked),
+    )
     contributions = s.scalars(select(ContributionRow).where(*open_rows).order_by(ContributionRow.lease_id)).all()
-    open_traces = (TraceRow.job_id == job.job_id, TraceRow.due_id.is_(None))
+    open_traces = (TraceRow.job_id == job.job_id, TraceRow.due_id.is_(None), TraceRow.lease_id.not_in(checked))
     digests = list(s.scalars(select(TraceRow.digest).where(*open_traces).order_by(TraceRow.number)))
     if not digests:
         return None

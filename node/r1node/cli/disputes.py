@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from r1node.network import network_info, signing_domain
 from r1node.verification.ballots import BallotBox
 from r1node.verification.exhibit import fetch_exhibit, fetch_signed, job_of
 from r1node.verification.juror import Juror
+
+if TYPE_CHECKING:
+    from r1node.verification.replay import Desk
 
 POLL = 2.0
 """Seconds between looks at the chain; periods of real networks are hours."""
@@ -95,18 +98,23 @@ def challenge(
 ) -> Challenge:
     """Replay the submission that a trace came in; if it is bad, dispute it on chain against a bond."""
     context: Context = ctx.obj
+    with open_desk(context) as desk:
+        return challenge_trace(context, desk, job, trace)
+
+
+def challenge_trace(context: Context, desk: Desk, job: str, trace: str) -> Challenge:
+    """Dispute a trace whose submission is bad by this host's own replay. Raises NotFaulty when it isn't."""
     from r1node.verification.bench import examine  # noqa: PLC0415 - loads torch
 
-    exhibit = fetch_exhibit(context.coordinator(), _domain(context), job, trace)
-    with open_desk(context) as desk:
-        verdict = examine(exhibit, desk)
+    exhibit = fetch_exhibit(desk.source, signing_domain_of(context), job, trace)
+    verdict = examine(exhibit, desk)
     if verdict.holds:
         raise NotFaulty(
             f"{verdict.finding.traces} traces of this submission were replayed, and nothing speaks against them",
             hint="`r1node verify` names traces that are bad; a lost challenge costs the bond",
         )
     signed = exhibit.signed
-    file, digest = _file(context, Evidence(kind="accusation", submission=signed, finding=verdict.finding))
+    file, digest = keep_evidence(context, Evidence(kind="accusation", submission=signed, finding=verdict.finding))
     chain = context.chain(context.owner())
     submission = SignedSubmission(signed.lease_id, signed.traces_root, signed.count, signed.signature)
     number = chain.disputes.challenge_trace(submission, trace, signed.proof, digest)
@@ -128,8 +136,8 @@ def answer(
     signed = None
     if not state.epoch:
         trace, _ = chain.disputes.subject(dispute)
-        signed = fetch_signed(source, _domain(context), job_of(source, trace), trace)
-    file, digest = _file(context, Evidence(kind="answer", submission=signed, words=words))
+        signed = fetch_signed(source, signing_domain_of(context), job_of(source, trace), trace)
+    file, digest = keep_evidence(context, Evidence(kind="answer", submission=signed, words=words))
     return Answer(dispute, digest, file, chain.disputes.answer(dispute, digest).tx_hash)
 
 
@@ -182,11 +190,11 @@ def run_jury(
 
     events.note("jury", f"{owner.address} watches {chain.disputes.count()} disputes")
     with open_desk(context) as desk:
-        _judge(Juror(chain, owner.address, box, Bench(chain, _domain(context), desk).judge), events, once)
+        _judge(Juror(chain, owner.address, box, Bench(chain, signing_domain_of(context), desk).judge), events, once)
 
 
 def _judge(juror: Juror, events: Events, once: bool) -> None:
-    for _ in _turns(once):
+    for _ in turns(once):
         try:
             for step in juror.round():
                 words = f"dispute {step.dispute}{': ' if step.detail else ''}{step.detail}"
@@ -197,18 +205,20 @@ def _judge(juror: Juror, events: Events, once: bool) -> None:
             events.note("waiting", f"{error.message}; trying again")
 
 
-def _turns(once: bool) -> Iterator[None]:
+def turns(once: bool) -> Iterator[None]:
+    """Once, or again and again with a pause."""
     yield
     while not once:
         time.sleep(POLL)
         yield
 
 
-def _domain(context: Context) -> Domain:
+def signing_domain_of(context: Context) -> Domain:
+    """Where this network's signatures hold."""
     return signing_domain(context.settings, network_info(context.settings))
 
 
-def _file(context: Context, evidence: Evidence) -> tuple[Path, str]:
+def keep_evidence(context: Context, evidence: Evidence) -> tuple[Path, str]:
     """Keep the file whose digest goes on chain: whoever is asked for it shows it."""
     folder = context.settings.home / "disputes"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

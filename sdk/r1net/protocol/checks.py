@@ -43,6 +43,7 @@ class CheckView(Message):
     seed: Hash | None = None
     state: CheckState
     positions: tuple[int, ...] = ()
+    bundle: Hash | None = Field(default=None, description="the blob that was replayed, once it is decided")
     votes: tuple[VoteView, ...] = ()
     planted: bool = Field(default=False, description="a tampered copy, to test who votes on it; nobody's work")
     decided_at: float | None = None

@@ -44,11 +44,13 @@ class Demo:
         with self.phase("contracts", "compiling the contracts, starting Anvil, deploying"):
             compile_contracts()
             self.network.start_chain()
-        with self.phase("start", "starting the coordinator, the nodes, and one more that will cheat"):
+        with self.phase("start", "starting the coordinator, the nodes, a watcher, a juror, and a node that will cheat"):
             self.network.start_coordinator()
             for name in self.nodes:
                 self.network.start_node(name)
             self._start_cheat()
+            trial = Trial(self.network, self.nodes, CHEAT, say)
+            trial.begin()
         say(f"watch it learn at {self.network.url}")
         with self.phase("submit", "funding and submitting the job"):
             client = self.network.client(self.profile.budget)
@@ -64,8 +66,8 @@ class Demo:
             verified = run.verify(trace)
             audit = self.network.ask_node(self.nodes[0], "audit", "1")
             run.download(self.folder / "out")
-        with self.phase("dispute", "replaying a sample of everybody's traces; whoever cheated is taken to court"):
-            dispute = Trial(self.network, self.nodes, CHEAT, self.profile.sample, say).run(run.job_id)
+        with self.phase("dispute", "what was replayed meanwhile, and what the court found"):
+            dispute = trial.run(run.job_id, claims[0].wei)
         return self._summary(run, records, claims, verified, audit, dispute)
 
     def _start_cheat(self) -> None:

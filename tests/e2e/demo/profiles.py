@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from r1net import R1, Evaluation, Lora, Optimizer, Sampling
+from r1net import R1, Evaluation, Lora, Optimizer, Sampling, Verification
 from tests.e2e.demo import tiny
 from tests.e2e.demo.smollm2 import smollm2
 
@@ -21,17 +21,14 @@ class Profile:
     job: dict[str, Any] = field(default_factory=dict)
     budget: int = 1000 * R1
     nodes: int = 2
-    sample: int = 32
-    """Traces of each worker that the nodes replay; each may need another version of the model."""
-    commit_period: int = 20
-    """Seconds in which a juror loads the model and replays the disputed submission."""
+    commit_period: int = 40
+    """Seconds in which a juror loads the model and replays the disputed submission, beside hosts that train."""
 
 
 SMOLLM2 = Profile(
     name="smollm2",
     model=smollm2,
-    sample=12,
-    commit_period=60,
+    commit_period=150,
     job={
         "name": "SmolLM2 learns sums",
         "environment": "reasoning_gym:chain_sum",
@@ -44,6 +41,7 @@ SMOLLM2 = Profile(
         "optimizer": Optimizer(learning_rate=5e-4),
         "lora": Lora(rank=16, alpha=32),
         "dtype": "bfloat16",
+        "verification": Verification(rate=0.25),
         "evaluation": Evaluation(problems=256, sampling=Sampling(temperature=0.0, max_tokens=10)),
     },
 )
@@ -63,6 +61,7 @@ TINY = Profile(
         "group_size": 8,
         "sampling": Sampling(max_tokens=6),
         "optimizer": Optimizer(learning_rate=2e-4, warmup_rounds=2),
+        "verification": Verification(rate=0.25),
         "evaluation": Evaluation(problems=64, sampling=Sampling(temperature=0.0, max_tokens=6)),
     },
 )

@@ -69,7 +69,8 @@ class Summary(BaseModel):
     @property
     def good(self) -> bool:
         """Whether the demo showed what it promises."""
-        judged = self.dispute.caught and self.dispute.slashed_wei > 0 and not self.dispute.honest_rejected
+        found = self.dispute
+        judged = found.caught and found.slashed_wei > 0 and not found.honest_rejected and not found.cheat_paid
         return self.improved and self.provenance_verified and self.audit_holds and judged
 
     def write(self, path: Path) -> None:
@@ -105,7 +106,8 @@ class Summary(BaseModel):
         if not found.caught:
             return f"NOT CAUGHT in {found.checked} traces"
         return (
-            f"{found.accused[:10]}… found in {found.checked} replayed traces ({found.honest_rejected} honest workers "
-            f"rejected), slashed by {tokens(found.slashed_wei)} R1: {tokens(found.bounty_wei)} to the challenger, "
-            f"{tokens(found.burned_wei)} burned, in {len(found.transactions)} transactions"
+            f"{found.accused[:10]}… found in {found.checked} replayed traces ({found.honest_rejected} honest ones "
+            f"rejected); paid {tokens(found.cheat_paid)} R1, slashed by {tokens(found.slashed_wei)} R1: "
+            f"{tokens(found.bounty_wei)} to the challenger, {tokens(found.burned_wei)} burned, in "
+            f"{len(found.transactions)} transactions"
         )

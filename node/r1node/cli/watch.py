@@ -1,0 +1,53 @@
+"""`r1node watch`: dispute by itself what does not hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from r1net.errors import ChainUnavailable, Unreachable
+from r1net.protocol.evidence import Evidence
+from r1node.cli.context import Context
+from r1node.cli.disputes import challenge_trace, keep_evidence, turns
+from r1node.cli.verify import open_desk
+from r1node.events import Events
+
+
+def watch(
+    ctx: typer.Context, once: Annotated[bool, typer.Option(help="look at what there is, then end")] = False
+) -> None:
+    """Dispute submissions that failed their checks, and epochs whose settlement doesn't hold, with a bond.
+
+    Each is replayed or recomputed here first. A lost dispute costs the bond, a won one brings a share of the slash.
+    """
+    context: Context = ctx.obj
+    events = Events(context.as_json)
+    owner = context.owner()
+    chain = context.chain(owner)
+    from r1node.verification.watcher import Watcher  # noqa: PLC0415 - its desk loads torch
+
+    with open_desk(context) as desk:
+
+        def accuse(job: str, trace: str) -> int:
+            return challenge_trace(context, desk, job, trace).dispute
+
+        def object_to(epoch: int, faults: tuple[str, ...]) -> int:
+            _, digest = keep_evidence(context, Evidence(kind="accusation", words=f"epoch {epoch}: {'; '.join(faults)}"))
+            return chain.disputes.challenge_epoch(epoch, digest)
+
+        watcher = Watcher(chain, desk.source, owner.address, accuse, object_to)
+        events.note("watch", f"{owner.address} watches every job and every epoch")
+        for _ in turns(once):
+            try:
+                for seen in watcher.round():
+                    events.note("disputed" if seen.dispute else "looked", f"{seen.subject}: {seen.detail}")
+            except (Unreachable, ChainUnavailable) as error:
+                if once:
+                    raise
+                events.note("waiting", f"{error.message}; trying again")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(watch)

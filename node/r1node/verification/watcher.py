@@ -1,0 +1,94 @@
+"""What a watcher looks at, again and again: submissions that failed their checks, and epochs that are not final.
+
+It believes neither the verifiers nor the coordinator: what it accuses it has replayed or recomputed itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from r1net.audit import audit_epoch
+from r1net.chain import Chain, EpochStatus
+from r1net.errors import ChainError, ChainUnavailable, R1Error, Refused, Unreachable
+from r1net.protocol.checks import CheckView
+from r1net.protocol.job import JobView
+from r1net.protocol.trace import TraceBundle
+from r1net.transport import Transport
+
+_PAGE = 100
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Something the watcher looked into: what, and what came of it."""
+
+    subject: str
+    detail: str
+    dispute: int | None = None
+
+
+@dataclass
+class Watcher:
+    """`accuse(job, trace)` disputes a trace after an own replay, `object_to(epoch, faults)` an epoch; both return the
+    dispute's number, and raise R1Error when there is nothing to dispute or somebody else has."""
+
+    chain: Chain
+    source: Transport
+    owner: str
+    accuse: Callable[[str, str], int]
+    object_to: Callable[[int, tuple[str, ...]], int]
+    _done: set[tuple[str, int]] = field(default_factory=set)
+    _epochs: set[int] = field(default_factory=set)
+
+    def round(self) -> Iterator[Seen]:
+        """Look at everything that is new. Raises Unreachable and ChainUnavailable: what is left is looked at again."""
+        for view in self.source.walk("/v1/jobs", JobView, _PAGE):
+            yield from self._job(view.job_id)
+        for number in range(1, self.chain.settlement.next_epoch()):
+            if number not in self._epochs:
+                yield from self._epoch(number)
+
+    def _job(self, job_id: str) -> Iterator[Seen]:
+        for check in self.source.walk(f"/v1/jobs/{job_id}/checks", CheckView, _PAGE, state="failed"):
+            if (job_id, check.number) not in self._done and not check.planted and check.owner != self.owner:
+                yield self._submission(job_id, check)
+                self._done.add((job_id, check.number))
+
+    def _submission(self, job_id: str, check: CheckView) -> Seen:
+        subject = f"submission {check.lease_id} of {check.worker}"
+        if check.bundle is None:
+            return Seen(subject, "failed without a bundle: the coordinator's record does not hold together")
+        try:
+            bundle = TraceBundle.parse(self.source.get_blob(check.bundle))
+            bad = [position for vote in check.votes for position in vote.bad] or list(check.positions)
+            number = self.accuse(job_id, bundle.traces[min(bad)].digest())
+        except (Unreachable, ChainUnavailable):
+            raise
+        except (R1Error, IndexError) as error:
+            return Seen(subject, f"not disputed: {error}")
+        return Seen(subject, "is bad by the own replay, and disputed", number)
+
+    def _epoch(self, number: int) -> Iterator[Seen]:
+        if self.chain.settlement.epoch(number).status is not EpochStatus.PENDING:
+            self._epochs.add(number)
+            return
+        try:
+            faults = tuple(found.check for found in audit_epoch(number, self.source, self.chain) if not found.holds)
+        except Refused as refusal:  # what isn't shown is a fault of who must show it
+            faults = (f"its report is not shown: {refusal.message}",)
+        if faults:
+            yield self._object(number, faults)
+        else:
+            yield Seen(f"epoch {number}", "holds")
+        self._epochs.add(number)
+
+    def _object(self, number: int, faults: tuple[str, ...]) -> Seen:
+        words = "; ".join(faults)
+        try:
+            dispute = self.object_to(number, faults)
+        except ChainUnavailable:
+            raise
+        except ChainError as error:
+            return Seen(f"epoch {number}", f"does not hold ({words}), and is not disputed: {error}")
+        return Seen(f"epoch {number}", f"does not hold: {words}", dispute)
