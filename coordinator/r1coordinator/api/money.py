@@ -12,13 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.api.wire import Number, Use
-from r1coordinator.settlement.pricing import Work, asked
 from r1coordinator.settlement.report import reward_tree
 from r1coordinator.store.cache import ByteCache
 from r1coordinator.store.rows import get_job, parse_spec
 from r1coordinator.store.tables import ContributionRow, DueRow, EpochRow
 from r1net.errors import Refused
 from r1net.protocol.merkle import StandardMerkleTree
+from r1net.protocol.pricing import Work, asked
 from r1net.protocol.settlement import ClaimProof, DueView, EpochReport
 from r1net.protocol.views import AccountRewards, Earning, EpochView
 

@@ -13,12 +13,12 @@ from r1coordinator.chain import ChainPort
 from r1coordinator.scheduling.advance import fail
 from r1coordinator.scheduling.context import Context
 from r1coordinator.settlement.close import close_due
-from r1coordinator.settlement.pricing import Work, asked
 from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, parse_spec
 from r1coordinator.store.tables import ContributionRow, JobRow
 from r1net.chain import JobState
 from r1net.errors import ChainError, ChainUnavailable
+from r1net.protocol.pricing import Work, asked
 
 log = logging.getLogger("r1coordinator")
 

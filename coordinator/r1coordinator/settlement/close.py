@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from r1coordinator.settlement.pricing import Work, price
 from r1coordinator.store.rows import parse_spec, token_of
 from r1coordinator.store.tables import CheckRow, ContributionRow, DueRow, JobRow, TraceRow
+from r1net.protocol.pricing import Work, price
 from r1net.protocol.settlement import Contribution, JobEpoch
 from r1net.protocol.trace import trace_tree
 

@@ -61,6 +61,11 @@ def lay_rows(rows: Sequence[Row], device: str = "cpu") -> Rows:
 
 
 def row_logits(module: torch.nn.Module, batch: Rows) -> Tensor:
-    """What the model itself, with its own masks and head, predicts the completions' tokens from: (tokens, V)."""
-    logits = module(input_ids=batch.ids_NL, attention_mask=batch.visible_NL, use_cache=False).logits
-    return logits.flatten(0, 1)[batch.source_NT[batch.mask_NT.bool()]]  # type: ignore[no-any-return]
+    """What the model itself, with its own masks and head, predicts the completions' tokens from: (tokens, V). Its head
+    runs at the places where some row has a completion, not at those of the prompts."""
+    wanted, length = batch.source_NT[batch.mask_NT.bool()], batch.ids_NL.shape[1]
+    kept, place = torch.unique(wanted % length, return_inverse=True)
+    logits = module(
+        input_ids=batch.ids_NL, attention_mask=batch.visible_NL, use_cache=False, logits_to_keep=kept
+    ).logits
+    return logits[wanted // length, place]  # type: ignore[no-any-return]

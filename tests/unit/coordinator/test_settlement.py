@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1coordinator.settlement.pricing import Work, asked, price
 from r1coordinator.settlement.report import build_report, cumulate, reward_tree
 from r1coordinator.settlement.sender import Settler
 from r1net.chain import EpochState, EpochStatus
 from r1net.protocol.job import Grpo, Prices
 from r1net.protocol.merkle import verify
+from r1net.protocol.pricing import Work, asked, price
 from r1net.protocol.settlement import REWARD_LEAF, CumulativeReward, EpochReport, JobEpoch
 from r1net.protocol.trace import trace_tree
 from tests.unit.coordinator.jobs import TOKEN, job_spec, key

@@ -1,0 +1,25 @@
+"""What an audit finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """One thing that was checked: what follows from what is shown, against what is said or stands on chain."""
+
+    check: str
+    holds: bool
+    recomputed: str
+    on_chain: str
+
+
+def compare(check: str, recomputed: str, said: str) -> AuditResult:
+    """Whether two figures are the same."""
+    return AuditResult(check, recomputed.lower() == said.lower(), recomputed, said)
+
+
+def fault(check: str, words: str) -> AuditResult:
+    """Something that doesn't hold, in words."""
+    return AuditResult(check, False, words, "")
