@@ -69,9 +69,7 @@ contract FraudProofs is IFraudProofs, AccessControl, EIP712 {
     function proveDoubleCount(bytes32 traceDigest, Counted calldata first, Counted calldata second) external {
         (uint256 earlier, uint256 later) = (first.content.epoch, second.content.epoch);
         bool apart = earlier < later || (earlier == later && first.jobIndex != second.jobIndex);
-        bool both = provenance.verifyTrace(first.content, first.jobIndex, traceDigest, first.proof)
-            && provenance.verifyTrace(second.content, second.jobIndex, traceDigest, second.proof);
-        if (!apart || !both) revert CountedOnce(traceDigest);
+        if (!apart || !_stands(traceDigest, first) || !_stands(traceDigest, second)) revert CountedOnce(traceDigest);
         _punish(later, settlement.epochOf(later).proposer);
     }
 
@@ -83,6 +81,13 @@ contract FraudProofs is IFraudProofs, AccessControl, EIP712 {
     /// @inheritdoc IFraudProofs
     function statementDigest(uint256 epoch, bytes32 commitment) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(STATEMENT_TYPEHASH, epoch, commitment)));
+    }
+
+    /// @dev Whether a trace is in an epoch that was not rejected. Whose trace it is does not matter here.
+    function _stands(bytes32 traceDigest, Counted calldata counted) private view returns (bool) {
+        IProvenance.Trace memory trace = IProvenance.Trace(traceDigest, address(0));
+        IProvenance.Status status = provenance.traceStatus(counted.content, counted.jobIndex, trace, counted.proof);
+        return status != IProvenance.Status.Unknown && status != IProvenance.Status.Rejected;
     }
 
     /// @dev Rejects the epoch if it is the settler's and not final yet; slashes once for each epoch and settler.

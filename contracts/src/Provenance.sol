@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+import { IDisputes } from "./interfaces/IDisputes.sol";
 import { IProvenance } from "./interfaces/IProvenance.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
 
@@ -10,11 +11,14 @@ import { ISettlement } from "./interfaces/ISettlement.sol";
 contract Provenance is IProvenance {
     /// @notice Where epochs are anchored.
     ISettlement public immutable settlement;
+    /// @notice Where traces are judged.
+    IDisputes public immutable disputes;
     /// @inheritdoc IProvenance
     mapping(address author => bytes32) public headOf;
 
-    constructor(ISettlement settlement_) {
+    constructor(ISettlement settlement_, IDisputes disputes_) {
         settlement = settlement_;
+        disputes = disputes_;
     }
 
     /// @inheritdoc IProvenance
@@ -25,39 +29,58 @@ contract Provenance is IProvenance {
     }
 
     /// @inheritdoc IProvenance
-    function verifyTrace(
+    function traceStatus(
         ISettlement.EpochContent calldata content,
         uint256 jobIndex,
-        bytes32 traceDigest,
+        Trace calldata trace,
         bytes32[] calldata proof
-    ) external view returns (bool) {
-        return MerkleProof.verifyCalldata(proof, _tracesRoot(content, jobIndex), _leaf(traceDigest));
+    ) external view returns (Status) {
+        (Status status, bytes32 root) = _anchored(content, jobIndex);
+        if (!MerkleProof.verifyCalldata(proof, root, _leaf(trace.digest))) return Status.Unknown;
+        return _judged(status, trace);
     }
 
     /// @inheritdoc IProvenance
-    function verifyTraces(
+    function traceStatuses(
         ISettlement.EpochContent calldata content,
         uint256 jobIndex,
-        bytes32[] calldata traceDigests,
+        Trace[] calldata traces,
         bytes32[] calldata proof,
         bool[] calldata proofFlags
-    ) external view returns (bool) {
-        bytes32 root = _tracesRoot(content, jobIndex);
-        // A multi-proof of no leaves at all proves nothing, yet would verify.
-        if (traceDigests.length == 0) return false;
-        bytes32[] memory leaves = new bytes32[](traceDigests.length);
+    ) external view returns (Status[] memory found) {
+        (Status status, bytes32 root) = _anchored(content, jobIndex);
+        found = new Status[](traces.length);
+        bytes32[] memory leaves = new bytes32[](traces.length);
         for (uint256 i = 0; i < leaves.length; ++i) {
-            leaves[i] = _leaf(traceDigests[i]);
+            leaves[i] = _leaf(traces[i].digest);
         }
-        return MerkleProof.multiProofVerifyCalldata(proof, proofFlags, root, leaves);
+        if (!MerkleProof.multiProofVerifyCalldata(proof, proofFlags, root, leaves)) return found;
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            found[i] = _judged(status, traces[i]);
+        }
     }
 
-    function _tracesRoot(ISettlement.EpochContent calldata content, uint256 jobIndex) private view returns (bytes32) {
+    /// @dev How the epoch stands, and the root of the job's traces; a root that nothing proves where there is none.
+    function _anchored(ISettlement.EpochContent calldata content, uint256 jobIndex)
+        private
+        view
+        returns (Status, bytes32)
+    {
         ISettlement.Epoch memory epoch = settlement.epochOf(content.epoch);
-        bool stands = epoch.status == ISettlement.Status.Pending || epoch.status == ISettlement.Status.Finalised;
-        if (!stands || epoch.commitment != keccak256(abi.encode(content))) revert UnknownContent(content.epoch);
-        if (jobIndex >= content.jobs.length) revert NoSuchJob(jobIndex);
-        return content.jobs[jobIndex].tracesRoot;
+        bool proposed = epoch.status != ISettlement.Status.None && epoch.commitment == keccak256(abi.encode(content));
+        if (!proposed || jobIndex >= content.jobs.length) return (Status.Unknown, 0);
+        bytes32 root = content.jobs[jobIndex].tracesRoot;
+        if (epoch.status == ISettlement.Status.Finalised) return (Status.Finalised, root);
+        if (epoch.status != ISettlement.Status.Pending) return (Status.Rejected, root);
+        return (epoch.disputes == 0 ? Status.Pending : Status.Disputed, root);
+    }
+
+    /// @dev A trace that was found wrong is so whatever becomes of its epoch.
+    function _judged(Status status, Trace calldata trace) private view returns (Status) {
+        if (status == Status.Unknown) return status;
+        IDisputes.Docket memory docket = disputes.traceDocket(trace.worker, trace.digest);
+        if (docket.convicted) return Status.Convicted;
+        return docket.open != 0 && status != Status.Rejected ? Status.Disputed : status;
     }
 
     function _leaf(bytes32 traceDigest) private pure returns (bytes32) {

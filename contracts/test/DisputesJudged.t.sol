@@ -9,7 +9,7 @@ import { DisputeFixture } from "./helpers/DisputeFixture.sol";
 contract DisputesJudgedTest is DisputeFixture {
     function setUp() public override {
         super.setUp();
-        fillPool(9);
+        fillPool(40);
     }
 
     function answered() private returns (uint256 id) {
@@ -19,7 +19,7 @@ contract DisputesJudgedTest is DisputeFixture {
 
     function voting() private returns (uint256 id, address[] memory committee) {
         id = answered();
-        committee = drawNow(id);
+        committee = threeJurors(id);
     }
 
     function test_theCommitteeIsDrawnFromALaterBlock() public {
@@ -32,115 +32,153 @@ contract DisputesJudgedTest is DisputeFixture {
         disputes.draw(id);
         vm.roll(drawBlock + 1);
         disputes.draw(id);
-        eq(disputes.committeeOf(id, 0).length, 3, "size");
         isPhase(id, IDisputes.Phase.Voting);
     }
 
-    function testFuzz_aLateDrawIsRescheduled(uint256 late) public {
-        uint256 id = answered();
-        vm.roll(disputes.disputeOf(id).drawBlock + bound(late, 257, 1_000_000));
-        disputes.draw(id);
-        isPhase(id, IDisputes.Phase.Drawing);
-        eq(disputes.disputeOf(id).drawBlock, block.number + 2, "new block");
-        drawNow(id);
-        isPhase(id, IDisputes.Phase.Voting);
-    }
-
-    function testFuzz_jurorsAreDifferentActiveAndNoParties(bytes32 seed) public {
-        vm.prank(alice);
-        pool.join();
-        vm.prank(bob);
-        pool.join();
-        vm.prank(jurorAt(0));
-        registry.deactivate();
-        address[] memory committee = pool.draw(seed, 7, alice, bob);
-        eq(committee.length, 7, "size");
-        for (uint256 i = 0; i < committee.length; ++i) {
-            check(committee[i] != alice && committee[i] != bob && committee[i] != jurorAt(0), "eligible");
-            for (uint256 j = 0; j < i; ++j) {
-                check(committee[i] != committee[j], "different");
-            }
-        }
-    }
-
-    function test_withoutVerifiersNobodyIsJudged() public {
-        for (uint256 i = 0; i < 9; ++i) {
+    function test_withoutVerifiersTheEpochIsRejected() public {
+        for (uint256 i = 0; i < 40; ++i) {
             vm.prank(jurorAt(i));
             pool.quit();
         }
         uint256 id = answered();
         drawNow(id);
+        undecided(id);
+    }
+
+    function undecided(uint256 id) private view {
         isPhase(id, IDisputes.Phase.Resolved);
         eq(uint256(disputes.disputeOf(id).verdict), uint256(IDisputes.Verdict.None), "verdict");
-        isStatus(1, ISettlement.Status.Pending);
-        eq(settlement.epochOf(1).disputes, 0, "let go");
-        nothingLocked(alice);
-        nothingLocked(bob);
-    }
-
-    function testFuzz_guiltyMovesExactlyTheBonds(uint8 guilty_) public {
-        uint256 guilty = bound(guilty_, 2, 3);
-        uint256 id = answered();
-        uint256 supply = r1.totalSupply();
-        judge(id, guilty, 3 - guilty);
-        afterAppealTime(id);
-        uint256 each = (PENALTY / 4) / guilty;
-        address[] memory committee = disputes.committeeOf(id, 0);
-        for (uint256 i = 0; i < 3; ++i) {
-            eq(r1.balanceOf(committee[i]), i < guilty ? each : 0, "juror");
-            nothingLocked(committee[i]);
-        }
-        eq(r1.balanceOf(alice), PENALTY / 4, "challenger");
-        eq(registry.nodeOf(bob).stake, STAKE - PENALTY, "accused");
-        eq(supply - r1.totalSupply(), PENALTY - PENALTY / 4 - each * guilty, "burned");
-        eq(r1.balanceOf(address(disputes)), 0, "nothing stays here");
         isStatus(1, ISettlement.Status.Rejected);
-        nothingLocked(alice);
-        nothingLocked(bob);
-    }
-
-    function testFuzz_innocentMovesExactlyTheBonds(uint8 innocent_) public {
-        uint256 innocent = bound(innocent_, 2, 3);
-        uint256 id = answered();
-        judge(id, 3 - innocent, innocent);
-        afterAppealTime(id);
-        eq(r1.balanceOf(bob), BOND / 4, "accused");
-        eq(registry.nodeOf(alice).stake, STAKE - BOND, "challenger");
-        eq(registry.nodeOf(bob).stake, STAKE, "accused keeps all");
-        isStatus(1, ISettlement.Status.Pending);
         eq(settlement.epochOf(1).disputes, 0, "let go");
-        nothingLocked(alice);
-        nothingLocked(bob);
-    }
-
-    function test_aTieIsInnocent() public {
-        uint256 id = answered();
-        judge(id, 1, 1);
-        eq(uint256(disputes.disputeOf(id).verdict), uint256(IDisputes.Verdict.Innocent), "verdict");
-    }
-
-    function test_whoDoesNotVoteLosesHisJurorStake() public {
-        uint256 id = answered();
-        judge(id, 2, 0);
-        address[] memory committee = disputes.committeeOf(id, 0);
-        eq(disputes.ballotOf(id, 0, committee[2]).locked, JUROR_STAKE, "was at stake");
-        eq(registry.nodeOf(committee[0]).stake, STAKE, "voted");
-        eq(registry.nodeOf(committee[2]).stake, STAKE - JUROR_STAKE, "did not");
-        nothingLocked(committee[2]);
-    }
-
-    function test_noVotesAtAllLeaveBothAsTheyWere() public {
-        uint256 id = answered();
-        judge(id, 0, 0);
-        isPhase(id, IDisputes.Phase.Resolved);
         eq(registry.nodeOf(alice).stake, STAKE, "challenger");
         eq(registry.nodeOf(bob).stake, STAKE, "accused");
-        isStatus(1, ISettlement.Status.Pending);
+        nothingLocked(alice);
+        nothingLocked(bob);
+    }
+
+    /// @dev Whatever the votes: half of the loser's burns, half of what bad jurors lose goes to the good ones, the fee
+    /// is the same for both verdicts, and nothing stays here.
+    function testFuzz_everyWeiOfAVerdict(bool guilty, uint256 wrong, bytes32 hash) public {
+        uint256 id = answered();
+        vm.roll(disputes.disputeOf(id).drawBlock + 1);
+        vm.setBlockhash(disputes.disputeOf(id).drawBlock, hash);
+        uint256 supply = r1.totalSupply();
+        judge(id, guilty ? 2 : bound(wrong, 0, 1), guilty ? bound(wrong, 0, 1) : 2);
+        IDisputes.Verdict verdict = disputes.disputeOf(id).verdict;
+        vm.assume(verdict == (guilty ? IDisputes.Verdict.Guilty : IDisputes.Verdict.Innocent));
+        afterAppealTime(id);
+        uint256 owed = guilty ? PENALTY : BOND;
+        (uint256 good, uint256 bad) = seats(id, verdict);
+        uint256 each = (good * FEE + bad * JUROR_STAKE / 2) / good;
+        paidOut(id, verdict, each);
+        eq(r1.balanceOf(guilty ? alice : bob), owed / 2 + bad * JUROR_STAKE / 2 - good * each, "winner");
+        eq(supply - r1.totalSupply(), owed / 2 + bad * JUROR_STAKE / 2, "burned");
+        eq(registry.nodeOf(guilty ? bob : alice).stake, STAKE - owed, "loser");
+        eq(registry.nodeOf(guilty ? alice : bob).stake, STAKE, "winner keeps all");
+        eq(r1.balanceOf(address(disputes)), 0, "nothing stays here");
+        isStatus(1, guilty ? ISettlement.Status.Rejected : ISettlement.Status.Pending);
+        nothingLocked(alice);
+        nothingLocked(bob);
+    }
+
+    function seats(uint256 id, IDisputes.Verdict verdict) private view returns (uint256 good, uint256 bad) {
+        address[] memory committee = disputes.committeeOf(id, 0);
+        for (uint256 i = 0; i < committee.length; ++i) {
+            IDisputes.Ballot memory ballot = disputes.ballotOf(id, 0, committee[i]);
+            if (ballot.vote == verdict) good += ballot.seats;
+            else bad += ballot.seats;
+        }
+    }
+
+    function paidOut(uint256 id, IDisputes.Verdict verdict, uint256 each) private view {
+        address[] memory committee = disputes.committeeOf(id, 0);
+        for (uint256 i = 0; i < committee.length; ++i) {
+            IDisputes.Ballot memory ballot = disputes.ballotOf(id, 0, committee[i]);
+            bool good = ballot.vote == verdict;
+            eq(r1.balanceOf(committee[i]), good ? ballot.seats * each : 0, "juror is paid");
+            eq(registry.nodeOf(committee[i]).stake, STAKE - (good ? 0 : ballot.seats * JUROR_STAKE), "or slashed");
+            onlyPoolHolds(committee[i]);
+        }
+    }
+
+    /// @dev A committee of three different jurors, so that exactly one can say guilty and one innocent.
+    function test_aTieIsNoMajorityAndAnotherCommitteeSits() public {
+        uint256 id = answered();
+        address[] memory committee = threeJurors(id);
+        vote(id, committee, 1, 1);
+        vm.warp(disputes.disputeOf(id).revealUntil);
+        uint256 drawBlock = block.number + 2;
+        vm.expectEmit(address(disputes));
+        emit IDisputes.CommitteeRedrawn(id, drawBlock);
+        disputes.tally(id);
+        judge(id, 3, 0);
+        afterAppealTime(id);
+        isStatus(1, ISettlement.Status.Rejected);
+        // One of the first committee was silent and one wrong: both lose; the third was right.
+        eq(registry.nodeOf(committee[0]).stake, STAKE, "right");
+        eq(registry.nodeOf(committee[1]).stake, STAKE - JUROR_STAKE, "wrong");
+        eq(registry.nodeOf(committee[2]).stake, STAKE - JUROR_STAKE, "silent");
+    }
+
+    function threeJurors(uint256 id) private returns (address[] memory committee) {
+        uint256 drawBlock = disputes.disputeOf(id).drawBlock;
+        vm.roll(drawBlock + 1);
+        for (uint256 salt_ = 0; committee.length != 3; ++salt_) {
+            bytes32 hash = keccak256(abi.encode(salt_));
+            bytes32 seed = keccak256(abi.encode(hash, address(disputes), id, 0));
+            (committee,) = pool.draw(drawBlock - 2, seed, 3, new address[](0));
+            vm.setBlockhash(drawBlock, hash);
+        }
+        disputes.draw(id);
+        return disputes.committeeOf(id, 0);
+    }
+
+    function testFuzz_withoutAQuorumTwiceNothingIsDecided(bool secondTies) public {
+        uint256 id = answered();
+        address[] memory committee = threeJurors(id);
+        vote(id, committee, 1, 0);
+        vm.warp(disputes.disputeOf(id).revealUntil);
+        disputes.tally(id);
+        isPhase(id, IDisputes.Phase.Drawing);
+        if (secondTies) {
+            uint256 id_ = id;
+            address[] memory second = drawNow(id_);
+            vote(id_, second, 0, 0);
+            vm.warp(disputes.disputeOf(id_).revealUntil);
+            disputes.tally(id_);
+        } else {
+            judge(id, 0, 0);
+        }
+        undecided(id);
+        eq(registry.nodeOf(committee[0]).stake, STAKE, "spoke");
+        eq(registry.nodeOf(committee[1]).stake, STAKE - JUROR_STAKE, "was silent");
+        eq(registry.nodeOf(committee[2]).stake, STAKE - JUROR_STAKE, "was silent");
+        eq(r1.balanceOf(committee[0]) + r1.balanceOf(address(disputes)), 0, "what they lost is burned");
+    }
+
+    /// @dev A loser in debt leaves less than the fees: what there is is shared, and the dispute ends.
+    function testFuzz_aLoserWithoutStakeEndsTheDisputeToo(uint256 left) public {
+        uint256 id = answered();
+        judge(id, 3, 0);
+        left = bound(left, 0, 2 * PENALTY);
+        registry.slash(bob, STAKE - left, address(0), 0);
+        afterAppealTime(id);
+        isPhase(id, IDisputes.Phase.Resolved);
+        eq(registry.nodeOf(bob).debt, left < PENALTY ? PENALTY - left : 0, "debt");
+        uint256 paid = r1.balanceOf(alice);
+        address[] memory committee = disputes.committeeOf(id, 0);
+        for (uint256 i = 0; i < committee.length; ++i) {
+            paid += r1.balanceOf(committee[i]);
+        }
+        eq(paid, (left < PENALTY ? left : PENALTY) / 2, "half of what there was");
+        eq(r1.balanceOf(address(disputes)), 0, "nothing stays here");
     }
 
     function testFuzz_onlyJurorsVote(address caller) public {
         (uint256 id, address[] memory committee) = voting();
-        vm.assume(caller != committee[0] && caller != committee[1] && caller != committee[2]);
+        for (uint256 i = 0; i < committee.length; ++i) {
+            vm.assume(caller != committee[i]);
+        }
         vm.prank(caller);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.NotJuror.selector, id, caller));
         disputes.commit(id, keccak256("vote"));
@@ -207,13 +245,13 @@ contract DisputesJudgedTest is DisputeFixture {
         uint256 before = wealth();
         uint256 id = answered();
         judge(id, guilty, 3 - guilty);
-        afterAppealTime(id);
+        if (disputes.disputeOf(id).phase == IDisputes.Phase.Decided) afterAppealTime(id);
         check(wealth() < before, "poorer");
     }
 
     function wealth() private view returns (uint256 total) {
         total = registry.nodeOf(alice).stake + registry.nodeOf(bob).stake + r1.balanceOf(alice) + r1.balanceOf(bob);
-        for (uint256 i = 0; i < 9; ++i) {
+        for (uint256 i = 0; i < 40; ++i) {
             total += registry.nodeOf(jurorAt(i)).stake + r1.balanceOf(jurorAt(i));
         }
     }
@@ -221,11 +259,15 @@ contract DisputesJudgedTest is DisputeFixture {
     function test_twoDisputesOnOneEpochEndEachByItself() public {
         uint256 one = openEpochDispute();
         vm.prank(carol);
-        uint256 two = disputes.challengeEpoch(1, EVIDENCE);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.AlreadyOpen.selector, bytes32(uint256(1))));
+        disputes.challengeEpoch(1, EVIDENCE);
+        vm.prank(carol);
+        uint256 two = disputes.challengeEpoch(1, keccak256("more evidence"));
         skip(ANSWER);
         disputes.resolve(one);
         eq(settlement.epochOf(1).disputes, 1, "one left");
         disputes.resolve(two);
+        eq(registry.nodeOf(bob).stake, STAKE - PENALTY, "nobody pays twice for one epoch");
         eq(settlement.epochOf(1).disputes, 0, "none left");
         isStatus(1, ISettlement.Status.Rejected);
         nothingLocked(alice);

@@ -2,11 +2,21 @@
 pragma solidity 0.8.37;
 
 /// @title IDisputes
-/// @notice Bonded challenges to an epoch or to a trace, judged by a drawn committee of staked verifiers.
-/// @dev Open (the accused must answer) -> Drawing (a block's hash picks the committee) -> Voting (commit, then reveal)
-/// -> Decided (the loser may appeal once, to a larger committee) -> Resolved. Every step has a deadline and anyone may
-/// take the step that follows it, so no stake stays locked: no answer means the challenger wins; a tie means the
-/// accused wins; no votes at all means that both keep what they have. Bonds are locked stake in the registry.
+/// @notice Bonded challenges to an epoch or to a trace, judged by drawn committees of staked verifiers.
+/// @dev Open (the accused must answer) -> Drawing (a block's hash picks the seats) -> Voting (commit, then reveal) ->
+/// Decided (the loser may appeal, twice at most, to ever larger committees of other jurors) -> Resolved. Every step has
+/// a deadline on the settlement's clock, and anyone may take the step that follows it.
+/// - No answer: guilty.
+/// - A verdict needs reveals for more than half of the seats, and a majority among them. Without one, another committee
+///   is drawn, once in a dispute. If that fails too, or if nobody is left to be drawn, the dispute ends undecided:
+///   neither party loses anything; an epoch is rejected, since its work can be proposed anew and a theft cannot be
+///   undone; a trace may be challenged again.
+/// - Jurors who did not vote as the last committee found lose their stake, seat by seat and over all rounds; half of it
+///   goes to those who did. The loser pays each coherent seat a fee which is the same for both verdicts. Half of every
+///   slash is burned, so that accusing oneself loses.
+/// - Bonds are locked stake in the registry. Of the accused one wei is locked, which keeps all of his stake from being
+///   withdrawn: accusations, however many, take from him neither his appeals nor what others could win. What he owes
+///   beyond his stake when he loses is a debt in the registry.
 interface IDisputes {
     /// @notice Where a dispute stands.
     enum Phase {
@@ -26,18 +36,20 @@ interface IDisputes {
     }
 
     /// @notice The parameters.
-    /// @param bond R1 in wei that the challenger locks, and that an appeal costs.
-    /// @param penalty R1 in wei of the accused at stake.
-    /// @param jurorStake R1 in wei that each juror locks; burned if he does not reveal a vote.
+    /// @param bond R1 in wei that the challenger locks; twice and four times as much for the two appeals.
+    /// @param penalty R1 in wei that the accused owes if he is guilty; not less than the bond.
+    /// @param jurorStake R1 in wei for each seat that a juror loses if he is not with the verdict, or silent.
+    /// @param jurorFee R1 in wei for each coherent seat; half the bond must cover those of all rounds.
     /// @param answerPeriod Seconds to answer.
     /// @param commitPeriod Seconds to commit votes.
     /// @param revealPeriod Seconds to reveal them.
     /// @param appealPeriod Seconds to appeal.
-    /// @param committeeSize Jurors of the first round, odd; the appeal has 2n + 1.
+    /// @param committeeSize Seats n of the first round, odd; the appeals have 2n + 1 and 4n + 3, up to MAX_SEATS.
     struct Parameters {
         uint96 bond;
         uint96 penalty;
         uint96 jurorStake;
+        uint96 jurorFee;
         uint32 answerPeriod;
         uint32 commitPeriod;
         uint32 revealPeriod;
@@ -49,11 +61,13 @@ interface IDisputes {
     /// @param challenger Who accuses.
     /// @param deadline End of the present step: to answer, to commit, or to appeal.
     /// @param phase See Phase.
-    /// @param verdict What the last committee found.
-    /// @param round 0, or 1 after an appeal.
+    /// @param verdict What the last committee with a majority found.
+    /// @param round Number of the present committee, from 0; every draw after the first adds one.
+    /// @param appeals How often the verdict was appealed.
+    /// @param redrawn Whether a committee without a majority was replaced.
     /// @param accused Who answers: an epoch's proposer, or the owner of the worker that signed a trace.
-    /// @param bond Challenger's stake locked here.
-    /// @param atRisk Accused's stake locked here.
+    /// @param bond Challenger's stake locked here, lost if the accused is innocent.
+    /// @param atRisk What the accused owes if he is guilty.
     /// @param epoch The epoch, or 0 for a trace.
     /// @param drawBlock The block whose hash picks the committee.
     /// @param revealUntil End of the reveals.
@@ -63,24 +77,38 @@ interface IDisputes {
         Phase phase;
         Verdict verdict;
         uint8 round;
+        uint8 appeals;
+        bool redrawn;
         address accused;
         uint96 bond;
         uint96 atRisk;
-        uint48 epoch;
+        uint32 epoch;
         uint48 drawBlock;
         uint40 revealUntil;
     }
 
     /// @notice A juror's part in one round.
     /// @param commitment keccak256(abi.encode(disputeId, round, juror, vote, salt)).
-    /// @param locked His stake locked here.
-    /// @param drawn Whether he sits on the committee.
+    /// @param locked His stake locked here: as much of `atRisk` as was free.
+    /// @param atRisk What he loses if he is not with the verdict, for all his seats.
+    /// @param seats His seats: votes that he casts as one.
     /// @param vote What he revealed.
     struct Ballot {
         bytes32 commitment;
         uint96 locked;
-        bool drawn;
+        uint96 atRisk;
+        uint8 seats;
         Verdict vote;
+    }
+
+    /// @notice What the court knows of a subject: an epoch, or a trace of a worker.
+    /// @param open Number of its open disputes; one at most for a trace.
+    /// @param acquittals How often it was found right. Each doubles the bond of the next dispute, up to 16 times.
+    /// @param convicted Whether it was found wrong. That is final.
+    struct Docket {
+        uint32 open;
+        uint32 acquittals;
+        bool convicted;
     }
 
     /// @notice A worker's signed submission: EIP-712 Submission(string lease,bytes32 tracesRoot,uint256 count) in the
@@ -107,12 +135,17 @@ interface IDisputes {
     );
     /// @notice The accused answered.
     event DisputeAnswered(uint256 indexed disputeId, bytes32 answer, uint256 drawBlock);
-    /// @notice The draw came too late for its block hash and is repeated with a later block.
-    event DrawRescheduled(uint256 indexed disputeId, uint256 drawBlock);
-    /// @notice A committee was drawn.
+    /// @notice A committee was drawn: its jurors, and how many seats each has.
     event CommitteeDrawn(
-        uint256 indexed disputeId, uint256 round, address[] committee, uint256 commitUntil, uint256 revealUntil
+        uint256 indexed disputeId,
+        uint256 round,
+        address[] committee,
+        uint256[] seats,
+        uint256 commitUntil,
+        uint256 revealUntil
     );
+    /// @notice A committee had no majority; another is drawn.
+    event CommitteeRedrawn(uint256 indexed disputeId, uint256 drawBlock);
     /// @notice A juror committed a vote.
     event VoteCommitted(uint256 indexed disputeId, address indexed juror);
     /// @notice A juror revealed a vote.
@@ -121,7 +154,7 @@ interface IDisputes {
     event DisputeDecided(uint256 indexed disputeId, Verdict verdict, uint256 appealUntil);
     /// @notice The loser appealed.
     event DisputeAppealed(uint256 indexed disputeId, address indexed appellant, uint256 drawBlock);
-    /// @notice A dispute is over; `verdict` None means that nobody judged it.
+    /// @notice A dispute is over. `verdict` None: it is undecided. `slashed` is what the loser owes.
     event DisputeResolved(uint256 indexed disputeId, Verdict verdict, uint256 slashed);
     /// @notice The parameters changed, for steps that begin from now on.
     event ParametersChanged(Parameters parameters);
@@ -136,8 +169,14 @@ interface IDisputes {
     error UnknownWorker(address worker);
     /// @notice The trace is not in the submission.
     error TraceNotInSubmission(bytes32 traceDigest);
-    /// @notice This submission has been challenged already.
-    error AlreadyChallenged(bytes32 submission);
+    /// @notice A dispute over the trace, or over the epoch with this evidence, is open.
+    error AlreadyOpen(bytes32 subject);
+    /// @notice The subject was found wrong; nothing is left to judge.
+    error AlreadyConvicted(bytes32 subject);
+    /// @notice The subject was found right in spite of this evidence: only another one opens the case again.
+    error EvidenceHeard(bytes32 subject, bytes32 evidence);
+    /// @notice The chain does not know the hash of the block that picks the committee.
+    error NoBlockHash(uint256 block_);
     /// @notice The dispute is not in the phase that this needs.
     error WrongPhase(uint256 disputeId, Phase phase);
     /// @notice Only this party may do this now.
@@ -163,7 +202,8 @@ interface IDisputes {
     /// @return disputeId Number of the dispute.
     function challengeEpoch(uint256 epoch, bytes32 evidence) external returns (uint256 disputeId);
 
-    /// @notice Challenges a trace; its worker's signature tells who answers for it.
+    /// @notice Challenges a trace; its worker's signature tells who answers for it. The same trace in another submission
+    /// of that worker is the same case.
     /// @param submission The signed submission.
     /// @param traceDigest The trace.
     /// @param proof Merkle proof of the trace in the submission.
@@ -181,7 +221,9 @@ interface IDisputes {
     /// @param reply Digest of the answer.
     function answer(uint256 disputeId, bytes32 reply) external;
 
-    /// @notice Draws the committee, once the block after the answer is mined. Anyone may call.
+    /// @notice Draws the committee, once its block is mined. Anyone may call. The pool counts as it was DRAW_DELAY blocks
+    /// before that block. If nobody drew while the block's hash was known, a block a whole span later counts, see
+    /// PastBlocks.
     /// @param disputeId The dispute.
     function draw(uint256 disputeId) external;
 
@@ -200,7 +242,8 @@ interface IDisputes {
     /// @param disputeId The dispute.
     function tally(uint256 disputeId) external;
 
-    /// @notice The loser of the first round asks for a larger committee.
+    /// @notice The loser asks for a larger committee, of jurors who did not judge here yet. A challenger must cover the
+    /// appeal's bond; an accused always may, and owes it if he loses.
     /// @param disputeId The dispute.
     function appeal(uint256 disputeId) external;
 
@@ -226,6 +269,13 @@ interface IDisputes {
 
     /// @notice Number of disputes so far; the newest has this number.
     function disputeCount() external view returns (uint256);
+
+    /// @notice What the court knows of an epoch.
+    function epochDocket(uint256 epoch) external view returns (Docket memory);
+
+    /// @notice What the court knows of a worker's trace. A trace names its worker; under another's name it is another
+    /// case, so that nobody can taint a trace by signing for it and being convicted.
+    function traceDocket(address worker, bytes32 traceDigest) external view returns (Docket memory);
 
     /// @notice What a juror commits to.
     function commitmentOf(uint256 disputeId, uint256 round, address juror, Verdict vote, bytes32 salt)

@@ -21,13 +21,27 @@ interface IProvenance {
         Withdrawal
     }
 
+    /// @notice What the chain knows of a trace in a job's epoch.
+    /// Unknown: this content was not proposed, or does not hold the trace. Pending: accepted, while the epoch may still
+    /// be found wrong. Finalised: accepted, and the epoch paid. Rejected: the epoch was found wrong, or stood on one
+    /// that was. Disputed: the trace, or its epoch, stands accused. Convicted: the trace was found wrong.
+    enum Status {
+        Unknown,
+        Pending,
+        Finalised,
+        Rejected,
+        Disputed,
+        Convicted
+    }
+
+    /// @notice A trace, by its digest, and the worker that the trace itself names: whoever has the trace knows both.
+    struct Trace {
+        bytes32 digest;
+        address worker;
+    }
+
     /// @notice An author stated something. `head` is the author's rolling hash after it.
     event Stated(address indexed author, Kind indexed kind, bytes32 indexed subject, bytes32 value, bytes32 head);
-
-    /// @notice The content is not what was proposed under this number, or the epoch was rejected.
-    error UnknownContent(uint256 epoch);
-    /// @notice The content has no such job.
-    error NoSuchJob(uint256 jobIndex);
 
     /// @notice States something about an artefact, a trace or a policy.
     /// @param kind See Kind.
@@ -36,31 +50,33 @@ interface IProvenance {
     /// @return head The caller's rolling hash: keccak256(previous head, kind, subject, value).
     function state(Kind kind, bytes32 subject, bytes32 value) external returns (bytes32 head);
 
-    /// @notice Whether a trace is among those accepted in a job's epoch.
+    /// @notice What the chain knows of a trace in a job's epoch.
+    /// @dev Only under its own worker's name does a conviction show: a trace names its worker, so that another one who
+    /// signs for it and is convicted does not taint it.
     /// @param content The epoch's content.
     /// @param jobIndex Which of its jobs.
-    /// @param traceDigest The trace.
-    /// @param proof Merkle proof of the leaf (bytes32 traceDigest).
-    function verifyTrace(
+    /// @param trace The trace.
+    /// @param proof Merkle proof of the leaf (bytes32 digest).
+    function traceStatus(
         ISettlement.EpochContent calldata content,
         uint256 jobIndex,
-        bytes32 traceDigest,
+        Trace calldata trace,
         bytes32[] calldata proof
-    ) external view returns (bool);
+    ) external view returns (Status);
 
-    /// @notice Whether several traces are among those accepted in a job's epoch.
+    /// @notice The same for several traces at once. If the proof does not hold for all of them, all are Unknown.
     /// @param content The epoch's content.
     /// @param jobIndex Which of its jobs.
-    /// @param traceDigests The traces, in the order of the multi-proof; at least one.
+    /// @param traces The traces, in the order of the multi-proof.
     /// @param proof Multi-proof of OpenZeppelin's StandardMerkleTree.
     /// @param proofFlags Its flags.
-    function verifyTraces(
+    function traceStatuses(
         ISettlement.EpochContent calldata content,
         uint256 jobIndex,
-        bytes32[] calldata traceDigests,
+        Trace[] calldata traces,
         bytes32[] calldata proof,
         bool[] calldata proofFlags
-    ) external view returns (bool);
+    ) external view returns (Status[] memory);
 
     /// @notice An author's rolling hash; zero before the first statement.
     function headOf(address author) external view returns (bytes32);

@@ -5,6 +5,8 @@ import { Disputes } from "../../src/Disputes.sol";
 import { FraudProofs } from "../../src/FraudProofs.sol";
 import { IDisputes } from "../../src/interfaces/IDisputes.sol";
 import { ISettlement } from "../../src/interfaces/ISettlement.sol";
+import { IVerifierPool } from "../../src/interfaces/IVerifierPool.sol";
+import { Provenance } from "../../src/Provenance.sol";
 import { VerifierPool } from "../../src/VerifierPool.sol";
 import { Fixture } from "./Fixture.sol";
 import { Merkle } from "./Merkle.sol";
@@ -16,6 +18,7 @@ abstract contract DisputeFixture is Fixture {
     uint96 internal constant BOND = 200 ether;
     uint96 internal constant PENALTY = 800 ether;
     uint96 internal constant JUROR_STAKE = 50 ether;
+    uint96 internal constant FEE = 1 ether;
     uint256 internal constant STAKE = 10_000 ether;
     uint256 internal constant WORKER_KEY = 77;
     bytes32 internal constant EVIDENCE = keccak256("evidence");
@@ -25,20 +28,23 @@ abstract contract DisputeFixture is Fixture {
     uint256 internal constant APPEAL = 12 hours;
 
     VerifierPool internal pool;
+    Provenance internal provenance;
     Disputes internal disputes;
     FraudProofs internal fraud;
     bytes32 internal jobId;
 
     function setUp() public virtual override {
         super.setUp();
-        pool = new VerifierPool(registry);
+        pool = new VerifierPool(address(this), registry, poolDefaults());
         disputes = new Disputes(address(this), registry, settlement, pool, defaults());
+        provenance = new Provenance(settlement, disputes);
         fraud = new FraudProofs(address(this), registry, settlement, provenance, PENALTY);
         for (uint256 i = 0; i < 2; ++i) {
             address court = i == 0 ? address(disputes) : address(fraud);
             registry.grantRole(registry.SLASHER_ROLE(), court);
             settlement.grantRole(settlement.DISPUTES_ROLE(), court);
         }
+        registry.grantRole(registry.SLASHER_ROLE(), address(pool));
         settlement.grantRole(settlement.SETTLER_ROLE(), bob);
         register(alice, STAKE);
         register(bob, STAKE);
@@ -52,12 +58,17 @@ abstract contract DisputeFixture is Fixture {
             bond: BOND,
             penalty: PENALTY,
             jurorStake: JUROR_STAKE,
+            jurorFee: FEE,
             answerPeriod: uint32(ANSWER),
             commitPeriod: uint32(COMMIT),
             revealPeriod: uint32(REVEAL),
             appealPeriod: uint32(APPEAL),
             committeeSize: 3
         });
+    }
+
+    function poolDefaults() internal pure returns (IVerifierPool.Parameters memory) {
+        return IVerifierPool.Parameters({ minJurors: 0, minWeight: 0, maxWeight: uint96(2 * STAKE) });
     }
 
     function jurorAt(uint256 index) internal pure returns (address) {
@@ -132,23 +143,43 @@ abstract contract DisputeFixture is Fixture {
         return disputes.committeeOf(id, disputes.disputeOf(id).round);
     }
 
-    /// @dev Draws, votes and counts: the first `guilty` jurors say guilty, the next `innocent` innocent, the rest nothing.
+    /// @dev Draws, votes and counts: jurors say guilty until so many seats have, the next innocent, the rest nothing.
+    /// Seats of one juror vote as one, so that some of these may be more than asked for.
     function judge(uint256 id, uint256 guilty, uint256 innocent) internal {
         address[] memory committee = drawNow(id);
-        uint256 round = disputes.disputeOf(id).round;
-        for (uint256 i = 0; i < committee.length && i < guilty + innocent; ++i) {
-            IDisputes.Verdict vote = i < guilty ? IDisputes.Verdict.Guilty : IDisputes.Verdict.Innocent;
-            bytes32 commitment = disputes.commitmentOf(id, round, committee[i], vote, bytes32(i));
-            vm.prank(committee[i]);
-            disputes.commit(id, commitment);
-        }
-        vm.warp(disputes.disputeOf(id).deadline);
-        for (uint256 i = 0; i < committee.length && i < guilty + innocent; ++i) {
-            vm.prank(committee[i]);
-            disputes.reveal(id, i < guilty ? IDisputes.Verdict.Guilty : IDisputes.Verdict.Innocent, bytes32(i));
-        }
+        vote(id, committee, guilty, innocent);
         vm.warp(disputes.disputeOf(id).revealUntil);
         disputes.tally(id);
+    }
+
+    function vote(uint256 id, address[] memory committee, uint256 guilty, uint256 innocent) internal {
+        IDisputes.Verdict[] memory votes = new IDisputes.Verdict[](committee.length);
+        uint256 round = disputes.disputeOf(id).round;
+        uint256 said = 0;
+        for (uint256 i = 0; i < committee.length && said < guilty + innocent; ++i) {
+            votes[i] = said < guilty ? IDisputes.Verdict.Guilty : IDisputes.Verdict.Innocent;
+            said += disputes.ballotOf(id, round, committee[i]).seats;
+            commitAs(committee[i], id, votes[i]);
+        }
+        vm.warp(disputes.disputeOf(id).deadline);
+        for (uint256 i = 0; i < committee.length; ++i) {
+            if (votes[i] != IDisputes.Verdict.None) revealAs(committee[i], id, votes[i]);
+        }
+    }
+
+    function commitAs(address juror, uint256 id, IDisputes.Verdict verdict) internal {
+        bytes32 commitment = disputes.commitmentOf(id, disputes.disputeOf(id).round, juror, verdict, salt(juror));
+        vm.prank(juror);
+        disputes.commit(id, commitment);
+    }
+
+    function revealAs(address juror, uint256 id, IDisputes.Verdict verdict) internal {
+        vm.prank(juror);
+        disputes.reveal(id, verdict, salt(juror));
+    }
+
+    function salt(address juror) internal pure returns (bytes32) {
+        return bytes32(uint256(uint160(juror)));
     }
 
     function afterAppealTime(uint256 id) internal {
@@ -162,5 +193,10 @@ abstract contract DisputeFixture is Fixture {
 
     function nothingLocked(address owner) internal view {
         eq(registry.nodeOf(owner).locked, 0, "locked");
+    }
+
+    /// @dev A member of the pool whom no dispute holds.
+    function onlyPoolHolds(address owner) internal view {
+        eq(registry.nodeOf(owner).locked, pool.HOLD(), "held by the pool alone");
     }
 }

@@ -5,7 +5,6 @@ import { INodeRegistry } from "../../src/interfaces/INodeRegistry.sol";
 import { ISettlement } from "../../src/interfaces/ISettlement.sol";
 import { JobEscrow } from "../../src/JobEscrow.sol";
 import { NodeRegistry } from "../../src/NodeRegistry.sol";
-import { Provenance } from "../../src/Provenance.sol";
 import { R1Token } from "../../src/R1Token.sol";
 import { Rewards } from "../../src/Rewards.sol";
 import { Settlement } from "../../src/Settlement.sol";
@@ -28,7 +27,6 @@ abstract contract Fixture is TestBase {
     JobEscrow internal escrow;
     Rewards internal rewards;
     NodeRegistry internal registry;
-    Provenance internal provenance;
     PlainToken internal money;
 
     address internal alice = address(0xA11CE);
@@ -43,7 +41,6 @@ abstract contract Fixture is TestBase {
         escrow = settlement.escrow();
         rewards = settlement.rewards();
         registry = new NodeRegistry(address(this), r1, MIN_STAKE, UNBONDING);
-        provenance = new Provenance(settlement);
         money = new PlainToken();
         settlement.grantRole(settlement.SETTLER_ROLE(), address(this));
         settlement.grantRole(settlement.DISPUTES_ROLE(), address(this));
