@@ -179,7 +179,10 @@ abstract contract DisputeBook is IDisputes, AccessControl {
     }
 
     /// @dev Enters a new dispute about a subject. Returns how often the bond is doubled.
-    function _file(bytes32 subject, bytes32 evidence, uint256 disputeId, bool alone) internal returns (uint256 doublings) {
+    function _file(bytes32 subject, bytes32 evidence, uint256 disputeId, bool alone)
+        internal
+        returns (uint256 doublings)
+    {
         Docket memory docket = _dockets[subject];
         if (docket.convicted) revert AlreadyConvicted(subject);
         if (alone && docket.open != 0) revert AlreadyOpen(subject);

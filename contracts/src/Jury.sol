@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { DisputeBook } from "./DisputeBook.sol";
 import { IVerifierPool } from "./interfaces/IVerifierPool.sol";
-import { PastBlocks } from "./libraries/PastBlocks.sol";
 import { NodeRegistry } from "./NodeRegistry.sol";
 import { R1Token } from "./R1Token.sol";
 
@@ -13,10 +12,6 @@ import { R1Token } from "./R1Token.sol";
 abstract contract Jury is DisputeBook {
     using SafeERC20 for R1Token;
 
-    /// @notice Blocks between the call for a committee and the block whose hash picks it. At the end of the first of
-    /// them the pool is read: before the hash exists.
-    uint256 public constant DRAW_DELAY = 2;
-
     /// @notice Holds all stakes and bonds.
     NodeRegistry public immutable registry;
     /// @notice Where jurors come from.
@@ -24,30 +19,30 @@ abstract contract Jury is DisputeBook {
     /// @notice What stakes, fees and bounties are in.
     R1Token public immutable token;
 
+    uint256 private immutable _drawDelay;
+
     constructor(NodeRegistry registry_, IVerifierPool pool_) {
         registry = registry_;
         pool = pool_;
+        _drawDelay = pool_.DRAW_DELAY();
         token = registry_.token();
     }
 
     function _callForCommittee(Record storage dispute) internal {
         dispute.phase = Phase.Drawing;
-        dispute.drawBlock = uint48(block.number + DRAW_DELAY);
+        dispute.drawBlock = uint48(block.number + _drawDelay);
     }
 
-    /// @dev Who is seated follows from the dispute's number, its round and two past blocks: nothing else is read that a
-    /// call could change.
+    /// @dev Who is seated follows from the dispute's number, its round and past blocks: nothing is read that a call could
+    /// change.
     function _pick(uint256 disputeId, Record storage dispute)
         internal
         view
         returns (address[] memory committee, uint256[] memory seats)
     {
-        uint256 decisive = PastBlocks.decisive(dispute.drawBlock);
-        bytes32 hash = PastBlocks.hashOf(decisive);
-        if (hash == 0) revert NoBlockHash(decisive);
-        bytes32 seed = keccak256(abi.encode(hash, address(this), disputeId, dispute.round));
+        bytes32 salt = keccak256(abi.encode(address(this), disputeId, dispute.round));
         uint256 wanted = _seatsAfter(_steps.committeeSize, dispute.appeals);
-        return pool.draw(decisive - DRAW_DELAY, seed, wanted, _barred(disputeId, dispute));
+        return pool.drawOn(dispute.drawBlock, salt, wanted, _barred(disputeId, dispute));
     }
 
     function _seat(uint256 disputeId, Record storage dispute, address[] memory committee, uint256[] memory seats)
@@ -89,14 +84,15 @@ abstract contract Jury is DisputeBook {
         for (uint256 round = 0; round < rounds; ++round) {
             address[] storage committee = _committees[disputeId][round];
             for (uint256 i = 0; i < committee.length; ++i) {
-                Ballot memory ballot = _ballots[disputeId][round][committee[i]];
+                Ballot storage ballot = _ballots[disputeId][round][committee[i]];
                 registry.unlock(committee[i], ballot.locked);
-                if (ballot.vote == verdict && verdict != Verdict.None) {
+                // Without a verdict this keeps those who spoke, and burns all that the silent lose.
+                bool keeps = verdict == Verdict.None ? ballot.vote != verdict : ballot.vote == verdict;
+                if (keeps) {
                     coherent += ballot.seats;
-                } else if (verdict != Verdict.None) {
-                    forfeited += registry.slash(committee[i], ballot.atRisk, address(this), ballot.atRisk / 2);
-                } else if (ballot.vote == Verdict.None) {
-                    registry.slash(committee[i], ballot.atRisk, address(this), 0);
+                } else {
+                    uint256 shared = verdict == Verdict.None ? 0 : ballot.atRisk / 2;
+                    forfeited += registry.slash(committee[i], ballot.atRisk, address(this), shared);
                 }
             }
         }
@@ -105,14 +101,13 @@ abstract contract Jury is DisputeBook {
             // What fees there are: a loser in debt leaves less than the parameters promise.
             uint256 fees = coherent * _steps.jurorFee;
             each = ((fees < pot ? fees : pot) + forfeited) / coherent;
-            _pay(disputeId, rounds, verdict, each);
         }
+        if (each != 0) _pay(disputeId, rounds, verdict, each);
         uint256 rest = pot + forfeited - each * coherent;
         if (rest != 0) token.safeTransfer(winner, rest);
     }
 
     function _pay(uint256 disputeId, uint256 rounds, Verdict verdict, uint256 each) private {
-        if (each == 0) return;
         for (uint256 round = 0; round < rounds; ++round) {
             address[] storage committee = _committees[disputeId][round];
             for (uint256 i = 0; i < committee.length; ++i) {

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import { AccessControl } from "@openzeppelin/contracts/access/AccessControl.sol";
 import { INodeRegistry } from "./interfaces/INodeRegistry.sol";
 import { IVerifierPool } from "./interfaces/IVerifierPool.sol";
+import { PastBlocks } from "./libraries/PastBlocks.sol";
 import { SumTree } from "./libraries/SumTree.sol";
 
 /// @title VerifierPool
@@ -15,9 +16,11 @@ contract VerifierPool is IVerifierPool, AccessControl {
     uint256 public constant UNIT = 1e15;
     /// @notice What the pool locks of a member's stake: one wei locked keeps all of it from being withdrawn.
     uint256 public constant HOLD = 1;
+    /// @inheritdoc IVerifierPool
+    uint256 public constant DRAW_DELAY = 2;
     /// @notice Blocks after leaving in which an older draw may still come: all that a chain can know the hashes of
     /// (EIP-2935), and the delay of a draw.
-    uint256 public constant EXIT_BLOCKS = 8191 + 2;
+    uint256 public constant EXIT_BLOCKS = 8191 + DRAW_DELAY;
 
     /// @dev An owner keeps his leaf for good: a leaf that changed hands would seat the wrong owner in older draws.
     struct Member {
@@ -93,8 +96,20 @@ contract VerifierPool is IVerifierPool, AccessControl {
     }
 
     /// @inheritdoc IVerifierPool
-    function draw(uint256 when, bytes32 seed, uint256 seats, address[] calldata barred)
+    function drawOn(uint256 drawBlock, bytes32 salt, uint256 seats, address[] calldata barred)
         external
+        view
+        returns (address[] memory members, uint256[] memory votes)
+    {
+        uint256 decisive = PastBlocks.decisive(drawBlock);
+        bytes32 hash = PastBlocks.hashOf(decisive);
+        if (hash == 0) revert NoBlockHash(decisive);
+        return draw(decisive - DRAW_DELAY, keccak256(abi.encode(hash, salt)), seats, barred);
+    }
+
+    /// @inheritdoc IVerifierPool
+    function draw(uint256 when, bytes32 seed, uint256 seats, address[] calldata barred)
+        public
         view
         returns (address[] memory members, uint256[] memory votes)
     {

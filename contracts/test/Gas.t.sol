@@ -156,6 +156,27 @@ contract GasTest is DisputeFixture {
         snapshot("resolve by default: slash, bounty, burn, reject");
     }
 
+    function test_judge() public {
+        fillPool(100);
+        vm.prank(dora);
+        registry.register(STAKE);
+        vm.prank(dora);
+        pool.join();
+        snapshot("join a pool of 100 verifiers");
+        uint256 id = openEpochDispute();
+        answerAs(bob, id);
+        snapshot("answer");
+        vm.roll(disputes.disputeOf(id).drawBlock + 1);
+        disputes.draw(id);
+        snapshot("draw three seats from 101");
+        vote(id, disputes.committeeOf(id, 0), 3, 0);
+        vm.warp(disputes.disputeOf(id).revealUntil);
+        disputes.tally(id);
+        snapshot("tally three seats");
+        afterAppealTime(id);
+        snapshot("resolve a verdict of three seats");
+    }
+
     function test_challengeTrace() public {
         IDisputes.Submission memory submission = submissionOf(WORKER_KEY, 1);
         bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 4), 0);

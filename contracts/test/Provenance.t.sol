@@ -110,7 +110,8 @@ contract ProvenanceTest is DisputeFixture {
         bind(bob, 4711);
         IDisputes.Submission memory copied = submissionOf(4711, 1);
         vm.prank(alice);
-        uint256 id = disputes.challengeTrace(copied, bytes32(uint256(1)), Merkle.proof(Merkle.traces(1, 4), 0), EVIDENCE);
+        uint256 id =
+            disputes.challengeTrace(copied, bytes32(uint256(1)), Merkle.proof(Merkle.traces(1, 4), 0), EVIDENCE);
         skip(ANSWER);
         disputes.resolve(id);
         bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 8), 0);

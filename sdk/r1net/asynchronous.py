@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from r1net.client import Client
 from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.views import EvaluationRecord, RoundRecord, TraceView
 from r1net.runs import Run
+
+if TYPE_CHECKING:
+    from r1net.chain.provenance import TraceStatus
 
 
 class AsyncRun:
@@ -68,7 +71,7 @@ class AsyncRun:
         """See `Run.proof`."""
         return await asyncio.to_thread(self._run.proof, trace_digest)
 
-    async def verify(self, trace: TraceView) -> bool:
+    async def verify(self, trace: TraceView) -> TraceStatus:
         """See `Run.verify`."""
         return await asyncio.to_thread(self._run.verify, trace)
 
@@ -101,6 +104,6 @@ class AsyncClient:
         """See `Client.runs`."""
         return [AsyncRun(run) for run in await asyncio.to_thread(self._client.runs)]
 
-    async def verify(self, trace: TraceView, proof: TraceProof) -> bool:
+    async def verify(self, trace: TraceView, proof: TraceProof) -> TraceStatus:
         """See `Client.verify`."""
         return await asyncio.to_thread(self._client.verify, trace, proof)

@@ -39,7 +39,6 @@ from r1net.protocol.job import (
     SubmitJob,
     Verification,
 )
-from r1net.protocol.merkle import verify as verify_proof
 from r1net.protocol.settlement import TraceProof
 from r1net.protocol.upload import UPLOAD_HEADER, UPLOAD_LIFETIME, SignedUpload, Upload
 from r1net.protocol.views import NetworkInfo, TraceView
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from r1net.chain import Chain, Deployment
+    from r1net.chain.provenance import TraceStatus
 
 _PAGE = 100
 
@@ -264,14 +264,14 @@ class Client:
         """Every job of the network."""
         return [Run(self, view.job_id) for view in self.transport.walk("/v1/jobs", JobView, _PAGE)]
 
-    def verify(self, trace: TraceView, proof: TraceProof) -> bool:
-        """Whether the chain vouches for a trace. The digest is computed here; raises ProtocolError if it differs."""
+    def verify(self, trace: TraceView, proof: TraceProof) -> TraceStatus:
+        """How a trace stands on chain: ask the answer whether it `stands`. The digest is computed here; raises
+        ProtocolError if it differs."""
         digest = trace.trace.digest()
         if digest != trace.trace_digest or digest != proof.trace_digest:
             raise ProtocolError(f"the trace's content hashes to {digest}, not to {trace.trace_digest}")
-        if not verify_proof(proof.traces_root, ["bytes32"], (digest,), proof.proof):
-            return False
-        return self.chain.provenance.verify_trace(proof.job_id, proof.epoch, digest, proof.proof)
+        worker = trace.trace.worker
+        return self.chain.provenance.trace_status(proof.job_id, proof.epoch, digest, worker, proof.proof)
 
     def _signer(self) -> LocalAccount | None:
         if self._account is None and self._key_file is not None:

@@ -17,6 +17,7 @@ from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord, Trace
 from r1net.tracking import json_line, open_tracker
 
 if TYPE_CHECKING:
+    from r1net.chain.provenance import TraceStatus
     from r1net.client import Client
 
 PAGE = 500
@@ -124,7 +125,7 @@ class Run:
         """The Merkle proof of one anchored trace."""
         return self._client.transport.get(f"/v1/jobs/{self.job_id}/traces/{trace_digest}/proof", TraceProof)
 
-    def verify(self, trace: TraceView) -> bool:
+    def verify(self, trace: TraceView) -> TraceStatus:
         """Hash a trace here, and prove it against the chain. See `Client.verify`."""
         return self._client.verify(trace, self.proof(trace.trace.digest()))
 

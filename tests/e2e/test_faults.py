@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from r1net import R1, Client, Evaluation, Optimizer, Run, Sampling
+from r1net.chain.provenance import TraceStatus
 from r1net.protocol.job import JobView
 from r1net.protocol.settlement import EpochReport
 from r1net.protocol.views import NodeView, RoundRecord
@@ -155,11 +156,12 @@ def test_chain_away_during_settlement(network: Network, client: Client, model: P
     report = client.transport.get(f"/v1/epochs/{epoch}/report", EpochReport)
     assert network.chain.escrow.job(run.job_id).paid == report.jobs[0].amount > 0
     trace = next(run.traces(split="train"))
-    assert run.verify(trace)
+    assert run.verify(trace).stands
     forged = trace.trace.model_copy(update={"reward": trace.trace.reward + 1})
-    assert not network.chain.provenance.verify_trace(
-        run.job_id, epoch, forged.digest(), run.proof(trace.trace_digest).proof
+    status = network.chain.provenance.trace_status(
+        run.job_id, epoch, forged.digest(), forged.worker, run.proof(trace.trace_digest).proof
     )
+    assert status is TraceStatus.UNKNOWN
 
 
 def all_settled(client: Client) -> bool:

@@ -175,8 +175,6 @@ interface IDisputes {
     error AlreadyConvicted(bytes32 subject);
     /// @notice The subject was found right in spite of this evidence: only another one opens the case again.
     error EvidenceHeard(bytes32 subject, bytes32 evidence);
-    /// @notice The chain does not know the hash of the block that picks the committee.
-    error NoBlockHash(uint256 block_);
     /// @notice The dispute is not in the phase that this needs.
     error WrongPhase(uint256 disputeId, Phase phase);
     /// @notice Only this party may do this now.
@@ -221,7 +219,8 @@ interface IDisputes {
     /// @param reply Digest of the answer.
     function answer(uint256 disputeId, bytes32 reply) external;
 
-    /// @notice Draws the committee, once its block is mined. Anyone may call. The pool counts as it was DRAW_DELAY blocks
+    /// @notice Draws the committee, once its block is mined. Anyone may call. The pool counts as it was IVerifierPool.DRAW_DELAY
+    /// blocks
     /// before that block. If nobody drew while the block's hash was known, a block a whole span later counts, see
     /// PastBlocks.
     /// @param disputeId The dispute.

@@ -40,6 +40,8 @@ interface IVerifierPool {
     error NoFreeStake(address owner);
     /// @notice The pool does not hold the owner's stake, or still has to until a block.
     error NotReleasable(address owner, uint256 block_);
+    /// @notice The chain does not know the hash of the block that counts.
+    error NoBlockHash(uint256 block_);
     /// @notice The parameters lie outside their bounds.
     error ParameterOutOfBounds();
 
@@ -60,6 +62,19 @@ interface IVerifierPool {
     /// @notice Sets the parameters. Only for the timelock.
     function setParameters(Parameters calldata given) external;
 
+    /// @notice Draws seats with the hash of a block that is mined; the pool counts as it was DRAW_DELAY blocks before it.
+    /// If the chain has forgotten that hash, a block a whole number of spans later counts for both, see PastBlocks.
+    /// @param drawBlock The block; set down for when it was DRAW_DELAY blocks away.
+    /// @param salt What this draw is for.
+    /// @param seats How many.
+    /// @param barred As in {draw}.
+    /// @return members As in {draw}.
+    /// @return votes As in {draw}.
+    function drawOn(uint256 drawBlock, bytes32 salt, uint256 seats, address[] calldata barred)
+        external
+        view
+        returns (address[] memory members, uint256[] memory votes);
+
     /// @notice Draws seats in proportion to weight, with replacement.
     /// @param when The block at whose end the pool counts; a past one.
     /// @param seed Randomness from a later block.
@@ -77,6 +92,10 @@ interface IVerifierPool {
 
     /// @notice The parameters.
     function parameters() external view returns (Parameters memory);
+
+    /// @notice Blocks between the one at whose end the pool counts and the one whose hash picks: nothing that is known
+    /// in the one tells anything about the other.
+    function DRAW_DELAY() external view returns (uint256);
 
     /// @notice How many owners are in the pool.
     function size() external view returns (uint256);

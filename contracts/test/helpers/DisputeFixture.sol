@@ -10,6 +10,7 @@ import { Provenance } from "../../src/Provenance.sol";
 import { VerifierPool } from "../../src/VerifierPool.sol";
 import { Fixture } from "./Fixture.sol";
 import { Merkle } from "./Merkle.sol";
+import { SubmissionDigest } from "./SubmissionDigest.sol";
 
 /// @title DisputeFixture
 /// @notice Adds disputes to the network: alice accuses, bob settles, carol runs the worker with key 77, and a pool of
@@ -104,24 +105,7 @@ abstract contract DisputeFixture is Fixture {
     }
 
     function submissionDigest(IDisputes.Submission memory submission) internal view returns (bytes32) {
-        bytes32 domain = keccak256(
-            abi.encode(
-                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
-                keccak256("r1net"),
-                keccak256("1"),
-                block.chainid,
-                address(registry)
-            )
-        );
-        bytes32 message = keccak256(
-            abi.encode(
-                keccak256("Submission(string lease,bytes32 tracesRoot,uint256 count)"),
-                keccak256(bytes(submission.lease)),
-                submission.tracesRoot,
-                submission.count
-            )
-        );
-        return keccak256(abi.encodePacked(hex"1901", domain, message));
+        return SubmissionDigest.digestOf(submission, address(registry));
     }
 
     /// @dev Alice challenges a trace of carol's worker.

@@ -7,11 +7,13 @@ import { ISettlement } from "../../src/interfaces/ISettlement.sol";
 import { NodeRegistry } from "../../src/NodeRegistry.sol";
 import { Settlement } from "../../src/Settlement.sol";
 import { VerifierPool } from "../../src/VerifierPool.sol";
+import { Merkle } from "../helpers/Merkle.sol";
+import { SubmissionDigest } from "../helpers/SubmissionDigest.sol";
 import { TestBase } from "../helpers/TestBase.sol";
 
 /// @notice Random disputes over random epochs, taken one random step at a time. Plays everybody.
 contract DisputeHandler is TestBase {
-    uint256 public constant OWNERS = 8;
+    uint256 public constant OWNERS = 16;
 
     Disputes public immutable disputes;
     Settlement public immutable settlement;
@@ -22,6 +24,8 @@ contract DisputeHandler is TestBase {
     /// @dev ABI-encoded, because the compiler does not copy nested arrays to storage.
     bytes[] private _contents;
     uint256 public resolved;
+    mapping(uint256 disputeId => bool) public accusedHeld;
+    mapping(address owner => bool) public left;
 
     constructor(Disputes disputes_, bytes32 jobId_) {
         disputes = disputes_;
@@ -33,6 +37,49 @@ contract DisputeHandler is TestBase {
 
     function ownerAt(uint256 index) public pure returns (address) {
         return address(uint160(0x3000 + index % OWNERS));
+    }
+
+    function keyAt(uint256 index) public pure returns (uint256) {
+        return 0x77000 + index % OWNERS;
+    }
+
+    /// @dev Members leave, come back, leave the network and come back to that, at any time, draws pending or not.
+    function comeAndGo(uint256 who, uint256 choice) external {
+        address owner = ownerAt(who);
+        vm.startPrank(owner);
+        if (choice % 4 == 0 && pool.contains(owner)) {
+            pool.quit();
+            left[owner] = true;
+        } else if (choice % 4 == 1 && !pool.contains(owner)) {
+            try pool.join() {
+                left[owner] = false;
+            } catch { }
+        } else if (choice % 4 == 2) {
+            bool was = pool.contains(owner);
+            try registry.deactivate() { } catch { }
+            pool.update(owner);
+            if (was && !pool.contains(owner)) left[owner] = true;
+        } else if (registry.nodeOf(owner).exitAt != 0) {
+            try registry.reactivate() { } catch { }
+        }
+        vm.stopPrank();
+    }
+
+    /// @dev One of eight traces that owners' workers signed for, alone in its submission.
+    function challengeTrace(uint256 who, uint256 which, uint256 evidence) external {
+        IDisputes.Submission memory submission;
+        bytes32 trace = bytes32(which % 8 + 1);
+        submission.lease = "lease";
+        submission.count = 1;
+        submission.tracesRoot = Merkle.traceLeaf(trace);
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(keyAt(which), SubmissionDigest.digestOf(submission, address(registry)));
+        submission.signature = abi.encodePacked(r, s, v);
+        uint256 before = registry.nodeOf(ownerAt(which)).locked;
+        vm.prank(ownerAt(who));
+        try disputes.challengeTrace(submission, trace, new bytes32[](0), bytes32(evidence % 4)) returns (uint256 id) {
+            accusedHeld[id] = registry.nodeOf(ownerAt(which)).locked > before;
+        } catch { }
     }
 
     function propose(uint256 who) external {
@@ -50,9 +97,13 @@ contract DisputeHandler is TestBase {
     function challenge(uint256 who, uint256 which) external {
         if (settlement.nextEpoch() == 1) return;
         uint256 epoch = 1 + which % (settlement.nextEpoch() - 1);
+        address accused = settlement.epochOf(epoch).proposer;
+        uint256 before = registry.nodeOf(accused).locked;
         vm.prank(ownerAt(who));
-        // May fail for good reasons: too late, no free stake, one's own epoch.
-        try disputes.challengeEpoch(epoch, keccak256("evidence")) { } catch { }
+        // May fail for good reasons: too late, no free stake, one's own epoch, this evidence was heard.
+        try disputes.challengeEpoch(epoch, bytes32(which % 7)) returns (uint256 id) {
+            accusedHeld[id] = registry.nodeOf(accused).locked > before;
+        } catch { }
     }
 
     /// @dev Takes whatever step a dispute allows; a step that is due must not fail.
@@ -130,7 +181,8 @@ contract DisputeHandler is TestBase {
     /// @dev Nobody helps any more: only the steps that anyone may take, only after their time. All disputes must end.
     function windUp() external {
         for (uint256 id = 1; id <= disputes.disputeCount(); ++id) {
-            for (uint256 steps = 0; steps < 6; ++steps) {
+            // Twice as many as the longest dispute takes: each of four committees is drawn and counted.
+            for (uint256 steps = 0; steps < 24; ++steps) {
                 IDisputes.Dispute memory dispute = disputes.disputeOf(id);
                 if (dispute.phase == IDisputes.Phase.Resolved) break;
                 skip(1 days);
@@ -143,6 +195,7 @@ contract DisputeHandler is TestBase {
                     disputes.resolve(id);
                 }
             }
+            check(disputes.disputeOf(id).phase == IDisputes.Phase.Resolved, "no dispute can stick");
         }
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import { IDisputes } from "../../src/interfaces/IDisputes.sol";
+import { ISettlement } from "../../src/interfaces/ISettlement.sol";
 import { DisputeFixture } from "../helpers/DisputeFixture.sol";
 import { DisputeHandler } from "./DisputeHandler.sol";
 
@@ -16,6 +17,7 @@ contract DisputeInvariants is DisputeFixture {
             register(handler.ownerAt(i), STAKE);
             vm.prank(handler.ownerAt(i));
             pool.join();
+            bind(handler.ownerAt(i), handler.keyAt(i));
         }
         settlement.grantRole(settlement.SETTLER_ROLE(), handler.ownerAt(0));
         settlement.grantRole(settlement.SETTLER_ROLE(), handler.ownerAt(1));
@@ -33,33 +35,81 @@ contract DisputeInvariants is DisputeFixture {
     }
 
     function targetSelectors() external view returns (Selectors[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](8);
+        bytes4[] memory selectors = new bytes4[](11);
         selectors[0] = handler.propose.selector;
         selectors[1] = handler.challenge.selector;
         selectors[2] = handler.finalise.selector;
         selectors[3] = handler.wait.selector;
-        // Steps four times as often, so that disputes get to their end.
-        for (uint256 i = 4; i < 8; ++i) {
+        selectors[4] = handler.comeAndGo.selector;
+        selectors[5] = handler.challengeTrace.selector;
+        // Steps five times as often, so that disputes get to their end.
+        for (uint256 i = 6; i < 11; ++i) {
             selectors[i] = handler.step.selector;
         }
         targets = new Selectors[](1);
         targets[0] = Selectors(address(handler), selectors);
     }
 
-    /// @dev What is locked is exactly what open disputes hold, juror by juror and bond by bond.
+    /// @dev What is locked is exactly what open disputes hold, juror by juror over all rounds, bond by bond, one wei of
+    /// each accused who had one, and one of each member of the pool. A slash may leave an owner less than his locks.
     function invariant_everyLockBelongsToAnOpenDispute() external view {
-        uint256 held = 0;
+        for (uint256 i = 0; i < handler.OWNERS(); ++i) {
+            address owner = handler.ownerAt(i);
+            uint256 held = pool.contains(owner) || handler.left(owner) ? pool.HOLD() : 0;
+            for (uint256 id = 1; id <= disputes.disputeCount(); ++id) {
+                held += heldBy(id, owner);
+            }
+            uint256 stake = registry.nodeOf(owner).stake;
+            eq(registry.nodeOf(owner).locked, held < stake ? held : stake, "locked");
+        }
+    }
+
+    function heldBy(uint256 id, address owner) private view returns (uint256 held) {
+        IDisputes.Dispute memory dispute = disputes.disputeOf(id);
+        if (dispute.phase == IDisputes.Phase.Resolved) return 0;
+        if (dispute.challenger == owner) held += dispute.bond;
+        if (dispute.accused == owner && handler.accusedHeld(id)) held += disputes.HOLD();
+        for (uint256 round = 0; round <= dispute.round; ++round) {
+            held += disputes.ballotOf(id, round, owner).locked;
+        }
+    }
+
+    /// @dev A verdict is that of a majority of seats, and without one nobody but the silent lost anything.
+    function invariant_noVerdictWithoutAMajority() external view {
         for (uint256 id = 1; id <= disputes.disputeCount(); ++id) {
             IDisputes.Dispute memory dispute = disputes.disputeOf(id);
-            if (dispute.phase == IDisputes.Phase.Resolved) continue;
-            held += uint256(dispute.bond) + dispute.atRisk;
-            if (dispute.phase != IDisputes.Phase.Voting) continue;
-            address[] memory committee = disputes.committeeOf(id, dispute.round);
-            for (uint256 i = 0; i < committee.length; ++i) {
-                held += disputes.ballotOf(id, dispute.round, committee[i]).locked;
+            if (dispute.phase != IDisputes.Phase.Resolved || disputes.committeeOf(id, 0).length == 0) continue;
+            (uint256 guilty, uint256 innocent, uint256 silent) = votes(id, dispute.round);
+            bool quorum = guilty + innocent > silent && guilty != innocent;
+            if (dispute.verdict == IDisputes.Verdict.Guilty) {
+                check(quorum && guilty > innocent, "guilty by a majority");
+            }
+            if (dispute.verdict == IDisputes.Verdict.Innocent) check(quorum && innocent > guilty, "innocent by one");
+            if (dispute.verdict != IDisputes.Verdict.None || dispute.epoch == 0) continue;
+            check(statusOf(dispute.epoch) != ISettlement.Status.Finalised, "an undecided epoch pays nobody");
+        }
+    }
+
+    function votes(uint256 id, uint256 round) private view returns (uint256, uint256, uint256) {
+        uint256[3] memory said;
+        address[] memory committee = disputes.committeeOf(id, round);
+        for (uint256 i = 0; i < committee.length; ++i) {
+            IDisputes.Ballot memory ballot = disputes.ballotOf(id, round, committee[i]);
+            said[uint256(ballot.vote)] += ballot.seats;
+            for (uint256 earlier = 0; earlier < round; ++earlier) {
+                eq(disputes.ballotOf(id, earlier, committee[i]).seats, 0, "nobody judges twice");
             }
         }
-        eq(allLocked(), held, "locked");
+        return (said[1], said[2], said[0]);
+    }
+
+    /// @dev The pool's weights are those of its members, and add up.
+    function invariant_weightsAddUp() external view {
+        uint256 sum = 0;
+        for (uint256 i = 0; i < handler.OWNERS(); ++i) {
+            sum += pool.weightOf(handler.ownerAt(i));
+        }
+        eq(pool.totalWeight(), sum, "total weight");
     }
 
     function invariant_stakeIsConserved() external view {
@@ -87,12 +137,10 @@ contract DisputeInvariants is DisputeFixture {
 
     function afterInvariant() external {
         handler.windUp();
-        eq(allLocked(), 0, "every dispute ends and every lock is undone");
-    }
-
-    function allLocked() private view returns (uint256 locked) {
         for (uint256 i = 0; i < handler.OWNERS(); ++i) {
-            locked += registry.nodeOf(handler.ownerAt(i)).locked;
+            address owner = handler.ownerAt(i);
+            uint256 stake = registry.nodeOf(owner).stake;
+            atMost(registry.nodeOf(owner).locked, stake == 0 ? 0 : pool.HOLD(), "every dispute's locks are undone");
         }
     }
 }

@@ -64,7 +64,7 @@ class Juror:
                 yield step
 
     def _step(self, state: DisputeState) -> Step | None:
-        disputes, now = self._chain.disputes, self._chain.now()
+        disputes, now = self._chain.disputes, self._chain.settlement.clock()
         match state.phase:
             case DisputePhase.OPEN if now >= state.deadline:
                 return _done(state, "resolve", disputes.resolve(state.dispute_id), "there was no answer")
@@ -82,7 +82,7 @@ class Juror:
         disputes, number = self._chain.disputes, state.dispute_id
         ballot = disputes.ballot(number, state.round, self._owner)
         vote = self._box.get(number, state.round)
-        if not ballot.drawn:
+        if ballot.seats == 0:
             return None
         if ballot.commitment is None and now < state.deadline:
             if vote is None:

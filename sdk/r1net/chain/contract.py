@@ -29,9 +29,9 @@ class BoundContract:
         at: Any = self.sender.block_at(depth)
         return self.sender.read(lambda: call.call(sender, block_identifier=at))
 
-    def send(self, function: str, *args: Any, value: int = 0) -> TxReceipt:
-        """Send a transaction and wait for it."""
-        return self.sender.send(self.address, self.encode(function, *args), value=value)
+    def send(self, function: str, *args: Any, value: int = 0, spare: int = 0) -> TxReceipt:
+        """Send a transaction and wait for it. See `Sender.send`."""
+        return self.sender.send(self.address, self.encode(function, *args), value=value, spare=spare)
 
     def encode(self, function: str, *args: Any) -> bytes:
         """The call data of a function."""

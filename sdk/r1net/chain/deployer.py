@@ -24,13 +24,14 @@ from r1net.chain.trust import code_hash
 from r1net.errors import ChainError
 
 ADMIN = bytes(32)
-GOVERNED = ("Settlement", "NodeRegistry", "Disputes", "FraudProofs")
+GOVERNED = ("Settlement", "NodeRegistry", "VerifierPool", "Disputes", "FraudProofs")
 LINKS = [
     ("NodeRegistry", "token", "R1Token"),
     ("JobEscrow", "settlement", "Settlement"),
     ("JobEscrow", "rewards", "Rewards"),
     ("Rewards", "settlement", "Settlement"),
     ("Provenance", "settlement", "Settlement"),
+    ("Provenance", "disputes", "Disputes"),
     ("VerifierPool", "registry", "NodeRegistry"),
     ("Disputes", "registry", "NodeRegistry"),
     ("Disputes", "settlement", "Settlement"),
@@ -82,16 +83,16 @@ class Deployer:
             lambda: [me, at["R1Token"], given.min_stake, given.unbonding_delay],
             after=("R1Token",),
         )
-        self._ensure("Provenance", lambda: [at["Settlement"]], after=("Settlement",))
 
     def _deploy_justice(self) -> None:
         me, given, at = self._account().address, self.parameters, self.contracts
-        self._ensure("VerifierPool", lambda: [at["NodeRegistry"]], after=("NodeRegistry",))
+        self._ensure("VerifierPool", lambda: [me, at["NodeRegistry"], given.pool()], after=("NodeRegistry",))
         self._ensure(
             "Disputes",
             lambda: [me, at["NodeRegistry"], at["Settlement"], at["VerifierPool"], given.disputes()],
             after=("NodeRegistry", "Settlement", "VerifierPool"),
         )
+        self._ensure("Provenance", lambda: [at["Settlement"], at["Disputes"]], after=("Settlement", "Disputes"))
         self._ensure(
             "FraudProofs",
             lambda: [me, at["NodeRegistry"], at["Settlement"], at["Provenance"], given.fraud_penalty],
@@ -110,6 +111,7 @@ class Deployer:
         for judge in ("Disputes", "FraudProofs"):
             self._grant("NodeRegistry", "SLASHER_ROLE", self.contracts[judge])
             self._grant("Settlement", "DISPUTES_ROLE", self.contracts[judge])
+        self._grant("NodeRegistry", "SLASHER_ROLE", self.contracts["VerifierPool"])
         for settler in settlers:
             self._grant("Settlement", "SETTLER_ROLE", settler)
         self._grant("Settlement", "GUARDIAN_ROLE", guardian)

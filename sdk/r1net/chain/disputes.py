@@ -15,6 +15,11 @@ from r1net.chain.sender import Sender
 from r1net.errors import ChainError
 
 
+WEIGHT_GAS = 400_000
+"""Spare gas where a weight in the pool changes: its tree keeps one entry for each block, so that the first change in a
+block costs more than an estimate in a block with another one says."""
+
+
 class DisputePhase(IntEnum):
     """Where a dispute stands."""
 
@@ -36,8 +41,9 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True)
 class DisputeState:
-    """A dispute. Stakes in wei of R1, times in Unix seconds; `epoch` is 0 for a trace. `deadline` ends the present
-    step (to answer, to commit, to appeal), `reveal_until` the reveals; the draw needs a block after `draw_block`."""
+    """A dispute. Stakes in wei of R1, times in seconds of the settlement's clock; `epoch` is 0 for a trace. `deadline`
+    ends the present step (to answer, to commit, to appeal), `reveal_until` the reveals; the draw needs a block after
+    `draw_block`. `round` counts committees, `appeals` only those that an appeal called for."""
 
     dispute_id: int
     challenger: str
@@ -45,6 +51,8 @@ class DisputeState:
     phase: DisputePhase
     verdict: Verdict
     round: int
+    appeals: int
+    redrawn: bool
     accused: str
     bond: int
     at_risk: int
@@ -55,11 +63,23 @@ class DisputeState:
 
 @dataclass(frozen=True)
 class Ballot:
-    """A juror's part in one round. `commitment` is None until he commits, `vote` NONE until he reveals."""
+    """A juror's part in one round. `seats` are the votes that he casts as one, 0 if he was not drawn. `commitment` is
+    None until he commits, `vote` NONE until he reveals. `at_risk` is what he loses if he is not with the verdict."""
 
-    drawn: bool
+    seats: int
+    at_risk: int
     commitment: str | None
     vote: Verdict
+
+
+@dataclass(frozen=True)
+class Docket:
+    """What the court knows of an epoch or a trace. Each acquittal doubles the bond of the next dispute, four times at
+    most; a conviction is final."""
+
+    open: int
+    acquittals: int
+    convicted: bool
 
 
 @dataclass(frozen=True)
@@ -82,13 +102,15 @@ class Disputes:
         self._first_block = first_block
 
     def challenge_epoch(self, epoch: int, evidence: str) -> int:
-        """Challenge a pending epoch and freeze it. `evidence` is a digest. Returns the dispute's number."""
+        """Challenge an epoch that is not final, and freeze it. `evidence` is a digest, each taken once. Returns the
+        dispute's number."""
         return self._opened(self._contract.send("challengeEpoch", epoch, unhex(evidence)))
 
     def challenge_trace(
         self, submission: SignedSubmission, trace_digest: str, proof: Sequence[str], evidence: str
     ) -> int:
-        """Challenge a trace that a worker has signed for. Returns the dispute's number."""
+        """Challenge a trace that a worker has signed for. After an acquittal this needs another evidence. Returns the
+        dispute's number."""
         signed = (submission.lease, unhex(submission.traces_root), submission.count, unhex(submission.signature))
         nodes = [unhex(node) for node in proof]
         receipt = self._contract.send("challengeTrace", signed, unhex(trace_digest), nodes, unhex(evidence))
@@ -100,7 +122,7 @@ class Disputes:
 
     def draw(self, dispute_id: int) -> TxReceipt:
         """Draw the committee, once its block is mined."""
-        return self._contract.send("draw", dispute_id)
+        return self._contract.send("draw", dispute_id, spare=WEIGHT_GAS)
 
     def commit(self, dispute_id: int, verdict: Verdict, salt: str) -> TxReceipt:
         """Commit to a vote. Keep the salt (32 bytes, random, `0x` hex): without it the vote cannot be revealed."""
@@ -110,36 +132,41 @@ class Disputes:
         return self._contract.send("commit", dispute_id, commitment)
 
     def reveal(self, dispute_id: int, verdict: Verdict, salt: str) -> TxReceipt:
-        """Reveal a committed vote. A juror who does not loses his juror stake."""
+        """Reveal a committed vote. A juror who does not loses stake for each of his seats."""
         return self._contract.send("reveal", dispute_id, int(verdict), unhex(salt))
 
     def tally(self, dispute_id: int) -> TxReceipt:
         """Count the votes after the reveals."""
-        return self._contract.send("tally", dispute_id)
+        return self._contract.send("tally", dispute_id, spare=WEIGHT_GAS)
 
     def appeal(self, dispute_id: int) -> TxReceipt:
-        """Ask for a larger committee; for the loser of the first round, against one more bond."""
+        """Ask for a larger committee of other jurors; for the loser, twice at most, against two and four more bonds."""
         return self._contract.send("appeal", dispute_id)
 
     def resolve(self, dispute_id: int) -> TxReceipt:
         """End a dispute whose answer or appeal did not come in time."""
-        return self._contract.send("resolve", dispute_id)
+        return self._contract.send("resolve", dispute_id, spare=WEIGHT_GAS)
 
     def dispute(self, dispute_id: int) -> DisputeState:
         """A dispute's state."""
-        challenger, deadline, phase, verdict, round_, accused, *rest = self._contract.call("disputeOf", dispute_id)
-        numbers = (int(value) for value in rest)
-        return DisputeState(
-            dispute_id, challenger, deadline, DisputePhase(phase), Verdict(verdict), round_, accused, *numbers
-        )
+        challenger, deadline, phase, verdict, *rest = self._contract.call("disputeOf", dispute_id)
+        return DisputeState(dispute_id, challenger, deadline, DisputePhase(phase), Verdict(verdict), *rest)
+
+    def epoch_docket(self, epoch: int) -> Docket:
+        """What the court knows of an epoch."""
+        return Docket(*self._contract.call("epochDocket", epoch))
+
+    def trace_docket(self, worker: str, trace_digest: str) -> Docket:
+        """What the court knows of a worker's trace."""
+        return Docket(*self._contract.call("traceDocket", worker, unhex(trace_digest)))
 
     def ballot(self, dispute_id: int, round_: int, juror: str) -> Ballot:
         """A juror's part in a round."""
-        commitment, _, drawn, vote = self._contract.call("ballotOf", dispute_id, round_, juror)
-        return Ballot(bool(drawn), enhex(commitment) if any(commitment) else None, Verdict(vote))
+        commitment, _, at_risk, seats, vote = self._contract.call("ballotOf", dispute_id, round_, juror)
+        return Ballot(seats, at_risk, enhex(commitment) if any(commitment) else None, Verdict(vote))
 
     def committee(self, dispute_id: int, round_: int = 0) -> list[str]:
-        """The jurors of a round."""
+        """The jurors of a round, each once however many seats he has."""
         return [str(juror) for juror in self._contract.call("committeeOf", dispute_id, round_)]
 
     def count(self) -> int:
@@ -186,15 +213,27 @@ class VerifierPool:
 
     def join(self) -> TxReceipt:
         """Offer to judge; for active nodes."""
-        return self._contract.send("join")
+        return self._contract.send("join", spare=WEIGHT_GAS)
 
     def quit(self) -> TxReceipt:
-        """Judge no more."""
-        return self._contract.send("quit")
+        """Judge no more. The pool holds the stake for `EXIT_BLOCKS` more; then `release` it."""
+        return self._contract.send("quit", spare=WEIGHT_GAS)
 
-    def evict(self, owner: str) -> TxReceipt:
-        """Remove a verifier who is no longer active."""
-        return self._contract.send("evict", owner)
+    def update(self, owner: str) -> TxReceipt:
+        """Renew a verifier's weight after his stake changed; removes him if he is no longer active."""
+        return self._contract.send("update", owner, spare=WEIGHT_GAS)
+
+    def release(self, owner: str) -> TxReceipt:
+        """Let go of the stake of an owner who left long enough ago."""
+        return self._contract.send("release", owner)
+
+    def ready(self) -> bool:
+        """Whether there are jurors and weight enough: no epoch can be proposed otherwise."""
+        return bool(self._contract.call("ready"))
+
+    def weight(self, owner: str) -> int:
+        """How much of an owner's stake counts in a draw, in wei of R1; 0 outside the pool."""
+        return int(self._contract.call("weightOf", owner))
 
     def size(self) -> int:
         """How many verifiers there are."""

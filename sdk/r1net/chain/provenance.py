@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from r1net.chain.contract import BoundContract
 from r1net.chain.models import EpochContent, ProvenanceRecord, TxReceipt, enhex, unhex
-from r1net.chain.reasons import Reverted
 from r1net.chain.sender import Sender
 from r1net.chain.settlement import Settlement
 from r1net.errors import ChainError
@@ -25,6 +24,22 @@ class StatementKind(IntEnum):
     CHECKPOINT = 1
     LICENCE = 2
     WITHDRAWAL = 3
+
+
+class TraceStatus(Enum):
+    """What the chain knows of a trace in a job's epoch; see IProvenance.Status."""
+
+    UNKNOWN = 0
+    PENDING = 1
+    FINALISED = 2
+    REJECTED = 3
+    DISPUTED = 4
+    CONVICTED = 5
+
+    @property
+    def stands(self) -> bool:
+        """Whether the trace was accepted and nothing speaks against it. Until it is FINALISED, something still may."""
+        return self in (TraceStatus.PENDING, TraceStatus.FINALISED)
 
 
 @dataclass(frozen=True)
@@ -46,17 +61,29 @@ class Provenance:
         self._settlement = settlement
         self._first_block = first_block
 
-    def verify_trace(self, job_id: str, epoch: int, trace_digest: str, proof: Sequence[str]) -> bool:
-        """Whether the chain vouches that a trace was accepted in a job's epoch. False for rejected epochs."""
-        nodes = [unhex(node) for node in proof]
-        return self._verify("verifyTrace", job_id, epoch, unhex(trace_digest), nodes)
+    def trace_status(
+        self, job_id: str, epoch: int, trace_digest: str, worker: str, proof: Sequence[str]
+    ) -> TraceStatus:
+        """How a trace stands in a job's epoch. `worker` is the one that the trace itself names: convictions are of a
+        trace under its worker, so that nobody taints another's trace by signing for it."""
+        content, index = self._locate(job_id, epoch)
+        trace, nodes = (unhex(trace_digest), worker), [unhex(node) for node in proof]
+        return TraceStatus(self._contract.call("traceStatus", content.abi(), index, trace, nodes))
 
-    def verify_traces(
-        self, job_id: str, epoch: int, trace_digests: Sequence[str], proof: Sequence[str], flags: Sequence[bool]
-    ) -> bool:
-        """The same for several traces at once, with a multi-proof."""
-        digests, nodes = [unhex(digest) for digest in trace_digests], [unhex(node) for node in proof]
-        return self._verify("verifyTraces", job_id, epoch, digests, nodes, list(flags))
+    def trace_statuses(
+        self,
+        job_id: str,
+        epoch: int,
+        traces: Sequence[tuple[str, str]],
+        proof: Sequence[str],
+        flags: Sequence[bool],
+    ) -> list[TraceStatus]:
+        """The same for several traces at once, each as (digest, worker), with a multi-proof. If that does not hold,
+        all are UNKNOWN."""
+        content, index = self._locate(job_id, epoch)
+        named, nodes = [(unhex(digest), worker) for digest, worker in traces], [unhex(node) for node in proof]
+        found = self._contract.call("traceStatuses", content.abi(), index, named, nodes, list(flags))
+        return [TraceStatus(status) for status in found]
 
     def record(self, job_id: str, epoch: int) -> ProvenanceRecord:
         """What is anchored for one job and epoch."""
@@ -93,7 +120,7 @@ class Provenance:
 
     def is_parent(self, author: str, artefact: str, parent: str, proof: Sequence[str]) -> bool:
         """Whether an author declared `parent` (a traces root, a data set, a policy) among what an artefact was made
-        from. With `record` and `verify_trace` this leads from a checkpoint back to single traces."""
+        from. With `record` and `trace_status` this leads from a checkpoint back to single traces."""
         made = (StatementKind.DATASET, StatementKind.CHECKPOINT)
         roots = [one.value for one in self.statements(author) if one.subject == artefact.lower() and one.kind in made]
         return any(verify(root, ["bytes32"], (parent,), proof) for root in roots)
@@ -106,15 +133,6 @@ class Provenance:
             if one.subject == subject.lower() and one.kind is StatementKind.WITHDRAWAL
         ]
         return reasons[-1] if reasons else None
-
-    def _verify(self, function: str, job_id: str, epoch: int, *args: object) -> bool:
-        content, index = self._locate(job_id, epoch)
-        try:
-            return bool(self._contract.call(function, content.abi(), index, *args))
-        except Reverted as error:
-            if error.name == "UnknownContent":
-                return False
-            raise
 
     def _locate(self, job_id: str, epoch: int) -> tuple[EpochContent, int]:
         content = self._settlement.content(epoch)

@@ -54,21 +54,22 @@ class Sender:
         self.fee_cap = fee_cap
         self._outbox = Outbox(self)
 
-    def send(self, to: str | None, data: bytes, *, value: int = 0) -> TxReceipt:
-        """Send one transaction (`to` None deploys) and wait until it is mined.
+    def send(self, to: str | None, data: bytes, *, value: int = 0, spare: int = 0) -> TxReceipt:
+        """Send one transaction (`to` None deploys) and wait until it is mined. `spare` is gas beyond the estimate and
+        its margin, for calls that cost more in the next block than in this one; what is not used costs nothing.
 
         Raises Reverted with the contract's reason, ChainUnavailable when the node does not answer, TransactionPending
         when it is not mined in time.
         """
         content = (to, data, value)
         for _ in range(TRIES):
-            entry = self._outbox.resume(content) or self._post(content)
+            entry = self._outbox.resume(content) or self._post(content, spare)
             found = self._outbox.wait(entry, content)
             if found is not None:
                 return self._result(*found, entry.fields)
         raise TransactionPending("other transactions take this one's place again and again", hint="try again")
 
-    def _post(self, content: Content) -> Entry:
+    def _post(self, content: Content, spare: int) -> Entry:
         account = self.require_account()
         self._outbox.begin()
         to, data, value = content
@@ -76,7 +77,7 @@ class Sender:
         if to is not None:
             fields["to"] = to
         gas = self.read(lambda: self.w3.eth.estimate_gas(fields))  # type: ignore[arg-type]
-        fields |= {"gas": int(gas * GAS_MARGIN), "chainId": self.read(lambda: self.w3.eth.chain_id)}
+        fields |= {"gas": int(gas * GAS_MARGIN) + spare, "chainId": self.read(lambda: self.w3.eth.chain_id)}
         return self._outbox.post(content, fields, self.fees())
 
     def block_at(self, depth: int) -> int | Literal["latest"]:

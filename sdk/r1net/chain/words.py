@@ -73,7 +73,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "the proof for {account} over {cumulative} does not match the present root",
         "fetch a fresh proof from the coordinator; a newer epoch may be final",
     ),
-    "UnknownContent": ("epoch {epoch} was not proposed with this content, or was rejected", "check the epoch's state"),
     # disputes
     "ChallengerNotActive": ("{challenger} is no active node", "register with a stake first"),
     "BondNotCovered": (
@@ -86,7 +85,13 @@ WORDS: dict[str, tuple[str, str]] = {
         "check lease, root and count",
     ),
     "TraceNotInSubmission": ("trace {traceDigest} is not in the submission", "check the proof"),
-    "AlreadyChallenged": ("this submission was challenged before", "follow that dispute"),
+    "AlreadyOpen": ("a dispute over this is open", "follow that one; an epoch's can be joined with other evidence"),
+    "AlreadyConvicted": ("this was found wrong before", "nothing to do"),
+    "EvidenceHeard": (
+        "this was found right in spite of that evidence",
+        "bring new evidence, or leave it",
+    ),
+    "NoBlockHash": ("the chain does not know the hash of block {block_}", "try again when a later block counts"),
     "WrongPhase": ("dispute {disputeId} is {phase}", "look at its state and deadline"),
     "NotParty": ("{caller} may not do this in dispute {disputeId}", "only the accused answers, only the loser appeals"),
     "TooLate": ("this was possible until {deadline}", "take the step that follows (draw, tally or resolve)"),
@@ -98,7 +103,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "NotActive": ("{owner} is no active node", "register with a stake first"),
     "AlreadyInPool": ("{owner} is a verifier already", "nothing to do"),
     "NotInPool": ("{owner} is no verifier", "nothing to do"),
-    "StillActive": ("{owner} is an active node", "only inactive ones can be removed"),
+    "NoFreeStake": ("{owner} has no free stake, or one too small to be drawn", "add stake, or wait for other disputes"),
+    "NotReleasable": (
+        "the pool holds nothing of {owner}, or still has to until block {block_}",
+        "leave the pool first, then wait for that block",
+    ),
+    "TooHeavy": ("all weights together do not fit ({weight})", "report this: it needs more R1 than there is"),
     # fraud proofs
     "DifferentSigners": ("signed by {first} and by {second}", "both statements must be of one settler"),
     "NoContradiction": ("the statements on epoch {epoch} agree", "nothing to prove"),
@@ -113,5 +123,4 @@ WORDS: dict[str, tuple[str, str]] = {
     "GovernorAlreadyCastVote": ("{voter} has voted", "nothing to do"),
     "GovernorNonexistentProposal": ("there is no proposal {proposalId}", "check targets, data and description"),
     "TimelockUnexpectedOperationState": ("the timelock's delay is not over", "execute later"),
-    "NoSuchJob": ("the epoch has no job at index {jobIndex}", "check the job id"),
 }

@@ -63,7 +63,7 @@ class Demo:
             claims = [self._claim(name) for name in self.nodes]
         with self.phase("verify", "proving a trace, auditing the epoch, exporting the data set"):
             trace = next(run.traces(split="train"))
-            verified = run.verify(trace)
+            verified = run.verify(trace).stands
             audit = self.network.ask_node(self.nodes[0], "audit", "1")
             run.download(self.folder / "out")
         with self.phase("dispute", "what was replayed meanwhile, and what the court found"):
@@ -137,11 +137,14 @@ def parameters(profile: Profile) -> Parameters:
         dispute_bond=20 * R1,
         dispute_penalty=80 * R1,
         juror_stake=10 * R1,
+        juror_fee=R1 // 10,
         answer_period=60,
         commit_period=profile.commit_period,
         reveal_period=8,
         appeal_period=4,
         committee_size=1,
+        pool_min_jurors=0,
+        pool_min_weight=0,
     )
 
 

@@ -34,7 +34,9 @@ class Network:
         self.folder = folder
         self.logs = folder / "logs"
         self.supervisor = Supervisor()
-        self._parameters = parameters or Parameters(challenge_window=2, min_stake=100 * COIN)
+        self._parameters = parameters or Parameters(
+            challenge_window=2, min_stake=100 * COIN, pool_min_jurors=0, pool_min_weight=0
+        )
         self._settings = dict(settings or {})
         folder.mkdir(parents=True, exist_ok=True)
         self.password_file = folder / "password"

@@ -9,8 +9,9 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from r1net.chain import Chain, EpochStatus, JobSettlement, Reverted
-from r1net.chain.disputes import DisputePhase, SignedSubmission, Verdict
+from r1net.chain.disputes import DisputePhase, Docket, SignedSubmission, Verdict
 from r1net.chain.fraud import CountedTrace
+from r1net.chain.provenance import TraceStatus
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.signing import Domain, submission_values
 
@@ -20,6 +21,7 @@ EVIDENCE = "0x" + "ee" * 32
 SALT = "0x" + "5a" * 32
 STAKE = 2_000 * COIN
 PENALTY, BOND = TEST_PARAMETERS.dispute_penalty, TEST_PARAMETERS.dispute_bond
+FEE = TEST_PARAMETERS.juror_fee
 
 NewNode = Callable[[], Chain]
 
@@ -73,6 +75,9 @@ def vote(node: Chain, anvil: Anvil, dispute: int, jurors: list[Chain], verdict: 
     state = node.disputes.dispute(dispute)
     drawn = node.disputes.committee(dispute, state.round)
     seated = [juror for juror in jurors if address(juror) in drawn]
+    ballots = [node.disputes.ballot(dispute, state.round, address(juror)) for juror in seated]
+    assert sum(ballot.seats for ballot in ballots) == 2 ** (state.appeals + 2) - 1
+    assert {ballot.at_risk // ballot.seats for ballot in ballots} == {TEST_PARAMETERS.juror_stake}
     assert all([one.dispute_id for one in juror.disputes.duties(address(juror))] == [dispute] for juror in seated)
     for juror in seated:
         juror.disputes.commit(dispute, verdict, SALT)
@@ -103,31 +108,44 @@ def test_a_cheating_node_is_slashed(anvil: Anvil, new_node: NewNode) -> None:
     assert challenger.disputes.slashed(receipt) == PENALTY
     assert cheat.disputes.against(address(cheat)) == []
     assert cheat.registry.stake_of(address(cheat)) == STAKE - PENALTY
-    assert challenger.token.balance(address(challenger)) == PENALTY // 4
-    assert {juror.token.balance(address(juror)) for juror in jurors} == {PENALTY // 16}
-    with pytest.raises(Reverted, match="challenged before"):
-        challenger.disputes.challenge_trace(submission, digest(102), traces.proof(2), EVIDENCE)
+    assert challenger.token.balance(address(challenger)) == PENALTY // 2 - 3 * FEE
+    assert sum(juror.token.balance(address(juror)) for juror in jurors) == 3 * FEE
+    assert challenger.disputes.trace_docket(worker.address, digest(102)) == Docket(0, 0, convicted=True)
+    with pytest.raises(Reverted, match="found wrong before"):
+        challenger.disputes.challenge_trace(submission, digest(102), traces.proof(2), digest(6))
 
 
 def test_an_appeal_can_turn_it_round(anvil: Anvil, new_node: NewNode) -> None:
     node, challenger, worker = new_node(), new_node(), Account.create()
     node.registry.bind_worker(worker)
-    jurors = [new_node() for _ in range(3)]
+    jurors = [new_node() for _ in range(7)]
     for juror in jurors:
         juror.pool.join()
     traces = traces_of(100)
     submission = signed_submission(node, worker, traces)
     dispute = challenger.disputes.challenge_trace(submission, digest(100), traces.proof(0), EVIDENCE)
+    with pytest.raises(Reverted, match="over this is open"):
+        challenger.disputes.challenge_trace(submission, digest(100), traces.proof(0), digest(6))
     node.disputes.answer(dispute, digest(5))
     vote(challenger, anvil, dispute, jurors, Verdict.GUILTY)
     with pytest.raises(Reverted, match="only the loser appeals"):
         challenger.disputes.appeal(dispute)
     node.disputes.appeal(dispute)
     vote(challenger, anvil, dispute, jurors, Verdict.INNOCENT)
+    anvil.pass_time(TEST_PARAMETERS.appeal_period)
+    node.disputes.resolve(dispute)
     state = node.disputes.dispute(dispute)
-    assert (state.phase, state.verdict, state.round) == (DisputePhase.RESOLVED, Verdict.INNOCENT, 1)
+    assert (state.phase, state.verdict, state.appeals) == (DisputePhase.RESOLVED, Verdict.INNOCENT, 1)
     assert challenger.registry.stake_of(address(challenger)) == STAKE - BOND
     assert node.registry.node(address(node)).locked == 0
+    for juror in jurors:
+        seats = node.disputes.ballot(dispute, 0, address(juror)).seats
+        lost = seats * TEST_PARAMETERS.juror_stake
+        assert juror.registry.stake_of(address(juror)) == STAKE - lost, "who was overturned loses"
+    with pytest.raises(Reverted, match="in spite of that evidence"):
+        challenger.disputes.challenge_trace(submission, digest(100), traces.proof(0), EVIDENCE)
+    again = challenger.disputes.challenge_trace(submission, digest(100), traces.proof(0), digest(6))
+    assert challenger.disputes.dispute(again).bond == 2 * BOND
 
 
 def test_an_epoch_without_an_answer_is_rejected(chain: Chain, anvil: Anvil, new_node: NewNode) -> None:
@@ -141,10 +159,27 @@ def test_an_epoch_without_an_answer_is_rejected(chain: Chain, anvil: Anvil, new_
     anvil.pass_time(TEST_PARAMETERS.answer_period)
     challenger.disputes.resolve(dispute)
     assert chain.settlement.epoch(epoch).status is EpochStatus.REJECTED
-    assert not chain.provenance.verify_trace(job, epoch, digest(1), traces_of(1).proof(0))
+    worker, proof = Account.create().address, traces_of(1).proof(0)
+    assert chain.provenance.trace_status(job, epoch, digest(1), worker, proof) is TraceStatus.REJECTED
+    assert challenger.disputes.epoch_docket(epoch).convicted
     chain.settlement.unwind(epoch)
     assert chain.escrow.job(job).available == 10 * COIN
     assert propose(chain, job, traces_of(1)) == epoch + 1
+
+
+def test_a_verifier_comes_and_goes(new_node: NewNode) -> None:
+    node = new_node()
+    owner = address(node)
+    node.pool.join()
+    assert (node.pool.size(), node.pool.weight(owner), node.pool.ready()) == (1, STAKE, True)
+    node.pool.quit()
+    assert (node.pool.size(), node.pool.weight(owner)) == (0, 0)
+    with pytest.raises(Reverted, match="until block"):
+        node.pool.release(owner)
+    node.pool.join()
+    node.registry.deactivate()
+    node.pool.update(owner)
+    assert node.pool.size() == 0
 
 
 def test_fraud_that_proves_itself(chain: Chain, new_node: NewNode) -> None:

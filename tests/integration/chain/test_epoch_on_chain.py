@@ -6,7 +6,7 @@ import pytest
 from eth_account import Account
 
 from r1net.chain import Chain, EpochStatus, JobSettlement, Reverted, RewardClaim, peer_id_of
-from r1net.chain.provenance import StatementKind
+from r1net.chain.provenance import StatementKind, TraceStatus
 from r1net.protocol.merkle import StandardMerkleTree
 
 from .conftest import COIN, Anvil
@@ -65,8 +65,9 @@ def test_epoch_pays_and_proves(chain: Chain, node: Chain, anvil: Anvil) -> None:
     assert chain.rewards.paid(again) == 0
     assert chain.rewards.claimed(token, owner) == 60 * COIN
 
-    assert node.provenance.verify_trace(job, epoch, digest(12), traces.proof(2))
-    assert not node.provenance.verify_trace(job, epoch, digest(13), traces.proof(2))
+    worker = account_of(node)
+    assert node.provenance.trace_status(job, epoch, digest(12), worker, traces.proof(2)) is TraceStatus.FINALISED
+    assert node.provenance.trace_status(job, epoch, digest(13), worker, traces.proof(2)) is TraceStatus.UNKNOWN
     record = node.provenance.record(job, epoch)
     assert (record.traces_root, record.trace_count, record.report_digest) == (traces.root, 10, digest(9))
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from r1net.chain import Chain, JobSettlement
+from r1net.chain.provenance import TraceStatus
 from r1net.protocol.merkle import StandardMerkleTree, verify
 
 from .conftest import COIN, ROOT
@@ -83,8 +84,10 @@ def test_multi_proofs_hold_on_chain(chain: Chain) -> None:
     chain.settlement.propose(1, traces.root, traces.root, [line])
     for size in (1, 2, 5, 20, 37):
         answer = run_npm(MULTI, {"rows": rows, "indices": source.sample(range(37), size)})
-        digests = [leaf[0] for leaf in answer["leaves"]]
+        named = [(leaf[0], chain.token.address) for leaf in answer["leaves"]]
         assert answer["root"] == traces.root
-        assert chain.provenance.verify_traces(job, 1, digests, answer["proof"], answer["proofFlags"])
-        digests[0] = "0x" + source.randbytes(32).hex()
-        assert not chain.provenance.verify_traces(job, 1, digests, answer["proof"], answer["proofFlags"])
+        found = chain.provenance.trace_statuses(job, 1, named, answer["proof"], answer["proofFlags"])
+        assert found == [TraceStatus.PENDING] * size
+        named[0] = ("0x" + source.randbytes(32).hex(), chain.token.address)
+        found = chain.provenance.trace_statuses(job, 1, named, answer["proof"], answer["proofFlags"])
+        assert found == [TraceStatus.UNKNOWN] * size

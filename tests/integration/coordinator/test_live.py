@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from r1net.audit import audit_epoch
+from r1net.chain.provenance import TraceStatus
 from r1net.protocol.job import Grpo, JobSpec
 from r1net.protocol.settlement import ClaimProof, TraceProof
 from r1net.transport import Transport
@@ -53,9 +54,10 @@ def test_killed_again_and_again_the_coordinator_finishes_and_settles_once(world:
     assert world.chain.settlement.next_epoch() == 2
 
     with_proof = world.get(f"/v1/jobs/{job_id}/traces?after=0&limit=1000")
-    digest = with_proof[7]["trace_digest"]
+    digest, worker = with_proof[7]["trace_digest"], with_proof[7]["trace"]["worker"]
     proof = TraceProof.model_validate(world.get(f"/v1/jobs/{job_id}/traces/{digest}/proof"))
-    assert world.chain.provenance.verify_trace(job_id, proof.epoch, digest, proof.proof)
+    status = world.chain.provenance.trace_status(job_id, proof.epoch, digest, worker, proof.proof)
+    assert status is TraceStatus.FINALISED
     transport = Transport(f"http://127.0.0.1:{world.port}")
     results = audit_epoch(1, transport, world.chain)
     transport.close()
