@@ -37,7 +37,7 @@ def test_tiny_demo_shows_the_whole_promise(tmp_path: Path, model: Path) -> None:
     assert dispute.checked >= 8
     assert dispute.cheat_paid == 0
     assert dispute.slashed_wei == 80 * R1
-    assert dispute.bounty_wei == dispute.slashed_wei // 4
+    assert dispute.bounty_wei == dispute.slashed_wei // 2 - R1 // 10, "half of it, less the juror's fee"
     assert dispute.burned_wei == dispute.slashed_wei // 2
     assert len(dispute.transactions) == 7, "open, answer, draw, commit, reveal, tally, resolve"
     assert all(dispute.accused.lower() != claim.account.lower() for claim in summary.claims)

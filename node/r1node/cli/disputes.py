@@ -12,6 +12,7 @@ import typer
 
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputePhase, DisputeState, SignedSubmission, Verdict
+from r1net.chain.models import TxReceipt
 from r1net.errors import ChainUnavailable, R1Error, Unreachable, UsageError
 from r1net.protocol.evidence import Evidence
 from r1net.protocol.signing import Domain
@@ -33,7 +34,7 @@ NEXT_STEPS = {
     DisputePhase.OPEN: "the accused answers: r1node answer {0}; after the deadline: r1node jury run",
     DisputePhase.DRAWING: "the committee is drawn: r1node jury run",
     DisputePhase.VOTING: "jurors commit until the deadline, then reveal: r1node jury run",
-    DisputePhase.DECIDED: "the loser may appeal; after the deadline: r1node jury run",
+    DisputePhase.DECIDED: "the loser may appeal, twice in all; after the deadline: r1node jury run",
     DisputePhase.RESOLVED: "nothing, it is over",
 }
 
@@ -69,7 +70,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class DisputeRow:
-    """Where a dispute stands. `deadline` ends the present step, in Unix seconds of the chain."""
+    """Where a dispute stands. `deadline` ends the present step, in seconds of the settlement's clock: Unix time less all
+    pauses."""
 
     dispute: int
     phase: str
@@ -83,11 +85,13 @@ class DisputeRow:
 
 @dataclass(frozen=True)
 class Membership:
-    """Whether this owner may be drawn as a juror."""
+    """Whether this owner may be drawn as a juror, and with how much of its stake (R1 in wei)."""
 
     owner: str
     in_pool: bool
+    weight: int
     pool_size: int
+    pool_ready: bool
     transaction: str
 
 
@@ -165,16 +169,33 @@ def join_pool(ctx: typer.Context) -> Membership:
     """Offer to judge disputes. A juror who is drawn and does not vote loses stake: keep `jury run` running."""
     context: Context = ctx.obj
     chain = context.chain(context.owner())
-    receipt = chain.pool.join()
-    return Membership(context.address(), chain.pool.contains(context.address()), chain.pool.size(), receipt.tx_hash)
+    return _membership(chain, context.address(), chain.pool.join())
 
 
 def quit_pool(ctx: typer.Context) -> Membership:
-    """Judge no more."""
+    """Judge no more. The stake can be withdrawn some 8,200 blocks later, after `jury release`."""
     context: Context = ctx.obj
     chain = context.chain(context.owner())
-    receipt = chain.pool.quit()
-    return Membership(context.address(), chain.pool.contains(context.address()), chain.pool.size(), receipt.tx_hash)
+    return _membership(chain, context.address(), chain.pool.quit())
+
+
+def update_membership(ctx: typer.Context) -> Membership:
+    """Let the pool look at this owner's stake again, after it was raised or slashed."""
+    context: Context = ctx.obj
+    chain = context.chain(context.owner())
+    return _membership(chain, context.address(), chain.pool.update(context.address()))
+
+
+def release_stake(ctx: typer.Context) -> Membership:
+    """Free the stake of the pool, long enough after `jury quit`."""
+    context: Context = ctx.obj
+    chain = context.chain(context.owner())
+    return _membership(chain, context.address(), chain.pool.release(context.address()))
+
+
+def _membership(chain: Chain, owner: str, receipt: TxReceipt) -> Membership:
+    pool = chain.pool
+    return Membership(owner, pool.contains(owner), pool.weight(owner), pool.size(), pool.ready(), receipt.tx_hash)
 
 
 def run_jury(
@@ -236,5 +257,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="judging disputes", no_args_is_help=True)
     group.command("join")(join_pool)
     group.command("quit")(quit_pool)
+    group.command("update")(update_membership)
+    group.command("release")(release_stake)
     group.command("run")(run_jury)
     app.add_typer(group, name="jury")

@@ -14,7 +14,6 @@ from r1net.chain.models import TxReceipt, enhex, unhex
 from r1net.chain.sender import Sender
 from r1net.errors import ChainError
 
-
 WEIGHT_GAS = 400_000
 """Spare gas where a weight in the pool changes: its tree keeps one entry for each block, so that the first change in a
 block costs more than an estimate in a block with another one says."""
