@@ -87,6 +87,7 @@ contract CourtGrindTest is DisputeFixture {
     /// @dev Quits, entries, exits from the network and back, added stake, locked stake, in the drawing transaction: the
     /// committee is the one that it would have been without them.
     function testFuzz_theDrawingTransactionMovesNothing(bytes32 hash, uint256 tries) public {
+        vm.assume(hash != 0);
         uint256 id = drawing();
         uint256 drawBlock = disputes.disputeOf(id).drawBlock;
         vm.roll(drawBlock + 1);
@@ -113,6 +114,7 @@ contract CourtGrindTest is DisputeFixture {
 
     /// @dev What happens between the answer and the draw moves nothing either, once the answer's block is over.
     function testFuzz_theBlocksInBetweenMoveNothing(bytes32 hash, uint256 tries) public {
+        vm.assume(hash != 0);
         uint256 id = drawing();
         uint256 drawBlock = disputes.disputeOf(id).drawBlock;
         (address[] memory expected,) = pool.draw(block.number, seedOf(id, hash), 3, new address[](0));

@@ -59,6 +59,7 @@ contract DisputesJudgedTest is DisputeFixture {
     /// @dev Whatever the votes: half of the loser's burns, half of what bad jurors lose goes to the good ones, the fee
     /// is the same for both verdicts, and nothing stays here.
     function testFuzz_everyWeiOfAVerdict(bool guilty, uint256 wrong, bytes32 hash) public {
+        vm.assume(hash != 0);
         uint256 id = answered();
         vm.roll(disputes.disputeOf(id).drawBlock + 1);
         vm.setBlockhash(disputes.disputeOf(id).drawBlock, hash);

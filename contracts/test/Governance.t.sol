@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import { IAccessControl } from "@openzeppelin/contracts/access/IAccessControl.sol";
 import { IGovernor } from "@openzeppelin/contracts/governance/IGovernor.sol";
 import { TimelockController } from "@openzeppelin/contracts/governance/TimelockController.sol";
+import { IDisputes } from "../src/interfaces/IDisputes.sol";
 import { ISettlement } from "../src/interfaces/ISettlement.sol";
 import { R1Governor } from "../src/R1Governor.sol";
 import { R1Timelock } from "../src/R1Timelock.sol";
@@ -198,10 +199,13 @@ contract GovernanceTest is DisputeFixture {
         eq(votes, STAKE, "a staker's votes");
     }
 
-    function test_disputesGoOnDuringAPause() public {
+    function test_aPauseDelaysDisputesAndEndsNone() public {
         uint256 id = openEpochDispute();
         vm.prank(guardian);
         settlement.pause();
+        skip(settlement.MAX_PAUSE());
+        vm.expectPartialRevert(IDisputes.TooEarly.selector);
+        disputes.resolve(id);
         skip(ANSWER);
         disputes.resolve(id);
         isStatus(1, ISettlement.Status.Rejected);

@@ -70,8 +70,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class DisputeRow:
-    """Where a dispute stands. `deadline` ends the present step, in seconds of the settlement's clock: Unix time less all
-    pauses."""
+    """Where a dispute stands. `deadline` ends the present step, in seconds of the settlement's clock: Unix time less
+    all pauses."""
 
     dispute: int
     phase: str
