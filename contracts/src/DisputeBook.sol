@@ -216,7 +216,9 @@ abstract contract DisputeBook is IDisputes, AccessControl {
         uint256 seats = _seatsAfter(size, 0) + _seatsAfter(size, 1) + 2 * _seatsAfter(size, 2);
         bool covered = given.bond != 0 && given.penalty >= given.bond && given.bond / 2 >= given.jurorFee * seats;
         bool small = given.penalty <= MAX_AMOUNT && given.jurorStake <= MAX_AMOUNT;
-        if (!periods || !odd || !covered || !small) revert ParameterOutOfBounds();
+        // Else accuser, accused and a lucky majority of jurors, all one person, could live off the honest minority.
+        bool dear = given.bond >= given.jurorStake * (size / 2);
+        if (!periods || !odd || !covered || !small || !dear) revert ParameterOutOfBounds();
         _opening = Opening(given.bond, given.penalty, given.answerPeriod, _opening.count);
         _steps = Steps({
             jurorStake: given.jurorStake,

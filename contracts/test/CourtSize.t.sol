@@ -14,7 +14,7 @@ contract CourtSizeTest is DisputeFixture {
         super.setUp();
         IDisputes.Parameters memory given = defaults();
         given.committeeSize = 15;
-        given.jurorFee = 0.5 ether;
+        (given.jurorFee, given.jurorStake) = (0.5 ether, 20 ether);
         disputes.setParameters(given);
         fillPool(JURORS);
     }

@@ -182,7 +182,7 @@ contract DisputesOpenTest is DisputeFixture {
 
     function testFuzz_parameterBounds(uint8 which, uint32 period, uint8 size) public {
         IDisputes.Parameters memory given = defaults();
-        which = uint8(bound(which, 0, 10));
+        which = uint8(bound(which, 0, 11));
         uint32 bad = period <= 14 days ? 0 : period;
         if (which == 0) given.bond = 0;
         if (which == 1) given.penalty = 0;
@@ -195,6 +195,7 @@ contract DisputesOpenTest is DisputeFixture {
         // 3 + 7 + 15 seats, and 15 again: 40 of the fees in half a bond.
         if (which == 8) given.jurorFee = BOND / 80 + 1;
         if (which == 9) given.penalty = disputes.MAX_AMOUNT() + 1;
+        if (which == 11) given.jurorStake = BOND + 1;
         if (which == 10) given.jurorStake = disputes.MAX_AMOUNT() + 1;
         vm.expectRevert(IDisputes.ParameterOutOfBounds.selector);
         disputes.setParameters(given);
@@ -202,7 +203,7 @@ contract DisputesOpenTest is DisputeFixture {
 
     function test_parametersCanBeSet() public {
         IDisputes.Parameters memory given = defaults();
-        (given.bond, given.jurorFee) = (2, 0);
+        (given.bond, given.jurorFee, given.jurorStake) = (2, 0, 1);
         disputes.setParameters(given);
         eq(keccak256(abi.encode(disputes.parameters())), keccak256(abi.encode(given)), "as given");
     }
@@ -210,8 +211,7 @@ contract DisputesOpenTest is DisputeFixture {
     /// @dev Each dispute gives back the bond of its time, however often the parameter changes.
     function testFuzz_aBondIsThatOfItsTime(uint256[4] memory bonds) public {
         IDisputes.Parameters memory given = defaults();
-        given.jurorFee = 0;
-        given.penalty = 1000 ether;
+        (given.jurorFee, given.jurorStake, given.penalty) = (0, 0, 1000 ether);
         uint256[4] memory ids;
         uint256 sum = 0;
         for (uint256 i = 0; i < 4; ++i) {

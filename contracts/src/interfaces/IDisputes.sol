@@ -38,7 +38,8 @@ interface IDisputes {
     /// @notice The parameters.
     /// @param bond R1 in wei that the challenger locks; twice and four times as much for the two appeals.
     /// @param penalty R1 in wei that the accused owes if he is guilty; not less than the bond.
-    /// @param jurorStake R1 in wei for each seat that a juror loses if he is not with the verdict, or silent.
+    /// @param jurorStake R1 in wei for each seat that a juror loses if he is not with the verdict, or silent. Those of a
+    /// first committee's minority together are at most a bond.
     /// @param jurorFee R1 in wei for each coherent seat; half the bond must cover those of all rounds.
     /// @param answerPeriod Seconds to answer.
     /// @param commitPeriod Seconds to commit votes.

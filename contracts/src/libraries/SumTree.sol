@@ -28,14 +28,15 @@ library SumTree {
     /// @notice Sets the weight of a leaf, from this block on.
     function set(Tree storage tree, uint256 leaf, uint256 weight) internal {
         uint256 levels = _grow(tree, leaf);
+        if (weight > MOST) revert TooHeavy(weight);
         for (uint256 level = 1; level <= levels; ++level) {
-            if (weight > MOST) revert TooHeavy(weight);
             Checkpoints.Trace208 storage node = tree.nodes[level][leaf / CHILDREN];
             uint256 shift = BITS * (leaf % CHILDREN);
             uint256 sums = (node.latest() & ~(MOST << shift)) | (weight << shift);
             // forge-lint: disable-next-line(unsafe-typecast) -- four times 52 bits
             node.push(uint48(block.number), uint208(sums));
             (leaf, weight) = (leaf / CHILDREN, _total(sums));
+            if (weight > MOST) revert TooHeavy(weight);
         }
     }
 

@@ -70,6 +70,12 @@ class Parameters:
                 f"an unbonding delay of {self.unbonding_delay} s ends before a dispute may ({longest} s)",
                 hint="raise unbonding_delay, or shorten the challenge window and the dispute periods",
             )
+        if self.dispute_bond < self.juror_stake * (self.committee_size // 2):
+            raise ChainError(
+                f"a committee's minority has more at stake than a bond of {self.dispute_bond} wei: who accuses himself "
+                "could live off it",
+                hint="raise dispute_bond, or lower juror_stake or committee_size",
+            )
         fees = self.most_seats() * self.juror_fee
         if self.dispute_bond < 2 * fees or self.dispute_penalty < self.dispute_bond:
             raise ChainError(
