@@ -157,7 +157,13 @@ def _may_vote(s: Session, row: CheckRow, me: WorkerState, workers: Sequence[Work
     lately = [vote for vote in given if (leases[vote.lease_id].ended_at or now) > now - PATIENCE]
     wants = wanted(voters(given)) - len(cast)
     gone = {row.owner} | {vote.owner for vote in (*cast, *lately)}
-    able = [worker for worker in workers if "verify" in worker.capabilities and worker.owner not in gone]
+    able = [
+        worker
+        for worker in workers
+        if "verify" in worker.capabilities
+        and worker.owner not in gone
+        and (worker.worker == me.worker or not worker.busy)
+    ]
     if me.worker not in {worker.worker for worker in able} or len(out) >= wants:
         return False
     order = sorted(able, key=lambda worker: rank(row.seed or "", worker.worker))

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling import rollout
-from r1coordinator.scheduling.checks import offer_check
+from r1coordinator.scheduling.checks import offer_check, undecided
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.deadlines import FIRST_TOKENS
 from r1coordinator.scheduling.groups import pool
@@ -133,7 +133,9 @@ def _from_job(s: Session, ctx: Context, job: JobRow, asking: _Asking) -> LeaseRo
     demand = rollout.assignment(spec, job.phase, job.round)
     free = pool(s, job.job_id, demand).free
     if not free:
-        return f"every group of {job.phase} {demand.round} that is needed is leased"
+        voting = undecided(s, job.job_id, demand.split, demand.round)
+        words = "waits for votes on what was drawn of it" if voting else "has every group that is needed leased"
+        return f"{job.phase} {demand.round} {words}"
     lost, failed = _lost(s, job, demand, now), _failures(s, job, demand, me.worker)
     takers = [w for w in asking.workers if w.worker not in standing.barred and asking.market.value(job, w) is not None]
     others = [w.worker for w in takers if w.worker != me.worker and "rollout" in w.capabilities]

@@ -24,6 +24,10 @@ from r1coordinator.store.tables import (
 from r1net.errors import Refused
 from r1net.protocol.work import VerifyTask, Vote, VoteCommitment, VoteReveal
 
+NOBODY = "waiting for hosts of other owners to replay what was drawn"
+NOBODY_AFTER = 60.0
+"""Seconds after which the job says what it waits for."""
+
 
 def commit(s: Session, worker: str, commitment: VoteCommitment) -> None:
     """A verifier fixes its vote; the same commitment again changes nothing."""
@@ -67,6 +71,8 @@ def decide(s: Session, ctx: Context, check: CheckRow, now: float) -> bool:
         return False
     check.state, check.decided_at = found, now
     job = get_job(s, check.job_id)
+    if job.error is not None and job.error.startswith(NOBODY):
+        job.error = None
     if check.planted:
         _pay(s, job, check, votes, holds=False)
         for blind in _blame_voters(s, votes, holds=False, reason="missed_plant", now=now):
@@ -82,6 +88,10 @@ def expire_checks(s: Session, ctx: Context, now: float) -> bool:
     """Give up what nobody comes to confirm; whether there was something."""
     rows = s.scalars(select(CheckRow).where(CheckRow.state == "open")).all()
     decided = [decide(s, ctx, row, now) for row in rows]
+    for row, done in zip(rows, decided, strict=True):
+        if not done and not row.planted and now - row.opened_at > NOBODY_AFTER:
+            job = get_job(s, row.job_id)
+            job.error = job.error or f"{NOBODY}: nobody has voted on {row.lease_id} since it was drawn"
     return any(decided)
 
 

@@ -145,9 +145,15 @@ def test_the_author_and_its_owner_never_vote(world: World) -> None:
     sibling = world.node(9, owner=1)
     turn(world)
     for seconds in (0, 3600):
-        world.clock.time += seconds
+        turn(world, seconds)
+        assert sibling.open().status_code == 200
         assert sibling.work("verify") is None
     assert checks(world, job_id)[0]["state"] == "open"
+    assert "hosts of other owners" in world.job(job_id)["error"]
+    stranger = world.node(2)
+    _, lease = verifying([stranger])
+    cast(stranger, lease, vote(world, lease))
+    assert world.job(job_id)["error"] is None
 
 
 def test_one_accusation_asks_a_second_owner_and_two_convict(world: World) -> None:
