@@ -154,11 +154,12 @@ contract Disputes is Jury {
         bool again = _enter(dispute, verdict);
         uint256 owed = verdict == Verdict.None || (guilty && again) ? 0 : guilty ? dispute.atRisk : dispute.bond;
         emit DisputeResolved(disputeId, verdict, owed);
-        if (dispute.epoch != 0) _letGo(dispute.epoch, verdict);
         registry.unlock(challenger, dispute.bond);
         if (dispute.held) registry.unlock(accused, HOLD);
         (address loser, address winner) = guilty ? (accused, challenger) : (challenger, accused);
         uint256 pot = owed == 0 ? 0 : registry.slash(loser, owed, address(this), owed / 2);
+        // Only then the epoch, whose bond is burned with a conviction: what a loser has pays who found him out first.
+        if (dispute.epoch != 0) _letGo(dispute.epoch, verdict);
         _dismiss(disputeId, rounds, verdict, pot, winner);
         // What was taken from him counts no longer where jurors are drawn.
         if (owed != 0) pool.update(loser);

@@ -97,7 +97,8 @@ contract FraudProofs is IFraudProofs, AccessControl, EIP712 {
         bool again = _proved[epoch][settler];
         if (again && !pending) revert AlreadyProved(epoch, settler);
         _proved[epoch][settler] = true;
-        if (pending) settlement.reject(epoch);
+        if (proposed.proposer == settler) settlement.convict(epoch);
+        else settlement.suspend(settler);
         uint256 slashed = again ? 0 : penalty;
         emit FraudProved(epoch, settler, msg.sender, slashed);
         if (slashed != 0) registry.slash(settler, slashed, msg.sender, slashed / 2);

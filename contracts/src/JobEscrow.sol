@@ -5,6 +5,7 @@ import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { IJobEscrow } from "./interfaces/IJobEscrow.sol";
+import { ISettlement } from "./interfaces/ISettlement.sol";
 import { BoundedCall } from "./libraries/BoundedCall.sol";
 
 /// @title JobEscrow
@@ -12,7 +13,8 @@ import { BoundedCall } from "./libraries/BoundedCall.sol";
 contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
-    /// @dev Packed so that reserving and paying write one slot (available, reserved).
+    /// @dev Packed so that reserving writes two slots and paying one. `fullAt` is when the cap will have refilled, on
+    /// the settlement's clock, in units of 2^-TICKS seconds: money reserved moves it ahead, time catches up with it.
     struct Account {
         uint128 available;
         uint128 reserved;
@@ -20,10 +22,14 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
         uint96 epochCap;
         address submitter;
         uint40 closedAt;
+        uint56 fullAt;
         uint128 funded;
         uint128 refunded;
         bytes32 specDigest;
     }
+
+    /// @dev Bits after the point of `fullAt`.
+    uint256 private constant TICKS = 16;
 
     /// @notice The settlement contract, which made this one.
     address public immutable settlement;
@@ -31,6 +37,8 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
     address public immutable rewards;
     /// @inheritdoc IJobEscrow
     uint256 public immutable closeGrace;
+    /// @inheritdoc IJobEscrow
+    uint256 public immutable capPeriod;
 
     mapping(bytes32 jobId => Account) private _jobs;
     /// @inheritdoc IJobEscrow
@@ -45,10 +53,13 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
 
     /// @param rewards_ The rewards contract.
     /// @param closeGrace_ Seconds between close and refund.
-    constructor(address rewards_, uint256 closeGrace_) {
+    /// @param capPeriod_ Seconds in which a cap refills.
+    constructor(address rewards_, uint256 closeGrace_, uint256 capPeriod_) {
+        if (capPeriod_ == 0 || capPeriod_ > 30 days || closeGrace_ > 30 days) revert ParameterOutOfBounds();
         settlement = msg.sender;
         rewards = rewards_;
         closeGrace = closeGrace_;
+        capPeriod = capPeriod_;
     }
 
     /// @inheritdoc IJobEscrow
@@ -82,8 +93,9 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
         Account storage job = _known(jobId);
         if (job.submitter != msg.sender) revert NotSubmitter(jobId, msg.sender);
         if (job.closedAt != 0) revert JobIsClosed(jobId);
-        job.closedAt = uint40(block.timestamp);
-        emit JobClosed(jobId, block.timestamp + closeGrace);
+        uint256 present = _clock();
+        job.closedAt = uint40(present);
+        emit JobClosed(jobId, present + closeGrace);
     }
 
     /// @inheritdoc IJobEscrow
@@ -91,7 +103,8 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
         Account storage job = _known(jobId);
         if (job.closedAt == 0) revert JobIsOpen(jobId);
         uint256 refundableAt = job.closedAt + closeGrace;
-        if (block.timestamp < refundableAt) revert GraceNotOver(refundableAt);
+        if (_clock() < refundableAt) revert GraceNotOver(refundableAt);
+        if (job.reserved != 0) revert StillReserved(jobId, job.reserved);
         amount = job.available;
         if (amount == 0) revert NothingToRefund(jobId);
         job.available = 0;
@@ -101,11 +114,15 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IJobEscrow
-    function reserve(bytes32 jobId, uint256 amount) external onlySettlement {
+    function reserve(bytes32 jobId, uint256 amount, uint256 present) external onlySettlement returns (address token) {
         Account storage job = _jobs[jobId];
-        (address token, uint256 cap) = (job.token, job.epochCap);
+        uint256 cap;
+        (token, cap) = (job.token, job.epochCap);
         if (token == address(0)) revert UnknownJob(jobId);
+        uint256 closedAt = job.closedAt;
+        if (closedAt != 0 && present >= closedAt + closeGrace) revert JobIsClosed(jobId);
         if (amount > cap) revert EpochCapExceeded(jobId, amount, cap);
+        _spend(job, jobId, amount, cap, present);
         (uint128 available, uint128 reserved) = (job.available, job.reserved);
         if (amount > available) revert InsufficientFunds(jobId, amount, available);
         // Checked just above; and both together never exceed what was funded, which fits in 128 bits.
@@ -120,6 +137,11 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
         Account storage job = _takeReserved(jobId, amount);
         job.available += uint128(amount);
         emit JobUnreserved(jobId, amount);
+        // The work is there all the same: whoever did it gets the whole grace to have it settled anew.
+        if (job.closedAt == 0 || amount == 0) return;
+        uint256 present = _clock();
+        job.closedAt = uint40(present);
+        emit JobClosed(jobId, present + closeGrace);
     }
 
     /// @inheritdoc IJobEscrow
@@ -149,6 +171,7 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
             closedAt: job.closedAt,
             token: job.token,
             epochCap: job.epochCap,
+            allowance: _allowanceOf(job),
             available: job.available,
             reserved: job.reserved,
             funded: job.funded,
@@ -174,6 +197,25 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
         if (received != amount) revert UnsupportedToken(address(token), amount, received);
         job.available += uint128(amount);
         job.funded += uint128(amount);
+    }
+
+    /// @dev What may be reserved is what time has refilled, at most one cap. Rounding is against who reserves.
+    function _spend(Account storage job, bytes32 jobId, uint256 amount, uint256 cap, uint256 present) private {
+        (uint256 fullAt, uint256 start) = (job.fullAt, present << TICKS);
+        if (fullAt > start) start = fullAt;
+        uint256 end = start + (amount * (capPeriod << TICKS) + cap - 1) / cap;
+        if (end > (present + capPeriod) << TICKS) revert EpochCapExceeded(jobId, amount, _allowanceOf(job));
+        job.fullAt = uint56(end);
+    }
+
+    function _allowanceOf(Account storage job) private view returns (uint256) {
+        (uint256 fullAt, uint256 start) = (job.fullAt, _clock() << TICKS);
+        if (fullAt <= start) return job.epochCap;
+        return job.epochCap - (job.epochCap * (fullAt - start) + (capPeriod << TICKS) - 1) / (capPeriod << TICKS);
+    }
+
+    function _clock() private view returns (uint256) {
+        return ISettlement(settlement).clock();
     }
 
     function _takeReserved(bytes32 jobId, uint256 amount) private returns (Account storage job) {

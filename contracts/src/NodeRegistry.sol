@@ -55,12 +55,17 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
 
     /// @inheritdoc INodeRegistry
     function register(uint256 stake) external {
-        _register(stake);
+        _register(msg.sender, stake);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function registerFor(address owner, uint256 stake) external {
+        _register(owner, stake);
     }
 
     /// @inheritdoc INodeRegistry
     function registerWithWorker(uint256 stake, WorkerProof calldata proof) external {
-        _register(stake);
+        _register(msg.sender, stake);
         _bind(proof);
     }
 
@@ -68,7 +73,7 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
     function addStake(uint256 amount) external {
         Account storage node = _nodes[msg.sender];
         if (node.stake == 0 && node.debt == 0) revert NotRegistered(msg.sender);
-        uint256 added = amount - _payDebt(node, amount);
+        uint256 added = amount - _payDebt(msg.sender, node, amount);
         uint96 total = _toUint96(node.stake + added);
         _setStake(msg.sender, node, total);
         emit StakeAdded(msg.sender, added, total);
@@ -218,14 +223,14 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
         return _hashTypedDataV4(keccak256(abi.encode(BIND_WORKER_TYPEHASH, owner, nonce, deadline)));
     }
 
-    function _register(uint256 amount) private {
-        Account storage node = _nodes[msg.sender];
-        if (node.stake != 0) revert AlreadyRegistered(msg.sender);
-        uint256 stake = amount - _payDebt(node, amount);
+    function _register(address owner, uint256 amount) private {
+        Account storage node = _nodes[owner];
+        if (node.stake != 0) revert AlreadyRegistered(owner);
+        uint256 stake = amount - _payDebt(owner, node, amount);
         if (stake < _minStake) revert StakeTooSmall(stake, _minStake);
-        _setStake(msg.sender, node, _toUint96(stake));
+        _setStake(owner, node, _toUint96(stake));
         node.exitAt = 0;
-        emit NodeRegistered(msg.sender, stake);
+        emit NodeRegistered(owner, stake);
         _pull(amount, amount - stake);
     }
 
@@ -242,12 +247,12 @@ contract NodeRegistry is INodeRegistry, AccessControl, EIP712 {
         emit DebtChanged(owner, node.debt);
     }
 
-    function _payDebt(Account storage node, uint256 amount) private returns (uint256 paid) {
+    function _payDebt(address owner, Account storage node, uint256 amount) private returns (uint256 paid) {
         uint96 debt = node.debt;
         if (debt == 0) return 0;
         paid = amount < debt ? amount : debt;
         node.debt = debt - uint96(paid);
-        emit DebtChanged(msg.sender, node.debt);
+        emit DebtChanged(owner, node.debt);
     }
 
     function _pull(uint256 amount, uint256 burned) private {

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import { AccessControl } from "@openzeppelin/contracts/access/AccessControl.sol";
+import { INodeRegistry } from "./interfaces/INodeRegistry.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
 import { EpochHash } from "./libraries/EpochHash.sol";
 import { JobEscrow } from "./JobEscrow.sol";
 import { Rewards } from "./Rewards.sol";
+import { SettlerBonds } from "./SettlerBonds.sol";
 
 /// @title Settlement
 /// @notice See {ISettlement}.
 /// @dev Makes its escrow and its rewards contract itself: nobody, not even the admin, can point either of them
 /// at another settlement.
-contract Settlement is ISettlement, AccessControl {
+contract Settlement is ISettlement, SettlerBonds {
     /// @notice May propose epochs.
     bytes32 public constant SETTLER_ROLE = keccak256("SETTLER_ROLE");
-    /// @notice May freeze and reject epochs: the disputes contract.
-    bytes32 public constant DISPUTES_ROLE = keccak256("DISPUTES_ROLE");
     /// @notice May pause.
     bytes32 public constant GUARDIAN_ROLE = keccak256("GUARDIAN_ROLE");
     /// @notice Bounds what finalising one epoch can cost.
@@ -33,10 +32,12 @@ contract Settlement is ISettlement, AccessControl {
     Rewards public immutable rewards;
 
     /// @dev One slot: the counters and the parameters that every proposal and finalisation reads. `stopped` is how long
-    /// the clock stood still in all pauses before the last one, which began at `pausedFrom`.
+    /// the clock stood still in all pauses before the last one, which began at `pausedFrom`. `paying` is the final
+    /// epoch whose lines are not all paid yet, or zero.
     struct Queue {
-        uint48 next;
-        uint48 head;
+        uint32 next;
+        uint32 head;
+        uint32 paying;
         uint40 challengeWindow;
         uint40 pausedFrom;
         uint40 pausedUntil;
@@ -50,9 +51,17 @@ contract Settlement is ISettlement, AccessControl {
     /// @param admin Holds the admin role: the timelock, or the deployer until it hands over.
     /// @param challengeWindow_ Seconds.
     /// @param closeGrace Seconds between a job's close and its refund.
-    constructor(address admin, uint256 challengeWindow_, uint256 closeGrace) {
+    /// @param capPeriod Seconds in which a job's cap refills.
+    constructor(
+        address admin,
+        INodeRegistry registry_,
+        uint256 challengeWindow_,
+        uint256 closeGrace,
+        uint256 capPeriod,
+        BondTerms memory terms
+    ) SettlerBonds(registry_, terms) {
         rewards = new Rewards();
-        escrow = new JobEscrow(address(rewards), closeGrace);
+        escrow = new JobEscrow(address(rewards), closeGrace, capPeriod);
         _queue.next = 1;
         _setChallengeWindow(challengeWindow_);
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
@@ -67,8 +76,10 @@ contract Settlement is ISettlement, AccessControl {
         if (content.jobs.length > MAX_JOBS) revert TooManyJobs(content.jobs.length);
         uint256 pending = queue.next - queue.head;
         if (pending > MAX_PENDING) revert TooManyPending(pending - 1);
+        _requireFit(msg.sender);
 
-        uint40 finalisableAt = uint40(_clockOf(queue) + queue.challengeWindow);
+        uint256 present = _clockOf(queue);
+        uint40 finalisableAt = uint40(present + queue.challengeWindow);
         _queue.next = queue.next + 1;
         _epochs[content.epoch] = Epoch({
             commitment: EpochHash.hashOf(content),
@@ -81,29 +92,17 @@ contract Settlement is ISettlement, AccessControl {
         emit EpochProposed(
             content.epoch, msg.sender, content.rewardsRoot, content.reportDigest, finalisableAt, content.jobs
         );
-        _reserve(content.jobs);
+        _lockBond(content.epoch, msg.sender, _reserve(content.jobs, present));
     }
 
     /// @inheritdoc ISettlement
     function finaliseEpoch(EpochContent calldata content) external {
-        Queue memory queue = _queue;
-        _requireRunning(queue);
-        Epoch memory epoch = _proposed(content);
-        Status status = _statusOf(content.epoch, epoch.status, queue.head);
-        if (status != Status.Pending) revert WrongStatus(content.epoch, status);
-        if (_clockOf(queue) < epoch.finalisableAt) revert WindowOpen(epoch.finalisableAt);
-        if (epoch.disputes != 0) revert EpochIsFrozen(content.epoch, epoch.disputes);
-        uint256 next = _skipRejected(queue.head + 1);
-        if (content.epoch != next) revert NotNext(content.epoch, next);
+        _finalise(content, content.jobs.length);
+    }
 
-        _queue.head = uint48(content.epoch);
-        emit EpochFinalised(content.epoch, content.rewardsRoot);
-        rewards.publish(content.epoch, content.rewardsRoot);
-        JobSettlement[] calldata jobs = content.jobs;
-        for (uint256 i = 0; i < jobs.length; ++i) {
-            JobSettlement calldata job = jobs[i];
-            escrow.pay(job.jobId, job.amount);
-        }
+    /// @inheritdoc ISettlement
+    function finaliseInParts(EpochContent calldata content, uint256 lines) external {
+        _finalise(content, lines);
     }
 
     /// @inheritdoc ISettlement
@@ -127,14 +126,23 @@ contract Settlement is ISettlement, AccessControl {
 
     /// @inheritdoc ISettlement
     function unfreeze(uint256 number, bool wrong) external onlyRole(DISPUTES_ROLE) {
-        emit EpochUnfrozen(number, --_epochs[number].disputes);
-        if (wrong && _epochs[number].status == Status.Pending) _reject(number);
+        Epoch storage epoch = _epochs[number];
+        uint16 left = --epoch.disputes;
+        emit EpochUnfrozen(number, left);
+        if (wrong) _convict(number);
+        else if (left == 0 && epoch.status != Status.Pending) _releaseBond(number, epoch.proposer);
     }
 
     /// @inheritdoc ISettlement
     function reject(uint256 number) external onlyRole(DISPUTES_ROLE) {
         _requirePending(number);
         _reject(number);
+    }
+
+    /// @inheritdoc ISettlement
+    function convict(uint256 number) external onlyRole(DISPUTES_ROLE) {
+        if (_epochs[number].status == Status.None) revert WrongStatus(number, Status.None);
+        _convict(number);
     }
 
     /// @inheritdoc ISettlement
@@ -170,6 +178,11 @@ contract Settlement is ISettlement, AccessControl {
     }
 
     /// @inheritdoc ISettlement
+    function payingEpoch() external view returns (uint256) {
+        return _queue.paying;
+    }
+
+    /// @inheritdoc ISettlement
     function nextEpoch() external view returns (uint256) {
         return _queue.next;
     }
@@ -194,27 +207,70 @@ contract Settlement is ISettlement, AccessControl {
         return EpochHash.hashOf(content);
     }
 
-    /// @dev Strict order makes each job appear once, so that the cap of an epoch can be checked amount by amount.
-    function _reserve(JobSettlement[] calldata jobs) private {
+    /// @dev Marks an epoch as final the first time, and goes on paying its lines. Its root is published once all of
+    /// them have been paid, and the next epoch waits for that: the root never promises money that was not sent.
+    function _finalise(EpochContent calldata content, uint256 lines) private {
+        Queue memory queue = _queue;
+        _requireRunning(queue);
+        if (queue.paying == 0) _makeFinal(content, queue);
+        else if (queue.paying != content.epoch) revert LinesUnpaid(queue.paying);
+        else _proposed(content);
+        uint256 first = _stands[content.epoch].linesPaid;
+        uint256 count = content.jobs.length;
+        uint256 end = count - first > lines ? first + lines : count;
+        if (end != count) _stands[content.epoch].linesPaid = uint8(end);
+        for (uint256 i = first; i < end; ++i) {
+            escrow.pay(content.jobs[i].jobId, content.jobs[i].amount);
+        }
+        if (end != count) return;
+        _queue.paying = 0;
+        rewards.publish(content.epoch, content.rewardsRoot);
+    }
+
+    function _makeFinal(EpochContent calldata content, Queue memory queue) private {
+        Epoch memory epoch = _proposed(content);
+        Status status = _statusOf(content.epoch, epoch.status, queue.head);
+        if (status != Status.Pending) revert WrongStatus(content.epoch, status);
+        if (_clockOf(queue) < epoch.finalisableAt) revert WindowOpen(epoch.finalisableAt);
+        if (epoch.disputes != 0) revert EpochIsFrozen(content.epoch, epoch.disputes);
+        uint256 next = _skipRejected(queue.head + 1);
+        if (content.epoch != next) revert NotNext(content.epoch, next);
+        // Stays set while lines are paid: a token that calls back finds no other epoch to make final meanwhile.
+        (_queue.head, _queue.paying) = (uint32(content.epoch), uint32(content.epoch));
+        emit EpochFinalised(content.epoch, content.rewardsRoot);
+        _releaseBond(content.epoch, epoch.proposer);
+    }
+
+    /// @dev Strict order makes each job appear once. Returns what the bond is reckoned from.
+    function _reserve(JobSettlement[] calldata jobs, uint256 present) private returns (uint256 worth) {
         bytes32 last = 0;
         for (uint256 i = 0; i < jobs.length; ++i) {
             JobSettlement calldata job = jobs[i];
             bytes32 jobId = job.jobId;
             if (jobId <= last) revert JobsNotSorted(jobId);
             last = jobId;
-            escrow.reserve(jobId, job.amount);
+            address token = escrow.reserve(jobId, job.amount, present);
+            worth += _worthOf(token, job.amount);
         }
+    }
+
+    /// @dev Also where the epoch fell with another one, or by a dispute without a verdict: that saves no thief his bond.
+    function _convict(uint256 number) private {
+        _forfeitBond(number, _epochs[number].proposer);
+        if (_statusOf(number, _epochs[number].status, _queue.head) == Status.Pending) _reject(number);
     }
 
     function _reject(uint256 number) private {
         uint256 next = _queue.next;
         for (uint256 i = number; i < next; ++i) {
-            if (_epochs[i].status != Status.Pending) continue;
-            _epochs[i].status = Status.Rejected;
+            Epoch storage epoch = _epochs[i];
+            if (epoch.status != Status.Pending) continue;
+            epoch.status = Status.Rejected;
             emit EpochRejected(i);
+            if (epoch.disputes == 0) _releaseBond(i, epoch.proposer);
         }
         // With nothing left pending the queue counts as empty; else rejections in a row could fill it for good.
-        if (_skipRejected(_queue.head + 1) == next) _queue.head = uint48(next - 1);
+        if (_skipRejected(_queue.head + 1) == next) _queue.head = uint32(next - 1);
     }
 
     function _setChallengeWindow(uint256 challengeWindow_) private {

@@ -80,7 +80,7 @@ contract CourtHolesTest is DisputeFixture {
         vm.prank(settler);
         disputes.appeal(id);
         isPhase(id, IDisputes.Phase.Drawing);
-        eq(registry.nodeOf(settler).locked, 20, "accusations bind nothing else of his");
+        eq(registry.nodeOf(settler).locked, 20 + BASE_BOND, "accusations bind nothing else of his");
     }
 
     /// @dev Twenty accusers of one offence: the penalty is taken once, every bond is given back.
@@ -94,7 +94,7 @@ contract CourtHolesTest is DisputeFixture {
         for (uint256 i = 1; i <= 20; ++i) {
             disputes.resolve(i);
         }
-        eq(registry.nodeOf(bob).stake, STAKE - PENALTY, "accused");
+        eq(registry.nodeOf(bob).stake, STAKE - PENALTY - BASE_BOND, "accused");
         nothingLocked(alice);
         nothingLocked(carol);
         nothingLocked(bob);
@@ -188,7 +188,7 @@ contract CourtHolesTest is DisputeFixture {
             uint256 id = openEpochDispute();
             answerAs(bob, id);
             uint256 before = jurorsHold();
-            judge(id, i == 0 ? 3 : 0, i == 0 ? 0 : 3);
+            judge(id, i == 0 ? 0 : 3, i == 0 ? 3 : 0); // the conviction last: it suspends the settler
             afterAppealTime(id);
             eq(jurorsHold() - before, 3 * FEE, "fees");
         }

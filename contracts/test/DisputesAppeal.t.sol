@@ -52,7 +52,7 @@ contract DisputesAppealTest is DisputeFixture {
             disputes.appeal(id);
         }
         isPhase(id, IDisputes.Phase.Resolved);
-        eq(registry.nodeOf(bob).stake, STAKE - (guilty[2] ? penalty : 0), "accused");
+        eq(registry.nodeOf(bob).stake, STAKE - (guilty[2] ? penalty + BASE_BOND : 0), "accused");
         eq(registry.nodeOf(alice).stake, STAKE - (guilty[2] ? 0 : bond), "challenger");
         isStatus(1, guilty[2] ? ISettlement.Status.Rejected : ISettlement.Status.Pending);
         nothingLocked(alice);
@@ -123,7 +123,7 @@ contract DisputesAppealTest is DisputeFixture {
         disputes.appeal(id);
         found(id, !innocent);
         afterAppealTime(id);
-        uint256 owed = taken + (innocent ? 0 : PENALTY + 2 * BOND);
+        uint256 owed = taken + (innocent ? 0 : PENALTY + 2 * BOND + BASE_BOND);
         uint256 bounty = innocent ? r1.balanceOf(bob) : 0;
         check(!innocent || bounty != 0, "the accuser pays");
         eq(registry.nodeOf(bob).stake, owed < STAKE ? STAKE - owed : 0, "stake");

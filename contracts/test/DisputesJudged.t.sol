@@ -73,8 +73,9 @@ contract DisputesJudgedTest is DisputeFixture {
         uint256 each = (good * FEE + bad * JUROR_STAKE / 2) / good;
         paidOut(id, verdict, each);
         eq(r1.balanceOf(guilty ? alice : bob), owed / 2 + bad * JUROR_STAKE / 2 - good * each, "winner");
-        eq(supply - r1.totalSupply(), owed / 2 + bad * JUROR_STAKE / 2, "burned");
-        eq(registry.nodeOf(guilty ? bob : alice).stake, STAKE - owed, "loser");
+        uint256 settlersBond = guilty ? BASE_BOND : 0;
+        eq(supply - r1.totalSupply(), owed / 2 + bad * JUROR_STAKE / 2 + settlersBond, "burned");
+        eq(registry.nodeOf(guilty ? bob : alice).stake, STAKE - owed - settlersBond, "loser");
         eq(registry.nodeOf(guilty ? alice : bob).stake, STAKE, "winner keeps all");
         eq(r1.balanceOf(address(disputes)), 0, "nothing stays here");
         isStatus(1, guilty ? ISettlement.Status.Rejected : ISettlement.Status.Pending);
@@ -165,7 +166,7 @@ contract DisputesJudgedTest is DisputeFixture {
         registry.slash(bob, STAKE - left, address(0), 0);
         afterAppealTime(id);
         isPhase(id, IDisputes.Phase.Resolved);
-        eq(registry.nodeOf(bob).debt, left < PENALTY ? PENALTY - left : 0, "debt");
+        eq(registry.nodeOf(bob).debt, left < PENALTY + BASE_BOND ? PENALTY + BASE_BOND - left : 0, "debt");
         uint256 paid = r1.balanceOf(alice);
         address[] memory committee = disputes.committeeOf(id, 0);
         for (uint256 i = 0; i < committee.length; ++i) {
@@ -268,7 +269,7 @@ contract DisputesJudgedTest is DisputeFixture {
         disputes.resolve(one);
         eq(settlement.epochOf(1).disputes, 1, "one left");
         disputes.resolve(two);
-        eq(registry.nodeOf(bob).stake, STAKE - PENALTY, "nobody pays twice for one epoch");
+        eq(registry.nodeOf(bob).stake, STAKE - PENALTY - BASE_BOND, "nobody pays twice for one epoch");
         eq(settlement.epochOf(1).disputes, 0, "none left");
         isStatus(1, ISettlement.Status.Rejected);
         nothingLocked(alice);

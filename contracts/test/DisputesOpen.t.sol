@@ -17,7 +17,7 @@ contract DisputesOpenTest is DisputeFixture {
         emit IDisputes.DisputeOpened(1, alice, bob, 1, keccak256(abi.encode(content)), EVIDENCE);
         uint256 id = disputes.challengeEpoch(1, EVIDENCE);
         eq(registry.nodeOf(alice).locked, BOND, "bond");
-        eq(registry.nodeOf(bob).locked, disputes.HOLD(), "held");
+        eq(registry.nodeOf(bob).locked, disputes.HOLD() + BASE_BOND, "held");
         eq(disputes.disputeOf(id).atRisk, PENALTY, "penalty");
         eq(settlement.epochOf(1).disputes, 1, "frozen");
         isPhase(id, IDisputes.Phase.Open);
@@ -52,7 +52,7 @@ contract DisputesOpenTest is DisputeFixture {
         vm.expectRevert(abi.encodeWithSelector(IDisputes.BondNotCovered.selector, alice, BOND, 0));
         disputes.challengeEpoch(1, EVIDENCE);
         vm.stopPrank();
-        eq(registry.nodeOf(bob).locked, STAKE / BOND, "one wei each of the accused");
+        eq(registry.nodeOf(bob).locked, STAKE / BOND + BASE_BOND, "one wei each of the accused");
     }
 
     function testFuzz_anEpochIsOpenToChallengeUntilItIsFinal(uint256 late) public {
@@ -165,8 +165,8 @@ contract DisputesOpenTest is DisputeFixture {
         disputes.resolve(id);
         isStatus(1, ISettlement.Status.Rejected);
         eq(r1.balanceOf(alice), PENALTY / 2, "bounty");
-        eq(r1.totalSupply(), supply - PENALTY / 2, "burned");
-        eq(registry.nodeOf(bob).stake, STAKE - PENALTY, "slashed");
+        eq(r1.totalSupply(), supply - PENALTY / 2 - BASE_BOND, "burned");
+        eq(registry.nodeOf(bob).stake, STAKE - PENALTY - BASE_BOND, "slashed");
         nothingLocked(alice);
         nothingLocked(bob);
     }

@@ -5,6 +5,7 @@ import { IAccessControl } from "@openzeppelin/contracts/access/IAccessControl.so
 import { FraudProofs } from "../src/FraudProofs.sol";
 import { IFraudProofs } from "../src/interfaces/IFraudProofs.sol";
 import { ISettlement } from "../src/interfaces/ISettlement.sol";
+import { ISettlerBonds } from "../src/interfaces/ISettlerBonds.sol";
 import { DisputeFixture } from "./helpers/DisputeFixture.sol";
 import { Merkle } from "./helpers/Merkle.sol";
 
@@ -39,9 +40,15 @@ contract FraudProofsTest is DisputeFixture {
     }
 
     function punished(uint256 amount) private view {
-        eq(registry.nodeOf(settler).stake, STAKE - amount, "slashed");
+        punished(amount, 0);
+    }
+
+    function punished(uint256 amount, uint256 bond) private view {
+        eq(registry.nodeOf(settler).stake, STAKE - amount - bond, "slashed");
         eq(r1.balanceOf(address(this)), SUPPLY - 4 * STAKE + amount / 2, "finder");
-        nothingLocked(settler);
+        (uint256 pending,) = settlement.standOf(1);
+        eq(registry.nodeOf(settler).locked, pending, "locked");
+        check(settlement.suspended(settler), "suspended");
     }
 
     function testFuzz_twoSignedContentsAreEnough(bytes32 first, bytes32 second, uint256 epoch) public {
@@ -57,7 +64,7 @@ contract FraudProofsTest is DisputeFixture {
         (bytes32 one, bytes32 two) = (settlement.commitmentOf(content), keccak256("another"));
         fraud.proveEquivocation(1, one, statement(SETTLER_KEY, 1, one), two, statement(SETTLER_KEY, 1, two));
         isStatus(1, ISettlement.Status.Rejected);
-        punished(PENALTY);
+        punished(PENALTY, BASE_BOND);
     }
 
     function testFuzz_oneContentTwiceIsNoFraud(bytes32 commitment) public {
@@ -109,10 +116,15 @@ contract FraudProofsTest is DisputeFixture {
         (bytes32 one, bytes32 two) = (keccak256("one"), keccak256("two"));
         bytes memory first = statement(SETTLER_KEY, 1, one);
         fraud.proveEquivocation(1, one, first, two, statement(SETTLER_KEY, 1, two));
+        ISettlement.EpochContent memory content = contentOf(jobId, 10, keccak256("root"));
+        vm.prank(settler);
+        vm.expectRevert(abi.encodeWithSelector(ISettlerBonds.SettlerSuspended.selector, settler));
+        settlement.proposeEpoch(content);
+        settlement.reinstate(settler);
         proposeWith(jobId, 1);
         fraud.proveContradiction(1, one, first);
         isStatus(1, ISettlement.Status.Rejected);
-        punished(PENALTY);
+        punished(PENALTY, BASE_BOND);
     }
 
     function testFuzz_aStatementAgainstOnesOwnProposal(bytes32 commitment) public {
@@ -120,7 +132,7 @@ contract FraudProofsTest is DisputeFixture {
         vm.assume(commitment != settlement.commitmentOf(content));
         fraud.proveContradiction(1, commitment, statement(SETTLER_KEY, 1, commitment));
         isStatus(1, ISettlement.Status.Rejected);
-        punished(PENALTY);
+        punished(PENALTY, BASE_BOND);
     }
 
     function test_aStatementThatAgreesProvesNothing() public {
@@ -146,7 +158,7 @@ contract FraudProofsTest is DisputeFixture {
         fraud.proveDoubleCount(bytes32(trace), counted(one, 1, trace), counted(two, 5, trace));
         isStatus(1, ISettlement.Status.Pending);
         isStatus(2, ISettlement.Status.Rejected);
-        punished(PENALTY);
+        punished(PENALTY, BASE_BOND);
     }
 
     function test_finalEpochsAreNotRejectedButTheirSettlerIsSlashed() public {
@@ -173,7 +185,7 @@ contract FraudProofsTest is DisputeFixture {
             bytes32(uint256(3)), IFraudProofs.Counted(content, 0, proof), IFraudProofs.Counted(content, 1, proof)
         );
         isStatus(1, ISettlement.Status.Rejected);
-        punished(PENALTY);
+        punished(PENALTY, BASE_BOND);
     }
 
     function testFuzz_onceIsNoFraud(uint256 trace) public {
@@ -206,12 +218,23 @@ contract FraudProofsTest is DisputeFixture {
         punished(STAKE);
     }
 
-    function test_settlersWithoutStakeAreRejectedAllTheSame() public {
-        registry.lock(settler, STAKE);
+    /// @dev All stake is locked elsewhere, so that nothing is free: the proof takes it all the same.
+    function test_lockedStakeIsNoShield() public {
         bytes32 commitment = keccak256("other");
         proposeWith(jobId, 1);
+        registry.lock(settler, STAKE);
         fraud.proveContradiction(1, commitment, statement(SETTLER_KEY, 1, commitment));
         isStatus(1, ISettlement.Status.Rejected);
+        eq(registry.nodeOf(settler).stake, STAKE - PENALTY - BASE_BOND, "slashed");
+    }
+
+    /// @dev With less stake than the penalty the rest is owed, and no proof is spent for nothing.
+    function test_whatASettlerLacksHeOwes() public {
+        registry.slash(settler, STAKE - PENALTY / 4, address(0), 0);
+        (bytes32 one, bytes32 two) = (keccak256("one"), keccak256("two"));
+        fraud.proveEquivocation(5, one, statement(SETTLER_KEY, 5, one), two, statement(SETTLER_KEY, 5, two));
+        eq(registry.nodeOf(settler).stake, 0, "all of it");
+        eq(registry.nodeOf(settler).debt, PENALTY - PENALTY / 4, "owed");
     }
 
     function testFuzz_onlyTheAdminSetsThePenalty(address caller) public {

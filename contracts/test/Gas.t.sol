@@ -17,6 +17,7 @@ contract GasTest is DisputeFixture {
 
     function setUp() public override {
         super.setUp();
+        becomeSettler();
         r1.transfer(dora, 2 * STAKE);
         vm.prank(dora);
         r1.approve(address(registry), type(uint256).max);

@@ -9,6 +9,11 @@ import { Merkle } from "./helpers/Merkle.sol";
 import { BlocklistToken, CallbackToken, FeeToken, MoodyToken, NoReturnToken, PlainToken } from "./helpers/Tokens.sol";
 
 contract HostileTokensTest is Fixture {
+    function setUp() public override {
+        super.setUp();
+        becomeSettler();
+    }
+
     function jobIn(PlainToken token, uint256 amount) private returns (bytes32) {
         token.mint(alice, amount);
         vm.startPrank(alice);

@@ -9,16 +9,23 @@ import { PlainToken } from "./helpers/Tokens.sol";
 /// @dev Here this contract plays the settlement.
 contract JobEscrowTest is TestBase {
     uint256 private constant GRACE = 2 days;
+    uint256 private constant PERIOD = 1 days;
     address private constant REWARDS = address(0x4E3A4D);
     address private constant ALICE = address(0xA11CE);
 
     JobEscrow private escrow;
     PlainToken private money;
+    uint256 private paused;
 
     function setUp() public {
         vm.warp(1_800_000_000);
-        escrow = new JobEscrow(REWARDS, GRACE);
+        escrow = new JobEscrow(REWARDS, GRACE, PERIOD);
         money = new PlainToken();
+    }
+
+    /// @notice As the settlement has it: Unix time without the pauses.
+    function clock() public view returns (uint256) {
+        return block.timestamp - paused;
     }
 
     function create(uint256 amount, uint256 cap) private returns (bytes32 jobId) {
@@ -99,12 +106,12 @@ contract JobEscrowTest is TestBase {
         bytes32 jobId = create(amount, cap);
         if (wanted > cap) {
             vm.expectRevert(abi.encodeWithSelector(IJobEscrow.EpochCapExceeded.selector, jobId, wanted, cap));
-            escrow.reserve(jobId, wanted);
+            escrow.reserve(jobId, wanted, clock());
         } else if (wanted > amount) {
             vm.expectRevert(abi.encodeWithSelector(IJobEscrow.InsufficientFunds.selector, jobId, wanted, amount));
-            escrow.reserve(jobId, wanted);
+            escrow.reserve(jobId, wanted, clock());
         } else {
-            escrow.reserve(jobId, wanted);
+            escrow.reserve(jobId, wanted, clock());
             eq(escrow.jobOf(jobId).reserved, wanted, "reserved");
             eq(escrow.jobOf(jobId).available, amount - wanted, "available");
         }
@@ -112,14 +119,14 @@ contract JobEscrowTest is TestBase {
 
     function test_reserveOfAnUnknownJobIsRefused() public {
         vm.expectRevert(abi.encodeWithSelector(IJobEscrow.UnknownJob.selector, bytes32(uint256(1))));
-        escrow.reserve(bytes32(uint256(1)), 0);
+        escrow.reserve(bytes32(uint256(1)), 0, block.timestamp);
     }
 
     function testFuzz_payMovesWhatWasReserved(uint256 amount, uint256 reserved) public {
         amount = bound(amount, 1, type(uint96).max);
         reserved = bound(reserved, 0, amount);
         bytes32 jobId = create(amount, type(uint96).max);
-        escrow.reserve(jobId, reserved);
+        escrow.reserve(jobId, reserved, clock());
         escrow.pay(jobId, reserved);
         eq(money.balanceOf(REWARDS), reserved, "rewards");
         eq(escrow.jobOf(jobId).reserved, 0, "reserved");
@@ -131,7 +138,7 @@ contract JobEscrowTest is TestBase {
         amount = bound(amount, 1, type(uint96).max);
         reserved = bound(reserved, 0, amount);
         bytes32 jobId = create(amount, type(uint96).max);
-        escrow.reserve(jobId, reserved);
+        escrow.reserve(jobId, reserved, clock());
         escrow.unreserve(jobId, reserved);
         eq(escrow.jobOf(jobId).available, amount, "available");
         vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NotReserved.selector, jobId, 1, 0));
@@ -142,17 +149,17 @@ contract JobEscrowTest is TestBase {
         bytes32 poor = create(10, 1000);
         create(1000, 1000);
         vm.expectRevert(abi.encodeWithSelector(IJobEscrow.InsufficientFunds.selector, poor, 11, 10));
-        escrow.reserve(poor, 11);
+        escrow.reserve(poor, 11, clock());
     }
 
     function testFuzz_onlySettlementMovesMoney(address caller) public {
         vm.assume(caller != address(this));
         bytes32 jobId = create(100, 100);
-        escrow.reserve(jobId, 50);
+        escrow.reserve(jobId, 50, clock());
         bytes memory refusal = abi.encodeWithSelector(IJobEscrow.NotSettlement.selector, caller);
         vm.startPrank(caller);
         vm.expectRevert(refusal);
-        escrow.reserve(jobId, 1);
+        escrow.reserve(jobId, 1, clock());
         vm.expectRevert(refusal);
         escrow.unreserve(jobId, 1);
         vm.expectRevert(refusal);
@@ -190,7 +197,8 @@ contract JobEscrowTest is TestBase {
         skip(early);
         vm.expectRevert(abi.encodeWithSelector(IJobEscrow.GraceNotOver.selector, refundableAt));
         escrow.refund(jobId);
-        escrow.reserve(jobId, reserved);
+        escrow.reserve(jobId, reserved, clock());
+        escrow.pay(jobId, reserved);
         vm.warp(refundableAt);
         vm.prank(caller);
         eq(escrow.refund(jobId), amount - reserved, "refund");
@@ -199,30 +207,109 @@ contract JobEscrowTest is TestBase {
         escrow.refund(jobId);
     }
 
-    function testFuzz_aPromiseOutlivesTheRefund(uint256 amount, uint256 reserved) public {
+    function testFuzz_refundsWaitForEveryPromise(uint256 amount, uint256 reserved, uint256 wait) public {
         amount = bound(amount, 2, type(uint96).max);
         reserved = bound(reserved, 1, amount - 1);
         bytes32 jobId = create(amount, type(uint96).max);
-        escrow.reserve(jobId, reserved);
+        escrow.reserve(jobId, reserved, clock());
         vm.prank(ALICE);
         escrow.close(jobId);
-        skip(GRACE);
+        skip(GRACE + bound(wait, 0, 365 days));
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.StillReserved.selector, jobId, reserved));
         escrow.refund(jobId);
         escrow.pay(jobId, reserved);
-        eq(money.balanceOf(REWARDS), reserved, "paid all the same");
+        escrow.refund(jobId);
+        eq(money.balanceOf(REWARDS), reserved, "paid");
+        eq(money.balanceOf(ALICE), amount - reserved, "the rest");
     }
 
-    function testFuzz_aBrokenPromiseIsRefundedToo(uint256 reserved) public {
-        reserved = bound(reserved, 1, 99);
+    /// @dev Money that a rejected epoch gives back can be promised anew for a whole grace, and only then refunded.
+    function testFuzz_aRejectionStartsTheGraceAnew(uint256 reserved, uint256 late, uint256 wait) public {
+        reserved = bound(reserved, 1, 100);
         bytes32 jobId = create(100, 100);
-        escrow.reserve(jobId, reserved);
+        escrow.reserve(jobId, reserved, clock());
+        vm.prank(ALICE);
+        escrow.close(jobId);
+        skip(bound(late, PERIOD, 365 days));
+        escrow.unreserve(jobId, reserved);
+        uint256 refundableAt = block.timestamp + GRACE;
+        skip(bound(wait, 0, GRACE - 1));
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.GraceNotOver.selector, refundableAt));
+        escrow.refund(jobId);
+        escrow.reserve(jobId, reserved, clock());
+        vm.warp(refundableAt);
+        escrow.pay(jobId, reserved);
+        if (reserved < 100) escrow.refund(jobId);
+        eq(money.balanceOf(ALICE), 100 - reserved, "what was not earned");
+    }
+
+    /// @dev No wish to be paid nothing keeps a submitter from his money.
+    function test_aLineOfNothingDoesNotStartTheGraceAnew() public {
+        bytes32 jobId = create(100, 100);
+        escrow.reserve(jobId, 0, clock());
         vm.prank(ALICE);
         escrow.close(jobId);
         skip(GRACE);
+        escrow.unreserve(jobId, 0);
+        eq(escrow.refund(jobId), 100, "refunded");
+    }
+
+    function testFuzz_nothingIsReservedAfterTheGrace(uint256 late, uint256 amount) public {
+        bytes32 jobId = create(100, 100);
+        vm.prank(ALICE);
+        escrow.close(jobId);
+        skip(GRACE - 1);
+        escrow.reserve(jobId, 1, clock());
+        escrow.pay(jobId, 1);
+        skip(bound(late, 1, 365 days));
+        uint256 present = clock();
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.JobIsClosed.selector, jobId));
+        escrow.reserve(jobId, bound(amount, 0, 99), present);
+    }
+
+    function testFuzz_thePausedClockHoldsTheRefund(uint256 pause) public {
+        pause = bound(pause, GRACE, 365 days);
+        bytes32 jobId = create(100, 100);
+        uint256 refundableAt = clock() + GRACE;
+        vm.prank(ALICE);
+        escrow.close(jobId);
+        skip(pause);
+        paused = pause;
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.GraceNotOver.selector, refundableAt));
         escrow.refund(jobId);
-        escrow.unreserve(jobId, reserved);
-        escrow.refund(jobId);
-        eq(money.balanceOf(ALICE), 100, "all of it");
-        eq(escrow.jobOf(jobId).refunded, 100, "refunded");
+        escrow.reserve(jobId, 1, clock());
+    }
+
+    /// @dev However it is cut into pieces: in one moment no more than a cap, and in any time no more than the cap with
+    /// what that time refills.
+    function testFuzz_theCapIsOverTime(uint256 cap, uint256[16] memory wanted, uint256[16] memory waits) public {
+        cap = bound(cap, 1, type(uint96).max / 100);
+        bytes32 jobId = create(50 * cap, cap);
+        uint256 start = clock();
+        uint256 total = 0;
+        for (uint256 i = 0; i < 16; ++i) {
+            uint256 allowance = escrow.jobOf(jobId).allowance;
+            uint256 amount = bound(wanted[i], 0, cap);
+            uint256 present = clock();
+            if (amount > allowance) {
+                vm.expectPartialRevert(IJobEscrow.EpochCapExceeded.selector);
+                escrow.reserve(jobId, amount, present);
+                amount = allowance;
+            }
+            escrow.reserve(jobId, amount, present);
+            total += amount;
+            atMost(total * PERIOD, cap * (PERIOD + present - start), "cap over time");
+            skip(bound(waits[i], 0, PERIOD / 4));
+        }
+        skip(PERIOD);
+        eq(escrow.jobOf(jobId).allowance, cap, "refills to one cap");
+        escrow.reserve(jobId, cap, clock());
+        eq(escrow.jobOf(jobId).allowance, 0, "and no further");
+    }
+
+    function testFuzz_periodsAreBounded(uint256 grace, uint256 period) public {
+        bool good = grace <= 30 days && period != 0 && period <= 30 days;
+        if (!good) vm.expectRevert(IJobEscrow.ParameterOutOfBounds.selector);
+        new JobEscrow(REWARDS, grace, period);
     }
 }

@@ -239,6 +239,22 @@ contract NodeRegistryStakeTest is Fixture {
         registry.slash(alice, amount, bob, bounty);
     }
 
+    function testFuzz_aGiftIsTheOwnersStake(uint256 stake) public {
+        stake = bound(stake, MIN_STAKE, SUPPLY);
+        r1.approve(address(registry), stake);
+        registry.registerFor(bob, stake);
+        check(registry.isActive(bob), "active");
+        eq(registry.nodeOf(bob).stake, stake, "his stake");
+        eq(registry.nodeOf(address(this)).stake, 0, "not the giver's");
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.AlreadyRegistered.selector, bob));
+        registry.registerFor(bob, MIN_STAKE);
+        vm.startPrank(bob);
+        registry.deactivate();
+        skip(UNBONDING);
+        eq(registry.withdraw(), stake, "he may take it");
+        vm.stopPrank();
+    }
+
     function testFuzz_unlockingIsLenient(uint256 locked, uint256 amount) public {
         locked = bound(locked, 0, MIN_STAKE);
         register(alice, MIN_STAKE);

@@ -14,6 +14,7 @@ contract ProvenanceTest is DisputeFixture {
         content = contentOf(jobId, 1, keccak256("root"));
         content.jobs[0].tracesRoot = Merkle.root(Merkle.traces(1, count));
         content.jobs[0].traceCount = count;
+        becomeSettler();
         settlement.proposeEpoch(content);
     }
 

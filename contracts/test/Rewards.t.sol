@@ -10,6 +10,7 @@ contract RewardsTest is Fixture {
 
     function setUp() public override {
         super.setUp();
+        becomeSettler();
         jobId = fund(alice, type(uint96).max, type(uint96).max);
     }
 

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import { IAccessControl } from "@openzeppelin/contracts/access/IAccessControl.sol";
 import { IJobEscrow } from "../src/interfaces/IJobEscrow.sol";
 import { ISettlement } from "../src/interfaces/ISettlement.sol";
+import { ISettlerBonds } from "../src/interfaces/ISettlerBonds.sol";
 import { Fixture } from "./helpers/Fixture.sol";
 
 contract SettlementTest is Fixture {
@@ -12,6 +13,7 @@ contract SettlementTest is Fixture {
 
     function setUp() public override {
         super.setUp();
+        becomeSettler();
         jobId = fund(alice, 1000, 100);
     }
 
@@ -68,6 +70,7 @@ contract SettlementTest is Fixture {
     function test_pendingEpochsTogetherNeverExceedTheFunding() public {
         for (uint256 i = 0; i < 10; ++i) {
             propose(jobId, 100, ROOT);
+            skip(CAP_PERIOD);
         }
         ISettlement.EpochContent memory content = contentOf(jobId, 1, ROOT);
         vm.expectRevert(abi.encodeWithSelector(IJobEscrow.InsufficientFunds.selector, jobId, 1, 0));
@@ -170,9 +173,9 @@ contract SettlementTest is Fixture {
         window = bound(window, 1, 30 days);
         settlement.setChallengeWindow(window);
         eq(settlement.challengeWindow(), window, "window");
-        vm.expectRevert(ISettlement.ParameterOutOfBounds.selector);
+        vm.expectRevert(ISettlerBonds.ParameterOutOfBounds.selector);
         settlement.setChallengeWindow(0);
-        vm.expectRevert(ISettlement.ParameterOutOfBounds.selector);
+        vm.expectRevert(ISettlerBonds.ParameterOutOfBounds.selector);
         settlement.setChallengeWindow(30 days + window);
     }
 

@@ -12,6 +12,7 @@ contract SettlementFaultsTest is Fixture {
 
     function setUp() public override {
         super.setUp();
+        becomeSettler();
         jobId = fund(alice, 100_000, 100);
     }
 
@@ -82,7 +83,7 @@ contract SettlementFaultsTest is Fixture {
         uint256 bad = bound(bad_, 1, 5);
         ISettlement.EpochContent[] memory contents = proposeMany(good + bad);
         settlement.reject(good + 1);
-        ISettlement.EpochContent memory next = propose(jobId, 10, keccak256("next"));
+        ISettlement.EpochContent memory next = propose(jobId, 0, keccak256("next"));
         skip(WINDOW);
         for (uint256 i = 0; i < good; ++i) {
             settlement.finaliseEpoch(contents[i]);
@@ -93,7 +94,7 @@ contract SettlementFaultsTest is Fixture {
 
     function test_rejectionsInARowNeverFillTheQueue() public {
         for (uint256 i = 1; i <= 130; ++i) {
-            propose(jobId, 1, ROOT);
+            propose(jobId, 0, ROOT);
             settlement.reject(i);
         }
         settle(jobId, 1, keccak256("after"));
@@ -253,7 +254,7 @@ contract SettlementFaultsTest is Fixture {
         escrow.close(jobId);
         skip(UNBONDING);
         settlement.pause();
-        escrow.refund(jobId);
+        escrow.refund(jobId); // its grace was over before the pause
         vm.prank(bob);
         registry.withdraw();
         eq(money.balanceOf(alice), 100_000, "refunded");

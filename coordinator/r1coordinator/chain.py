@@ -63,7 +63,7 @@ class ChainPort(Protocol):
         ...
 
     def now(self) -> int:
-        """The newest block's time."""
+        """The settlement's clock at the newest block: what the deadlines of epochs are compared with."""
         ...
 
     def head(self) -> int:
@@ -141,7 +141,7 @@ class RealChain:
 
     def now(self) -> int:
         """See ChainPort."""
-        return self._connected().now()
+        return self._connected().settlement.clock()
 
     def head(self) -> int:
         """See ChainPort."""

@@ -8,9 +8,11 @@ pragma solidity 0.8.37;
 interface IJobEscrow {
     /// @notice A job's account; amounts in the token's smallest unit.
     /// @param submitter Who funded it, closes it, and gets the rest back.
-    /// @param closedAt Second at which it was closed; 0 while it is open.
+    /// @param closedAt Time of the settlement's clock from which the grace runs: when it was closed, or when money of a
+    /// rejected epoch last came back; 0 while it is open.
     /// @param token The ERC-20 it pays in.
-    /// @param epochCap Most that one epoch may take.
+    /// @param epochCap Most that one epoch may take, and all epochs of a cap period together.
+    /// @param allowance What of the cap an epoch may take now: it refills with time, to one cap at most.
     /// @param available Neither reserved, paid nor refunded.
     /// @param reserved Promised to epochs that are not final yet.
     /// @param funded All that was ever put in.
@@ -21,6 +23,7 @@ interface IJobEscrow {
         uint40 closedAt;
         address token;
         uint96 epochCap;
+        uint256 allowance;
         uint128 available;
         uint128 reserved;
         uint128 funded;
@@ -39,7 +42,8 @@ interface IJobEscrow {
     );
     /// @notice A job got more money.
     event JobToppedUp(bytes32 indexed jobId, address indexed from, uint256 amount);
-    /// @notice A job takes no more money; the rest can go back from `refundableAt` on.
+    /// @notice A job takes no more money; the rest can go back from `refundableAt` on, by the settlement's clock. Comes
+    /// again when money of a rejected epoch comes back, which starts the grace anew.
     event JobClosed(bytes32 indexed jobId, uint256 refundableAt);
     /// @notice What was left went back to the submitter.
     event JobRefunded(bytes32 indexed jobId, address indexed submitter, uint256 amount);
@@ -64,6 +68,10 @@ interface IJobEscrow {
     error JobIsOpen(bytes32 jobId);
     /// @notice The time for last settlements is not over.
     error GraceNotOver(uint256 refundableAt);
+    /// @notice Epochs that are not final, or rejected ones that were not unwound, hold money of the job.
+    error StillReserved(bytes32 jobId, uint256 reserved);
+    /// @notice The parameter lies outside its bounds.
+    error ParameterOutOfBounds();
     /// @notice Nothing is left to refund.
     error NothingToRefund(bytes32 jobId);
     /// @notice The amount is zero.
@@ -72,7 +80,7 @@ interface IJobEscrow {
     error AmountTooLarge(uint256 amount);
     /// @notice The token delivered another amount than asked for; fee-on-transfer tokens are refused.
     error UnsupportedToken(address token, uint256 expected, uint256 received);
-    /// @notice An epoch asks for more than its cap.
+    /// @notice An epoch asks for more than the cap, or than what is left of it until it has refilled.
     error EpochCapExceeded(bytes32 jobId, uint256 amount, uint256 epochCap);
     /// @notice An epoch asks for more than is available.
     error InsufficientFunds(bytes32 jobId, uint256 amount, uint256 available);
@@ -84,7 +92,7 @@ interface IJobEscrow {
     /// @notice Creates and funds a job.
     /// @param token The ERC-20 it pays in; fee-on-transfer tokens are refused.
     /// @param amount Budget, taken from the caller by allowance.
-    /// @param epochCap Most that one epoch may take.
+    /// @param epochCap Most that one epoch may take, and all epochs of a cap period together.
     /// @param specDigest Digest of the job's specification.
     /// @return jobId keccak256(chain id, this contract, caller, caller's nonce).
     function createJob(address token, uint256 amount, uint256 epochCap, bytes32 specDigest)
@@ -100,16 +108,18 @@ interface IJobEscrow {
     /// @param jobId The job.
     function close(bytes32 jobId) external;
 
-    /// @notice Sends what is left to the submitter, after the grace period. Anyone may call, and again later
-    /// if a rejected epoch gives money back. What pending epochs were promised stays.
+    /// @notice Sends what is left to the submitter, after the grace period and once no epoch holds money of the job.
+    /// Anyone may call.
     /// @param jobId The job.
     /// @return amount What was sent.
     function refund(bytes32 jobId) external returns (uint256 amount);
 
     /// @notice Promises money to a proposed epoch. Only for the settlement contract, once for each job and epoch.
     /// @param jobId The job.
-    /// @param amount At most the cap and what is available.
-    function reserve(bytes32 jobId, uint256 amount) external;
+    /// @param amount At most what is left of the cap, and what is available.
+    /// @param present Time of the settlement's clock. Nothing is reserved from a closed job after its grace.
+    /// @return token What the job pays in.
+    function reserve(bytes32 jobId, uint256 amount, uint256 present) external returns (address token);
 
     /// @notice Takes a promise back. Only for the settlement contract.
     /// @param jobId The job.
@@ -139,6 +149,9 @@ interface IJobEscrow {
     /// @notice Money that waits for {deliver}.
     function undelivered(address token) external view returns (uint256);
 
-    /// @notice Seconds between close and refund.
+    /// @notice Seconds in which a job's cap refills.
+    function capPeriod() external view returns (uint256);
+
+    /// @notice Seconds of the settlement's clock between close and refund.
     function closeGrace() external view returns (uint256);
 }

@@ -103,6 +103,11 @@ interface INodeRegistry {
     /// @param stake R1 in wei, taken from the caller by allowance; after the debt, at least the minimum.
     function register(uint256 stake) external;
 
+    /// @notice Makes another account an active node, with a stake that is the caller's gift: a treasury equips settlers.
+    /// @param owner Whose stake it is from then on.
+    /// @param stake R1 in wei, taken from the caller by allowance; after the owner's debt, at least the minimum.
+    function registerFor(address owner, uint256 stake) external;
+
     /// @notice Puts in a stake and binds the first worker, in one call.
     /// @param stake R1 in wei, taken from the caller by allowance; at least the minimum.
     /// @param proof The worker's proof of possession.

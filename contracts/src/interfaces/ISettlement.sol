@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import { ISettlerBonds } from "./ISettlerBonds.sol";
+
 /// @title ISettlement
 /// @notice Turns epochs of work into money: proposed, open to challenge for a window, then final.
 /// @dev Epochs are numbered from 1 and become final in order. A number is used once: a rejected epoch keeps its
 /// number and the work is proposed anew under the next one. Rewards are cumulative, so rejecting an epoch
 /// rejects those proposed on top of it.
-interface ISettlement {
+interface ISettlement is ISettlerBonds {
     /// @notice What happened in one job during the epoch.
     /// @param jobId The job.
     /// @param amount What the epoch takes from the job's escrow, in the smallest unit of the job's token.
@@ -106,22 +108,29 @@ interface ISettlement {
     error EpochIsFrozen(uint256 epoch, uint256 disputes);
     /// @notice An earlier epoch must become final or be rejected first.
     error NotNext(uint256 epoch, uint256 next);
+    /// @notice The lines of an earlier epoch must be paid first.
+    error LinesUnpaid(uint256 epoch);
     /// @notice The guardian has stopped settlement.
     error IsPaused(uint256 until);
     /// @notice Settlement is not stopped.
     error NotPaused();
     /// @notice The guardian may not pause again so soon.
     error PauseCoolingDown(uint256 until);
-    /// @notice The parameter lies outside its bounds.
-    error ParameterOutOfBounds();
-
-    /// @notice Proposes the next epoch and reserves its money. Only for a settler.
+    /// @notice Proposes the next epoch, reserves its money, and locks the settler's bond. Only for a settler with a
+    /// stake and without a conviction, and only while there are jurors enough.
     /// @param content What happened; `content.epoch` must be {nextEpoch}.
     function proposeEpoch(EpochContent calldata content) external;
 
-    /// @notice Makes an epoch final once its window is over: pays the rewards contract, publishes the root.
+    /// @notice Makes an epoch final once its window is over: pays the rewards contract, publishes the root. Or pays what
+    /// {finaliseInParts} left of it.
     /// @param content As proposed.
     function finaliseEpoch(EpochContent calldata content) external;
+
+    /// @notice The same, but pays so many lines at most: tokens that burn all gas they get could make a whole epoch too
+    /// dear for one transaction. Call again until all are paid; then the root is published.
+    /// @param content As proposed.
+    /// @param lines How many lines to pay now.
+    function finaliseInParts(EpochContent calldata content, uint256 lines) external;
 
     /// @notice Gives a rejected epoch's reserves back to its jobs. Anyone may call.
     /// @param content As proposed.
@@ -135,11 +144,15 @@ interface ISettlement {
 
     /// @notice Lets go of an epoch. Only for the disputes contract.
     /// @param epoch Its number.
-    /// @param wrong Whether it was found wrong: then it is rejected, if it is pending still.
+    /// @param wrong Whether it was found wrong: then its proposer is convicted, see {convict}.
     function unfreeze(uint256 epoch, bool wrong) external;
 
-    /// @notice Rejects a pending epoch and all after it. Only for the disputes contract.
+    /// @notice Rejects a pending epoch and all after it, without fault: nobody judged it. Only for the courts.
     function reject(uint256 epoch) external;
+
+    /// @notice Convicts an epoch's proposer: he is suspended, the epoch's bond is burned if it is still locked, and the
+    /// epoch is rejected if it is still pending. Only for the courts.
+    function convict(uint256 epoch) external;
 
     /// @notice Stops proposals, finalisation and {clock} for MAX_PAUSE at most. Only for the guardian. Claims go on.
     function pause() external;
@@ -153,6 +166,9 @@ interface ISettlement {
 
     /// @notice What the chain keeps of an epoch.
     function epochOf(uint256 epoch) external view returns (Epoch memory);
+
+    /// @notice The final epoch whose lines are not all paid yet; 0 if there is none.
+    function payingEpoch() external view returns (uint256);
 
     /// @notice The number that the next proposal must have.
     function nextEpoch() external view returns (uint256);

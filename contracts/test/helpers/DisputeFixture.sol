@@ -175,8 +175,18 @@ abstract contract DisputeFixture is Fixture {
         eq(uint256(disputes.disputeOf(id).phase), uint256(phase), "phase");
     }
 
+    /// @dev Nothing but the bonds of epochs.
     function nothingLocked(address owner) internal view {
-        eq(registry.nodeOf(owner).locked, 0, "locked");
+        eq(registry.nodeOf(owner).locked, bondsOf(owner), "locked");
+    }
+
+    /// @dev What epochs of his that are pending, or still under dispute, hold of a settler's stake.
+    function bondsOf(address settler) internal view returns (uint256 sum) {
+        uint256 next = settlement.nextEpoch();
+        for (uint256 epoch = 1; epoch < next; ++epoch) {
+            (uint256 bond,) = settlement.standOf(epoch);
+            if (settlement.epochOf(epoch).proposer == settler) sum += bond;
+        }
     }
 
     /// @dev A member of the pool whom no dispute holds.

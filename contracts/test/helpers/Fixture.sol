@@ -3,6 +3,8 @@ pragma solidity 0.8.37;
 
 import { INodeRegistry } from "../../src/interfaces/INodeRegistry.sol";
 import { ISettlement } from "../../src/interfaces/ISettlement.sol";
+import { ISettlerBonds } from "../../src/interfaces/ISettlerBonds.sol";
+import { IVerifierPool } from "../../src/interfaces/IVerifierPool.sol";
 import { JobEscrow } from "../../src/JobEscrow.sol";
 import { NodeRegistry } from "../../src/NodeRegistry.sol";
 import { R1Token } from "../../src/R1Token.sol";
@@ -14,12 +16,17 @@ import { PlainToken } from "./Tokens.sol";
 import { Vm } from "./Vm.sol";
 
 /// @title Fixture
-/// @notice The whole network, deployed; this contract is its admin, settler, guardian and slasher.
+/// @notice The whole network, deployed; this contract is its admin, settler, guardian and slasher, and says whether
+/// there are jurors enough.
 abstract contract Fixture is TestBase {
     uint256 internal constant MIN_STAKE = 1000 ether;
     uint256 internal constant UNBONDING = 14 days;
     uint256 internal constant WINDOW = 1 days;
     uint256 internal constant GRACE = 2 days;
+    uint256 internal constant CAP_PERIOD = 1 hours;
+    uint256 internal constant SETTLER_STAKE = 1_000_000 ether;
+    /// @dev So small that other tests need not reckon with it; those of the bonds set their own.
+    uint96 internal constant BASE_BOND = 1;
     uint96 internal constant SUPPLY = 1_000_000_000 ether;
 
     R1Token internal r1;
@@ -28,6 +35,7 @@ abstract contract Fixture is TestBase {
     Rewards internal rewards;
     NodeRegistry internal registry;
     PlainToken internal money;
+    bool internal jurorsMissing;
 
     address internal alice = address(0xA11CE);
     address internal bob = address(0xB0B);
@@ -37,15 +45,30 @@ abstract contract Fixture is TestBase {
         vm.warp(1_800_000_000);
         vm.roll(1000);
         r1 = new R1Token(address(this), SUPPLY);
-        settlement = new Settlement(address(this), WINDOW, GRACE);
+        registry = new NodeRegistry(address(this), r1, MIN_STAKE, UNBONDING);
+        ISettlerBonds.BondTerms memory terms = ISettlerBonds.BondTerms(BASE_BOND, 0);
+        settlement = new Settlement(address(this), registry, WINDOW, GRACE, CAP_PERIOD, terms);
+        settlement.setPool(IVerifierPool(address(this)));
         escrow = settlement.escrow();
         rewards = settlement.rewards();
-        registry = new NodeRegistry(address(this), r1, MIN_STAKE, UNBONDING);
         money = new PlainToken();
         settlement.grantRole(settlement.SETTLER_ROLE(), address(this));
         settlement.grantRole(settlement.DISPUTES_ROLE(), address(this));
         settlement.grantRole(settlement.GUARDIAN_ROLE(), address(this));
         registry.grantRole(registry.SLASHER_ROLE(), address(this));
+        registry.grantRole(registry.SLASHER_ROLE(), address(settlement));
+    }
+
+    /// @dev Only where it settles itself, so that all other tests reckon with the whole supply.
+    function becomeSettler() internal {
+        if (registry.isActive(address(this))) return;
+        r1.approve(address(registry), SETTLER_STAKE);
+        registry.register(SETTLER_STAKE);
+    }
+
+    /// @notice As IVerifierPool has it.
+    function ready() external view returns (bool) {
+        return !jurorsMissing;
     }
 
     function register(address owner, uint256 stake) internal {
@@ -117,6 +140,7 @@ abstract contract Fixture is TestBase {
         internal
         returns (ISettlement.EpochContent memory content)
     {
+        becomeSettler();
         content = contentOf(jobId, amount, root);
         settlement.proposeEpoch(content);
     }

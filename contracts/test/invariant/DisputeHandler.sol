@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import { Disputes } from "../../src/Disputes.sol";
 import { IDisputes } from "../../src/interfaces/IDisputes.sol";
+import { INodeRegistry } from "../../src/interfaces/INodeRegistry.sol";
 import { ISettlement } from "../../src/interfaces/ISettlement.sol";
 import { NodeRegistry } from "../../src/NodeRegistry.sol";
 import { Settlement } from "../../src/Settlement.sol";
@@ -83,14 +84,18 @@ contract DisputeHandler is TestBase {
     }
 
     function propose(uint256 who) external {
-        if (settlement.nextEpoch() > 12) return;
+        address settler = ownerAt(who % 2);
+        if (settlement.suspended(settler) && who % 3 == 0) settlement.reinstate(settler);
+        if (settlement.nextEpoch() > 12 || settlement.suspended(settler) || !registry.isActive(settler)) return;
+        INodeRegistry.Node memory node = registry.nodeOf(settler);
+        if (node.stake == node.locked) return;
         ISettlement.EpochContent memory content;
         content.epoch = settlement.nextEpoch();
         content.rewardsRoot = keccak256("root");
         content.jobs = new ISettlement.JobSettlement[](1);
         content.jobs[0] = ISettlement.JobSettlement(jobId, 1, keccak256("traces"), 1, 0, 0);
         _contents.push(abi.encode(content));
-        vm.prank(ownerAt(who % 2));
+        vm.prank(settler);
         settlement.proposeEpoch(content);
     }
 

@@ -21,6 +21,7 @@ contract DisputeInvariants is DisputeFixture {
         }
         settlement.grantRole(settlement.SETTLER_ROLE(), handler.ownerAt(0));
         settlement.grantRole(settlement.SETTLER_ROLE(), handler.ownerAt(1));
+        settlement.grantRole(settlement.DEFAULT_ADMIN_ROLE(), address(handler));
         supply = r1.totalSupply();
     }
 
@@ -51,7 +52,7 @@ contract DisputeInvariants is DisputeFixture {
     }
 
     /// @dev What is locked is exactly what open disputes hold, juror by juror over all rounds, bond by bond, one wei of
-    /// each accused who had one, and one of each member of the pool. A slash may leave an owner less than his locks.
+    /// each accused who had one, and one of each member of the pool, and the bonds of settlers. A slash may leave an owner less than his locks.
     function invariant_everyLockBelongsToAnOpenDispute() external view {
         for (uint256 i = 0; i < handler.OWNERS(); ++i) {
             address owner = handler.ownerAt(i);
@@ -59,6 +60,7 @@ contract DisputeInvariants is DisputeFixture {
             for (uint256 id = 1; id <= disputes.disputeCount(); ++id) {
                 held += heldBy(id, owner);
             }
+            held += bondsOf(owner);
             uint256 stake = registry.nodeOf(owner).stake;
             eq(registry.nodeOf(owner).locked, held < stake ? held : stake, "locked");
         }
@@ -140,7 +142,8 @@ contract DisputeInvariants is DisputeFixture {
         for (uint256 i = 0; i < handler.OWNERS(); ++i) {
             address owner = handler.ownerAt(i);
             uint256 stake = registry.nodeOf(owner).stake;
-            atMost(registry.nodeOf(owner).locked, stake == 0 ? 0 : pool.HOLD(), "every dispute's locks are undone");
+            uint256 most = pool.HOLD() + bondsOf(owner);
+            atMost(registry.nodeOf(owner).locked, stake == 0 ? 0 : most, "every dispute's locks are undone");
         }
     }
 }

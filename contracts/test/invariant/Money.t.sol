@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import { IJobEscrow } from "../../src/interfaces/IJobEscrow.sol";
 import { ISettlement } from "../../src/interfaces/ISettlement.sol";
+import { ISettlerBonds } from "../../src/interfaces/ISettlerBonds.sol";
 import { Fixture } from "../helpers/Fixture.sol";
 import { MoneyHandler } from "./MoneyHandler.sol";
 
@@ -14,6 +15,9 @@ contract MoneyInvariants is Fixture {
         handler = new MoneyHandler(settlement, money);
         settlement.grantRole(settlement.SETTLER_ROLE(), address(handler));
         settlement.grantRole(settlement.DISPUTES_ROLE(), address(handler));
+        settlement.grantRole(settlement.GUARDIAN_ROLE(), address(handler));
+        settlement.setBondTerms(ISettlerBonds.BondTerms(1 ether, 0.001 ether));
+        register(address(handler), SETTLER_STAKE);
         handler.createJob(1e24, 1e22);
     }
 
@@ -28,7 +32,7 @@ contract MoneyInvariants is Fixture {
     }
 
     function targetSelectors() external view returns (Selectors[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](12);
+        bytes4[] memory selectors = new bytes4[](13);
         selectors[0] = handler.createJob.selector;
         selectors[1] = handler.topUp.selector;
         selectors[2] = handler.close.selector;
@@ -41,6 +45,7 @@ contract MoneyInvariants is Fixture {
         selectors[9] = handler.unwind.selector;
         selectors[10] = handler.claim.selector;
         selectors[11] = handler.wait.selector;
+        selectors[12] = handler.pause.selector;
         targets = new Selectors[](1);
         targets[0] = Selectors(address(handler), selectors);
     }
@@ -95,8 +100,22 @@ contract MoneyInvariants is Fixture {
         if (handler.lastFinal() != 0) eq(rewards.root(), handler.finalRoot(handler.lastFinal()), "newest root");
     }
 
+    /// @dev What is locked answers for epochs that are pending, or rejected under an open dispute, and for nothing else.
+    function invariant_bondsAreLockedWhileEpochsArePending() external view {
+        uint256 next = settlement.nextEpoch();
+        uint256 held = 0;
+        for (uint256 i = 1; i < next; ++i) {
+            (uint256 bond,) = settlement.standOf(i);
+            bool open = statusOf(i) == ISettlement.Status.Pending || settlement.epochOf(i).disputes != 0;
+            check((bond != 0) == open, "a bond while it is open");
+            held += bond;
+        }
+        eq(registry.nodeOf(address(handler)).locked, held, "locked");
+    }
+
     function afterInvariant() external {
         handler.windUp();
+        eq(registry.nodeOf(address(handler)).locked, 0, "no bond is stuck");
         eq(money.balanceOf(address(escrow)), 0, "nothing is stuck in the escrow");
         eq(money.balanceOf(address(rewards)), 0, "nothing is stuck in the rewards contract");
     }

@@ -34,6 +34,9 @@ contract MoneyHandler is TestBase {
     uint256 public finalisedIn;
     uint256[4] public claimed;
     mapping(uint256 epoch => uint256) public frozen;
+    /// @notice What a job's epochs took since its first one, and when that was.
+    mapping(bytes32 jobId => uint256) public taken;
+    mapping(bytes32 jobId => uint256) public since;
     uint256[] public rejected;
 
     constructor(Settlement settlement_, PlainToken money_) {
@@ -79,15 +82,21 @@ contract MoneyHandler is TestBase {
 
     function refund(uint256 which) external {
         (bytes32 jobId, IJobEscrow.Job memory job) = _job(which);
-        if (jobId == 0 || job.closedAt == 0 || job.available == 0) return;
-        if (block.timestamp < job.closedAt + escrow.closeGrace()) return;
-        refunded[jobId] += escrow.refund(jobId);
+        if (jobId == 0 || job.available == 0) return;
+        bool due = job.closedAt != 0 && job.reserved == 0 && settlement.clock() >= job.closedAt + escrow.closeGrace();
+        try escrow.refund(jobId) returns (uint256 amount) {
+            check(due, "refunded early");
+            refunded[jobId] += amount;
+        } catch {
+            check(!due, "a due refund failed");
+        }
     }
 
     function propose(uint256 which, uint256 amount, uint256 split) external {
         (bytes32 jobId, IJobEscrow.Job memory job) = _job(which);
-        if (jobId == 0 || pending.length == 10) return;
-        uint256 most = job.available < job.epochCap ? job.available : job.epochCap;
+        if (jobId == 0 || pending.length == 10 || block.timestamp < settlement.pausedUntil()) return;
+        if (job.closedAt != 0 && settlement.clock() >= job.closedAt + escrow.closeGrace()) return;
+        uint256 most = job.available < job.allowance ? job.available : job.allowance;
         amount = bound(amount, 0, most);
         uint256 epoch = settlement.nextEpoch();
         uint256 base = pending.length == 0 ? lastFinal : pending[pending.length - 1];
@@ -98,14 +107,17 @@ contract MoneyHandler is TestBase {
         content.jobs.push(ISettlement.JobSettlement(jobId, amount, keccak256("traces"), 1, 0, 0));
         settlement.proposeEpoch(content);
         pending.push(epoch);
+        _reckonCap(jobId, job.epochCap, amount);
     }
 
-    /// @dev Tries too early and while frozen as well: that must fail, and a ripe epoch must never fail.
-    function finalise() external {
+    /// @dev Tries too early, while frozen and while paused as well: that must fail, and a ripe epoch must never fail.
+    function finalise(bool inParts) external {
         if (pending.length == 0) return;
         uint256 epoch = pending[0];
         ISettlement.EpochContent memory content = _contents[epoch];
-        bool ripe = block.timestamp >= settlement.epochOf(epoch).finalisableAt && frozen[epoch] == 0;
+        bool ripe = settlement.clock() >= settlement.epochOf(epoch).finalisableAt && frozen[epoch] == 0
+            && block.timestamp >= settlement.pausedUntil();
+        if (inParts && ripe) settlement.finaliseInParts(content, 0);
         try settlement.finaliseEpoch(content) {
             check(ripe, "final early or while disputed");
         } catch {
@@ -123,7 +135,6 @@ contract MoneyHandler is TestBase {
     function freeze(uint256 which) external {
         if (pending.length == 0) return;
         uint256 epoch = pending[which % pending.length];
-        if (block.timestamp >= settlement.epochOf(epoch).finalisableAt) return;
         settlement.freeze(epoch);
         ++frozen[epoch];
     }
@@ -151,7 +162,14 @@ contract MoneyHandler is TestBase {
         if (rejected.length == 0) return;
         uint256 epoch = rejected[rejected.length - 1];
         rejected.pop();
+        _thaw(epoch);
         settlement.unwindEpoch(_contents[epoch]);
+    }
+
+    function pause() external {
+        uint256 until = settlement.pausedUntil();
+        if (until != 0 && block.timestamp < until + settlement.MAX_PAUSE()) return;
+        settlement.pause();
     }
 
     function claim(uint256 who) external {
@@ -170,6 +188,12 @@ contract MoneyHandler is TestBase {
 
     /// @dev Ends everything that is under way; the invariants then look for money that is stuck.
     function windUp() external {
+        for (uint256 i = 0; i < pending.length; ++i) {
+            _thaw(pending[i]);
+        }
+        for (uint256 i = 0; i < rejected.length; ++i) {
+            _thaw(rejected[i]);
+        }
         if (pending.length != 0) settlement.reject(pending[0]);
         for (uint256 i = 0; i < pending.length; ++i) {
             settlement.unwindEpoch(_contents[pending[i]]);
@@ -180,7 +204,7 @@ contract MoneyHandler is TestBase {
         for (uint256 i = 0; i < jobs.length; ++i) {
             if (escrow.jobOf(jobs[i]).closedAt == 0) escrow.close(jobs[i]);
         }
-        skip(escrow.closeGrace());
+        skip(escrow.closeGrace() + settlement.MAX_PAUSE());
         for (uint256 i = 0; i < jobs.length; ++i) {
             if (escrow.jobOf(jobs[i]).available != 0) escrow.refund(jobs[i]);
         }
@@ -199,6 +223,20 @@ contract MoneyHandler is TestBase {
 
     function leafOf(uint256 epoch, uint256 who) external view returns (uint256) {
         return _leaves[epoch][who];
+    }
+
+    function _thaw(uint256 epoch) private {
+        for (; frozen[epoch] != 0; --frozen[epoch]) {
+            settlement.unfreeze(epoch, false);
+        }
+    }
+
+    /// @dev A cap at once, and then a cap for each period: no sequence of epochs and rejections takes more.
+    function _reckonCap(bytes32 jobId, uint256 cap, uint256 amount) private {
+        if (since[jobId] == 0) since[jobId] = settlement.clock();
+        taken[jobId] += amount;
+        uint256 period = escrow.capPeriod();
+        atMost(taken[jobId] * period, cap * (period + settlement.clock() - since[jobId]), "cap over time");
     }
 
     function _share(uint256 epoch, uint256 base, uint256 amount, uint256 split) private {

@@ -17,8 +17,13 @@ contract SymbolicMoney is TestBase {
     function setUp() public {
         money = new PlainToken();
         rewards = new Rewards();
-        escrow = new JobEscrow(address(rewards), 1);
+        escrow = new JobEscrow(address(rewards), 1, 1);
         money.approve(address(escrow), type(uint256).max);
+    }
+
+    /// @notice As the settlement has it, where nothing is ever paused.
+    function clock() public view returns (uint256) {
+        return block.timestamp;
     }
 
     function publish(address account, uint256 cumulative) private {
@@ -80,7 +85,7 @@ contract SymbolicMoney is TestBase {
         vm.assume(amount != 0 && cap != 0);
         money.mint(address(this), amount);
         jobId = escrow.createJob(address(money), amount, cap, 0);
-        escrow.reserve(jobId, reserved);
+        escrow.reserve(jobId, reserved, clock());
     }
 
     /// @notice One job never spends another's money.
@@ -89,7 +94,7 @@ contract SymbolicMoney is TestBase {
         money.mint(address(this), uint256(first) + second);
         bytes32 one = escrow.createJob(address(money), first, type(uint96).max, 0);
         bytes32 two = escrow.createJob(address(money), second, type(uint96).max, 0);
-        escrow.reserve(one, wanted);
+        escrow.reserve(one, wanted, clock());
         escrow.pay(one, wanted);
         assert(wanted <= first);
         assert(escrow.jobOf(two).available == second);

@@ -9,6 +9,8 @@ def obstacle(account: JobState, amount: int) -> str | None:
     """Why the contract wouldn't take an epoch with this amount now; None when it would."""
     if amount > account.epoch_cap:
         return f"the job's escrow pays at most {account.epoch_cap} in one epoch, and this is {amount}"
+    if amount > account.allowance:
+        return f"the job's cap allows {account.allowance} until it has refilled, and this is {amount}"
     if amount > account.available:
         closed = "closed and " if account.closed_at else ""
         return f"the job's escrow is {closed}down to {account.available}, and this is {amount}"

@@ -23,8 +23,10 @@ class BoundContract:
         self._contract: Contract = sender.w3.eth.contract(address=address, abi=load_abi(name))  # type: ignore[call-overload]
 
     def call(self, function: str, *args: Any, depth: int = 0) -> Any:
-        """Read a view function, or try another one without sending it, on the state of `depth` blocks ago."""
-        call = self._contract.get_function_by_name(function)(*args)
+        """Read a view function, or try another one without sending it, on the state of `depth` blocks ago. One of
+        several with the same name goes by its signature."""
+        find = self._contract.get_function_by_signature if "(" in function else self._contract.get_function_by_name
+        call = find(function)(*args)
         sender = {"from": self.sender.account.address} if self.sender.account else {}
         at: Any = self.sender.block_at(depth)
         return self.sender.read(lambda: call.call(sender, block_identifier=at))

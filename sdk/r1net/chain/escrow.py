@@ -33,7 +33,7 @@ class Escrow:
         return self._contract.send("close", unhex(job_id))
 
     def refund(self, job_id: str) -> TxReceipt:
-        """Send what is left to the submitter, after the grace period."""
+        """Send what is left to the submitter, after the grace period and once no epoch holds money of the job."""
         return self._contract.send("refund", unhex(job_id))
 
     def deliver(self, token: str) -> TxReceipt:
@@ -48,10 +48,14 @@ class Escrow:
         """Seconds between close and refund."""
         return int(self._contract.call("closeGrace"))
 
+    def cap_period(self) -> int:
+        """Seconds in which a job's cap refills."""
+        return int(self._contract.call("capPeriod"))
+
     def job(self, job_id: str, depth: int = 0) -> JobState:
         """A job's account, as it was `depth` blocks ago. Raises Reverted (UnknownJob) for an id that this escrow never
         gave."""
-        submitter, closed_at, token, cap, available, reserved, funded, refunded, spec = self._contract.call(
+        submitter, closed_at, token, cap, allowance, available, reserved, funded, refunded, spec = self._contract.call(
             "jobOf", unhex(job_id), depth=depth
         )
         return JobState(
@@ -65,6 +69,7 @@ class Escrow:
             refunded=refunded,
             closed_at=closed_at,
             spec_digest=enhex(spec),
+            allowance=allowance,
         )
 
     def _approve(self, token: str, amount: int) -> None:

@@ -58,6 +58,8 @@ class JobState:
     refunded: int
     closed_at: int
     spec_digest: str
+    allowance: int
+    """What of the cap an epoch may take now."""
 
     @property
     def paid(self) -> int:
@@ -109,7 +111,8 @@ class EpochContent:
 
 @dataclass(frozen=True)
 class EpochState:
-    """What the chain keeps of an epoch. `finalisable_at` is the second at which the challenge window ends;
+    """What the chain keeps of an epoch. `finalisable_at` is when, by the
+    settlement's clock, the challenge window ends;
     `report_digest` is as announced with the proposal, empty where there was none."""
 
     epoch: int

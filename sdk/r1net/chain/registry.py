@@ -44,6 +44,11 @@ class Registry:
             return self._contract.send("register", stake)
         return self._contract.send("registerWithWorker", stake, self._proof(worker))
 
+    def register_for(self, owner: str, stake: int) -> TxReceipt:
+        """Give another account a stake, approving it if need be: it is that account's from then on."""
+        self._approve(stake)
+        return self._contract.send("registerFor", owner, stake)
+
     def add_stake(self, amount: int) -> TxReceipt:
         """Add to one's stake, approving it if need be."""
         self._approve(amount)

@@ -10,9 +10,12 @@ from r1net.chain.models import EpochContent, EpochState, EpochStatus, JobSettlem
 from r1net.chain.sender import Sender
 from r1net.errors import ChainError
 
+LINES_AT_ONCE = 32
+"""Jobs that are paid in one transaction: 32 tokens that burn all the gas they get stay below 2^24 together."""
+
 
 class Settlement:
-    """The Settlement contract. Times in Unix seconds."""
+    """The Settlement contract. Times of epochs are told in its clock, see `clock`."""
 
     def __init__(self, address: str, sender: Sender) -> None:
         self.address = address
@@ -27,8 +30,33 @@ class Settlement:
         self._contract.call("proposeEpoch", _sorted(epoch, rewards_root, report_digest, jobs).abi())
 
     def finalise(self, epoch: int) -> TxReceipt:
-        """Make an epoch final after its window: pays the rewards contract and publishes the root."""
-        return self._contract.send("finaliseEpoch", self.content(epoch).abi())
+        """Make an epoch final after its window: pays the rewards contract and publishes the root.
+
+        An epoch of many jobs is paid in parts, so that each transaction fits a block whatever its tokens burn.
+        """
+        content = self.content(epoch)
+        if len(content.jobs) <= LINES_AT_ONCE:
+            return self._contract.send("finaliseEpoch", content.abi())
+        receipt = self._contract.send("finaliseInParts", content.abi(), LINES_AT_ONCE)
+        while self.paying_epoch() == epoch:
+            receipt = self._contract.send("finaliseInParts", content.abi(), LINES_AT_ONCE)
+        return receipt
+
+    def paying_epoch(self) -> int:
+        """The final epoch whose lines are not all paid yet; 0 if there is none."""
+        return int(self._contract.call("payingEpoch"))
+
+    def bond_of(self, epoch: int) -> int:
+        """R1 in wei that the epoch's proposer has locked for it."""
+        return int(self._contract.call("standOf", epoch)[0])
+
+    def bond_rate(self, token: str) -> int:
+        """R1 in wei for 1e18 of a token's smallest units that an epoch reserves."""
+        return int(self._contract.call("bondRate", token))
+
+    def is_suspended(self, settler: str) -> bool:
+        """Whether a settler was convicted and not reinstated."""
+        return bool(self._contract.call("suspended", settler))
 
     def unwind(self, epoch: int) -> TxReceipt:
         """Give a rejected epoch's reserves back to its jobs."""

@@ -134,6 +134,8 @@ def parameters(profile: Profile) -> Parameters:
     return Parameters(
         min_stake=100 * R1,
         challenge_window=2,
+        cap_period=2,
+        bond_rate=R1 // 1_000,
         dispute_bond=20 * R1,
         dispute_penalty=80 * R1,
         juror_stake=10 * R1,

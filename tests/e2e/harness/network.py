@@ -15,7 +15,7 @@ from eth_account.signers.local import LocalAccount
 
 import r1net
 from r1net.chain import Chain, Deployment, create_keystore
-from r1net.chain.deploy import Parameters, deploy
+from r1net.chain.deploy import Accounts, Parameters, deploy
 from tests.e2e.harness.chain import COIN, ROOT, Anvil
 from tests.e2e.harness.processes import Process, Supervisor, free_port, wait_until
 
@@ -35,7 +35,12 @@ class Network:
         self.logs = folder / "logs"
         self.supervisor = Supervisor()
         self._parameters = parameters or Parameters(
-            challenge_window=2, min_stake=100 * COIN, pool_min_jurors=0, pool_min_weight=0
+            challenge_window=2,
+            min_stake=100 * COIN,
+            cap_period=2,
+            bond_rate=COIN // 1_000,
+            pool_min_jurors=0,
+            pool_min_weight=0,
         )
         self._settings = dict(settings or {})
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +64,7 @@ class Network:
             self.deployment_file,
             artifacts=ROOT / "contracts" / "out",
             parameters=self._parameters,
-            settlers=[coordinator.address],
+            accounts=Accounts((coordinator.address,), one_key=True),
         )
         self.chain = Chain.connect(self.anvil.url, Deployment.load(self.deployment_file), self.operator)
 

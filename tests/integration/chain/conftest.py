@@ -16,7 +16,8 @@ from eth_account.signers.local import LocalAccount
 
 from r1net.chain import Chain, Deployment
 from r1net.chain.client import open_sender
-from r1net.chain.deploy import Parameters, deploy
+from r1net.chain.deploy import Accounts, Parameters, deploy
+from r1net.chain.parameters import DAY
 from tests.e2e.harness.chain import native_binary
 from tests.e2e.harness.processes import free_port
 
@@ -27,9 +28,12 @@ COIN = 10**18
 DEPLOYER_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
 TEST_PARAMETERS = Parameters(
     min_stake=100 * COIN,
-    unbonding_delay=1_000,
+    unbonding_delay=8 * DAY,
     challenge_window=100,
     close_grace=200,
+    cap_period=100,
+    bond_base=5 * COIN,
+    settler_stake=2_000 * COIN,
     answer_period=50,
     commit_period=50,
     reveal_period=50,
@@ -99,7 +103,9 @@ def deployment(anvil: Anvil, deployer: LocalAccount, tmp_path: Path) -> Deployme
     if not (ARTIFACTS / "Settlement.sol").exists():
         pytest.skip("contracts are not compiled: run contracts/tools/forge build")
     path = tmp_path / "deployment.json"
-    return deploy(anvil.url, deployer, path, artifacts=ARTIFACTS, parameters=TEST_PARAMETERS)
+    return deploy(
+        anvil.url, deployer, path, artifacts=ARTIFACTS, parameters=TEST_PARAMETERS, accounts=Accounts(one_key=True)
+    )
 
 
 @pytest.fixture

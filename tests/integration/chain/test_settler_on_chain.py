@@ -19,7 +19,7 @@ from r1coordinator.settlement.sender import Settler
 from r1coordinator.store.database import Database
 from r1coordinator.store.tables import Base, DueRow, EpochRow
 from r1net.chain import Chain, EpochStatus
-from r1net.chain.deploy import deploy
+from r1net.chain.deploy import Accounts, deploy
 from r1net.protocol.job import Prices
 from tests.adversarial.coordinator.owing import add_debt
 from tests.integration.waiting import until
@@ -94,7 +94,7 @@ def office(tmp_path: Path, anvil: Anvil, deployer: LocalAccount) -> Iterator[Off
         made_at,
         artifacts=ARTIFACTS,
         parameters=TEST_PARAMETERS,
-        settlers=[settler.address],
+        accounts=Accounts((settler.address,), one_key=True),
     )
     made = Office(tmp_path, Chain.connect(anvil.url, deployment, deployer), anvil, settler)
     yield made

@@ -12,13 +12,15 @@ import pytest
 from eth_account import Account
 
 from r1net.chain import Chain
-from r1net.chain.deploy import Parameters, deploy
+from r1net.chain.deploy import Accounts, Parameters, deploy
 from tests.e2e.harness.chain import native_binary
 from tests.e2e.harness.processes import free_port
 from tests.integration.chain.conftest import ARTIFACTS, COIN, DEPLOYER_KEY, Anvil
 from tests.integration.coordinator.live import LiveWorld
 
-PARAMETERS = Parameters(min_stake=100 * COIN, challenge_window=1, close_grace=200)
+PARAMETERS = Parameters(
+    min_stake=100 * COIN, challenge_window=1, close_grace=200, cap_period=1, bond_base=COIN, bond_rate=COIN // 1_000
+)
 
 
 @dataclass
@@ -69,7 +71,7 @@ def world(anvil: LastingAnvil, tmp_path: Path) -> Iterator[LiveWorld]:
         tmp_path / "made.json",
         artifacts=ARTIFACTS,
         parameters=PARAMETERS,
-        settlers=[settler.address],
+        accounts=Accounts((settler.address,), one_key=True),
     )
     made = LiveWorld(tmp_path, anvil, Chain.connect(anvil.url, deployment, deployer), settler)
     yield made

@@ -29,6 +29,6 @@ def test_bonds_cover_what_disputes_cost(wrong: dict[str, int]) -> None:
 
 def test_no_stake_leaves_before_its_disputes_end() -> None:
     given = Parameters()
-    replace(given, unbonding_delay=given.longest_dispute()).check()
+    replace(given, unbonding_delay=given.longest_hold()).check()
     with pytest.raises(ChainError, match="ends before a dispute"):
-        replace(given, unbonding_delay=given.longest_dispute() - 1).check()
+        replace(given, unbonding_delay=given.longest_hold() - 1).check()

@@ -245,7 +245,17 @@ class FakeChain:
         """Put a job into the escrow."""
         job_id = "0x" + f"{number:064x}"
         self.jobs[job_id] = JobState(
-            job_id, spec.submitter, spec.payment_token, spec.budget, spec.budget, 0, spec.budget, 0, 0, spec.digest()
+            job_id=job_id,
+            submitter=spec.submitter,
+            token=spec.payment_token,
+            epoch_cap=spec.budget,
+            available=spec.budget,
+            reserved=0,
+            funded=spec.budget,
+            refunded=0,
+            closed_at=0,
+            spec_digest=spec.digest(),
+            allowance=spec.budget,
         )
         self.mine()
         return job_id
