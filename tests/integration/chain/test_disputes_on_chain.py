@@ -164,7 +164,9 @@ def test_an_epoch_without_an_answer_is_rejected(chain: Chain, anvil: Anvil, new_
     assert challenger.disputes.epoch_docket(epoch).convicted
     chain.settlement.unwind(epoch)
     assert chain.escrow.job(job).available == 10 * COIN
-    assert propose(chain, job, traces_of(1)) == epoch + 1
+    assert chain.settlement.is_suspended(address(chain))
+    with pytest.raises(Reverted, match="was convicted"):
+        propose(chain, job, traces_of(1))
 
 
 def test_a_verifier_comes_and_goes(new_node: NewNode) -> None:
@@ -188,12 +190,16 @@ def test_fraud_that_proves_itself(chain: Chain, new_node: NewNode) -> None:
     assert chain.registry.stake_of(address(chain)) == TEST_PARAMETERS.settler_stake
     job = chain.escrow.create_job(chain.token.address, 10 * COIN, COIN, digest(7))
     first, second = propose(chain, job, traces_of(1)), propose(chain, job, traces_of(6))
+    bond = chain.settlement.bond_of(second)
+    assert bond > TEST_PARAMETERS.bond_base
     one = CountedTrace(job, first, traces_of(1).proof(5))
     two = CountedTrace(job, second, traces_of(6).proof(0))
     finder.fraud.prove_double_count(digest(6), two, one)
     assert chain.settlement.epoch(first).status is EpochStatus.PENDING
     assert chain.settlement.epoch(second).status is EpochStatus.REJECTED
-    assert chain.registry.stake_of(address(chain)) == TEST_PARAMETERS.settler_stake - TEST_PARAMETERS.fraud_penalty
+    assert (
+        chain.registry.stake_of(address(chain)) == TEST_PARAMETERS.settler_stake - TEST_PARAMETERS.fraud_penalty - bond
+    )
 
     chain.registry.add_stake(STAKE)
     statement = finder.fraud.sign_statement(chain.account, first, digest(66))
