@@ -188,7 +188,7 @@ def test_fraud_that_proves_itself(chain: Chain, new_node: NewNode) -> None:
     finder = new_node()
     assert chain.account is not None
     assert chain.registry.stake_of(address(chain)) == TEST_PARAMETERS.settler_stake
-    job = chain.escrow.create_job(chain.token.address, 10 * COIN, COIN, digest(7))
+    job = chain.escrow.create_job(chain.token.address, 10 * COIN, 2 * COIN, digest(7))
     first, second = propose(chain, job, traces_of(1)), propose(chain, job, traces_of(6))
     bond = chain.settlement.bond_of(second)
     assert bond > TEST_PARAMETERS.bond_base
