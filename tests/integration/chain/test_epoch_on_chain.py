@@ -9,7 +9,7 @@ from r1net.chain import Chain, EpochStatus, JobSettlement, Reverted, RewardClaim
 from r1net.chain.provenance import StatementKind, TraceStatus
 from r1net.protocol.merkle import StandardMerkleTree
 
-from .conftest import COIN, Anvil
+from .conftest import COIN, TEST_PARAMETERS, Anvil
 
 REWARD = ["address", "address", "uint256"]
 
@@ -45,7 +45,7 @@ def test_stake_worker_and_exit(node: Chain, anvil: Anvil) -> None:
     node.registry.deactivate()
     with pytest.raises(Reverted, match="bound until"):
         node.registry.withdraw()
-    anvil.pass_time(1_000)
+    anvil.pass_time(TEST_PARAMETERS.unbonding_delay)
     node.registry.withdraw()
     assert node.registry.stake_of(owner) == 0
     assert node.token.balance(owner) == 10_000 * COIN
