@@ -11,6 +11,7 @@ from eth_account.signers.local import LocalAccount
 
 from r1net.chain.contract import BoundContract
 from r1net.chain.models import TxReceipt, enhex, unhex
+from r1net.chain.registry import RECORD_GAS
 from r1net.chain.sender import Sender
 from r1net.chain.settlement import Settlement
 from r1net.errors import ChainError
@@ -58,12 +59,12 @@ class FraudProofs:
             (unhex(first.commitment), unhex(first.signature)),
             (unhex(second.commitment), unhex(second.signature)),
         )
-        return self._contract.send("proveEquivocation", first.epoch, *one, *two)
+        return self._contract.send("proveEquivocation", first.epoch, *one, *two, spare=RECORD_GAS)
 
     def prove_contradiction(self, statement: Statement) -> TxReceipt:
         """A signed statement that differs from what its signer proposed on chain."""
         commitment, signature = unhex(statement.commitment), unhex(statement.signature)
-        return self._contract.send("proveContradiction", statement.epoch, commitment, signature)
+        return self._contract.send("proveContradiction", statement.epoch, commitment, signature, spare=RECORD_GAS)
 
     def prove_double_count(self, trace_digest: str, first: CountedTrace, second: CountedTrace) -> TxReceipt:
         """One trace counted in two jobs or two epochs, in any order."""

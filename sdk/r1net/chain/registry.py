@@ -15,6 +15,9 @@ from r1net.chain.sender import Sender
 from r1net.chain.token import Token
 from r1net.errors import ChainError
 
+RECORD_GAS = 70_000
+"""Gas beyond the estimate for records of votes: an estimate in the second of the last change overwrites them, the next
+block adds to them."""
 BINDING_LIFETIME = 3600
 """Seconds for which a worker's signature is good."""
 _BIND_WORKER = {
@@ -52,7 +55,7 @@ class Registry:
     def add_stake(self, amount: int) -> TxReceipt:
         """Add to one's stake, approving it if need be."""
         self._approve(amount)
-        return self._contract.send("addStake", amount)
+        return self._contract.send("addStake", amount, spare=RECORD_GAS)
 
     def bind_worker(self, worker: LocalAccount) -> TxReceipt:
         """Bind one more worker key to the account."""
@@ -72,7 +75,7 @@ class Registry:
 
     def withdraw(self) -> TxReceipt:
         """Take the stake back, after the unbonding delay and once none of it is locked."""
-        return self._contract.send("withdraw")
+        return self._contract.send("withdraw", spare=RECORD_GAS)
 
     def is_active(self, owner: str) -> bool:
         """Whether an owner has at least the minimum stake, no debt, and is not leaving."""
