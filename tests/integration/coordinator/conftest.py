@@ -19,7 +19,14 @@ from tests.integration.chain.conftest import ARTIFACTS, COIN, DEPLOYER_KEY, Anvi
 from tests.integration.coordinator.live import LiveWorld
 
 PARAMETERS = Parameters(
-    min_stake=100 * COIN, challenge_window=1, close_grace=200, cap_period=1, bond_base=COIN, bond_rate=COIN // 1_000
+    min_stake=100 * COIN,
+    challenge_window=1,
+    close_grace=200,
+    cap_period=1,
+    bond_base=COIN,
+    bond_rate=COIN // 1_000,
+    pool_min_jurors=0,
+    pool_min_weight=0,
 )
 
 
