@@ -31,7 +31,7 @@ def test_the_readme_script_runs_as_it_stands(network: Network, client: Client, m
         [sys.executable, "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "first trace is on chain: True" in done.stdout
+    assert "first trace on chain: FINALISED" in done.stdout
     assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["0", "1", "2"]
     assert (tmp_path / "out" / "traces.parquet").stat().st_size > 0
 
