@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from r1coordinator.api.traces import kept_bundle
 from r1coordinator.api.wire import Caller, Node, Use, read_message, require_same_lease
 from r1coordinator.scheduling import verdicts
-from r1coordinator.scheduling.checks import votes_on
+from r1coordinator.scheduling.checks import revealed, votes_on
 from r1coordinator.services import Services
 from r1coordinator.store.rows import get_job
-from r1coordinator.store.tables import CheckRow
+from r1coordinator.store.tables import CheckRow, VoteRow
 from r1net.protocol.checks import CheckState, CheckView, VoteView
-from r1net.protocol.trace import TraceBundle
 from r1net.protocol.work import Vote, VoteCommitment, VoteReveal
 
 router = APIRouter(prefix="/v1", tags=["checks"])
@@ -45,7 +45,7 @@ def _vote(services: Services, node: Caller, lease_id: str) -> None:
     require_same_lease(lease_id, reveal.vote.lease_id)
     with services.db.read() as s:
         task = verdicts.task_of(s, node.worker, lease_id)
-    bundle = TraceBundle.parse(services.blobs.get(task.bundle))
+    bundle = kept_bundle(services, task.bundle)
     tokens = sum(len(bundle.traces[position].completion_ids) for position in task.positions)
     with services.db.write() as s:
         verdicts.reveal(s, services.ctx, node.worker, reveal, tokens, services.clock())
@@ -76,11 +76,18 @@ def _view(s: Session, row: CheckRow) -> CheckView:
         {
             **{name: getattr(row, name) for name in CheckView.model_fields if name not in ("v", "votes", "bundle")},
             "bundle": row.bundle if decided else None,
-            "votes": [_vote_view(vote) for vote in votes_on(s, row.number) if vote.vote and decided],
+            "votes": [_vote_view(*cast) for cast in revealed(votes_on(s, row.number))] if decided else [],
         }
     )
 
 
-def _vote_view(row: Any) -> VoteView:
-    vote = Vote.parse(row.vote)
-    return VoteView(worker=row.worker, owner=row.owner, commitment=row.commitment, finding=vote.finding, bad=vote.bad)
+def _vote_view(row: VoteRow, vote: Vote) -> VoteView:
+    return VoteView.model_validate(
+        {
+            "worker": row.worker,
+            "owner": row.owner,
+            "commitment": row.commitment,
+            "finding": vote.finding,
+            "bad": vote.bad,
+        }
+    )

@@ -29,7 +29,8 @@ _TREES = 1 << 21
 """Bytes of reports whose trees are kept."""
 
 
-def _bundle(services: Services, sha256: str) -> TraceBundle:
+def kept_bundle(services: Services, sha256: str) -> TraceBundle:
+    """An admitted bundle, parsed; the newest are kept."""
     size = services.blobs.path(sha256).stat().st_size
     return services.bundles.get(sha256, size, lambda: TraceBundle.parse(services.blobs.get(sha256)))
 
@@ -89,7 +90,7 @@ def _views(services: Services, job_id: str, limit: int, after: int | None, split
             rows = _page(s, query.order_by(TraceRow.number.desc()).limit(limit))[::-1]
         else:
             rows = _page(s, query.order_by(TraceRow.number).offset(after).limit(limit))
-    traces = [_bundle(services, sha256).traces[row.position] for row, sha256 in rows]
+    traces = [kept_bundle(services, sha256).traces[row.position] for row, sha256 in rows]
     scorer = services.scorers.of(spec)
     prompts = scorer.prompts([(trace.split, trace.round, trace.group) for trace in traces])
     texts = scorer.texts([trace.completion_ids for trace in traces])
@@ -129,7 +130,7 @@ def get_submission(job_id: str, digest: str, services: Use) -> SignedTrace:
         bundle = s.get_one(BundleRow, row.lease_id)
     if bundle.signature is None:
         raise Refused("no_signature", "the trace is older than the keeping of signatures", status=404)
-    tree = _bundle(services, bundle.sha256).tree()
+    tree = kept_bundle(services, bundle.sha256).tree()
     return SignedTrace(
         job_id=job_id,
         trace_digest=row.digest,

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, give
 from r1coordinator.scheduling.model import WorkerState
-from r1coordinator.scheduling.penalties import decayed
 from r1coordinator.scheduling.rates import verify_deadline
+from r1coordinator.scheduling.standing import points_of
 from r1coordinator.scheduling.votes import PATIENCE, Voter, asked, rate_for, wanted
 from r1coordinator.store.rows import parse_spec
 from r1coordinator.store.tables import (
@@ -21,7 +21,6 @@ from r1coordinator.store.tables import (
     FailedTraceRow,
     JobRow,
     LeaseRow,
-    StandingRow,
     TraceRow,
     VoteRow,
 )
@@ -48,7 +47,7 @@ def note(s: Session, job: JobRow, lease: LeaseRow, bundle: BundleRow, owner: str
         traces_root=root,
         count=bundle.traces,
         version=RolloutTask.parse(lease.task).version.model_dump_json(),
-        rate=rate_for(base, _held(s, owner), _points(s, owner, now)),
+        rate=rate_for(base, _held(s, owner), points_of(s, owner, now)),
         block=None,
         seed=None,
         positions=[],
@@ -65,21 +64,16 @@ def _held(s: Session, owner: str) -> int:
     return s.scalar(select(func.count()).select_from(CheckRow).where(*held)) or 0
 
 
-def _points(s: Session, owner: str, now: float) -> float:
-    row = s.get(StandingRow, owner)
-    return 0.0 if row is None else decayed(row.points, row.updated_at, now)
-
-
 def undecided(s: Session, job_id: str, split: str, round_: int) -> bool:
     """Whether the end of a rollout phase must wait for a draw or for votes. Tests of verifiers hold nobody up."""
-    waiting = select(CheckRow.number).where(
-        CheckRow.job_id == job_id,
-        CheckRow.split == split,
-        CheckRow.round == round_,
-        CheckRow.state.in_(UNDECIDED),
-        CheckRow.planted.is_(False),
-    )
+    waiting = undecided_leases(job_id).where(CheckRow.split == split, CheckRow.round == round_)
     return s.scalar(waiting.limit(1)) is not None
+
+
+def undecided_leases(job_id: str) -> Select[str]:
+    """The job's submissions that wait for a draw or for votes."""
+    undecided = (CheckRow.job_id == job_id, CheckRow.state.in_(UNDECIDED))
+    return select(CheckRow.lease_id).where(*undecided, CheckRow.planted.is_(False))
 
 
 def end_checks(s: Session, job_id: str, now: float) -> None:
@@ -131,7 +125,12 @@ def votes_on(s: Session, number: int) -> list[VoteRow]:
 
 def voters(rows: Sequence[VoteRow]) -> list[Voter]:
     """What was revealed."""
-    return [Voter(row.owner, not Vote.parse(row.vote).finding.faults) for row in rows if row.vote is not None]
+    return [Voter(row.owner, vote.holds) for row, vote in revealed(rows)]
+
+
+def revealed(rows: Sequence[VoteRow]) -> list[tuple[VoteRow, Vote]]:
+    """The verify leases that brought a vote, and their votes."""
+    return [(row, Vote.parse(row.vote)) for row in rows if row.vote is not None]
 
 
 def offer_check(

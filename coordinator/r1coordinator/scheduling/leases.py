@@ -84,6 +84,12 @@ def owned(s: Session, lease_id: str, worker: str) -> LeaseRow:
     return row
 
 
+def require_kind(row: LeaseRow, kind: str) -> None:
+    """Refuse what belongs to another kind of lease."""
+    if row.kind != kind:
+        raise Refused("wrong_kind", f"this is a {row.kind} lease", status=409)
+
+
 def require_active(row: LeaseRow) -> None:
     """Refuse what comes for a lease that has ended."""
     if row.state != "active":

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.conclude import pay_training
 from r1coordinator.scheduling.context import Context
-from r1coordinator.scheduling.leases import end, owned, require_active
+from r1coordinator.scheduling.leases import end, owned, require_active, require_kind
 from r1coordinator.scheduling.metrics import require_modest
 from r1coordinator.scheduling.publishing import Evidence, files, judge
 from r1coordinator.scheduling.rates import measure
@@ -23,15 +23,10 @@ from r1net.protocol.work import LeaseFailure, PossessionProof, PublishTask, Trai
 _KEPT_VERSIONS = 2
 
 
-def _require_kind(lease: LeaseRow, kind: str) -> None:
-    if lease.kind != kind:
-        raise Refused("wrong_kind", f"this is a {lease.kind} lease", status=409)
-
-
 def trained(s: Session, ctx: Context, worker: str, report: TrainReport, now: float) -> None:
     """Take a trainer's report; the same report again changes nothing."""
     lease = owned(s, report.lease_id, worker)
-    _require_kind(lease, "train")
+    require_kind(lease, "train")
     known = s.get(ReportRow, lease.lease_id)
     if known is not None and lease.state in ("reported", "done"):
         if (known.policy, known.optimizer) != (report.version.policy, report.version.optimizer):
@@ -94,7 +89,7 @@ def failed(s: Session, ctx: Context, worker: str, failure: LeaseFailure, now: fl
 def publish_lease(s: Session, worker: str, lease_id: str, *, proof: bool) -> LeaseRow:
     """The worker's publish lease, of the right kind."""
     lease = owned(s, lease_id, worker)
-    _require_kind(lease, "publish")
+    require_kind(lease, "publish")
     if (PublishTask.parse(lease.task).salt is not None) != proof:
         words = "a proof of possession" if not proof else "the files"
         raise Refused("wrong_kind", f"this lease asks for {words}", status=409)

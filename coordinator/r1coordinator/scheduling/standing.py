@@ -44,15 +44,21 @@ def standings(s: Session, workers: Iterable[WorkerRow], now: float) -> dict[str,
 
 
 def _of(own: StandingRow | None, owners: StandingRow | None, now: float) -> Standing:
-    def left(row: StandingRow | None) -> float:
-        return 0.0 if row is None else decayed(row.points, row.updated_at, now)
-
     until = 0.0
     if own is not None:
         until = own.updated_at + pause(own.points)
     if owners is not None:
         until = max(until, owners.updated_at + pause(combined(0.0, owners.points)))
-    return Standing(combined(left(own), left(owners)), until)
+    return Standing(combined(_left(own, now), _left(owners, now)), until)
+
+
+def points_of(s: Session, account: str, now: float) -> float:
+    """What counts against one worker's or owner's own name."""
+    return _left(s.get(StandingRow, account), now)
+
+
+def _left(row: StandingRow | None, now: float) -> float:
+    return 0.0 if row is None else decayed(row.points, row.updated_at, now)
 
 
 def reasons(s: Session) -> dict[str, dict[str, int]]:

@@ -8,9 +8,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.advance import advance
-from r1coordinator.scheduling.checks import UNDECIDED, set_aside, voters, votes_on
+from r1coordinator.scheduling.checks import UNDECIDED, revealed, set_aside, voters, votes_on
 from r1coordinator.scheduling.context import Context
-from r1coordinator.scheduling.leases import end, owned, require_active
+from r1coordinator.scheduling.leases import end, owned, require_active, require_kind
 from r1coordinator.scheduling.standing import charge
 from r1coordinator.scheduling.votes import outcome
 from r1coordinator.store.rows import get_job, parse_spec, token_of
@@ -116,8 +116,8 @@ def _forfeit(s: Session, check: CheckRow) -> None:
 
 def _pay(s: Session, job: JobRow, check: CheckRow, votes: Sequence[VoteRow], *, holds: bool) -> None:
     """Each verifier that found what was found, for the tokens that it replayed."""
-    for row in votes:
-        if row.vote is None or (not Vote.parse(row.vote).finding.faults) != holds:
+    for row, vote in revealed(votes):
+        if vote.holds != holds:
             continue
         s.merge(
             ContributionRow(
@@ -136,7 +136,7 @@ def _pay(s: Session, job: JobRow, check: CheckRow, votes: Sequence[VoteRow], *, 
 
 def _blame_voters(s: Session, votes: Sequence[VoteRow], *, holds: bool, reason: str, now: float) -> list[VoteRow]:
     """Charge those that found something else; returns their votes."""
-    wrong = [row for row in votes if row.vote is not None and (not Vote.parse(row.vote).finding.faults) != holds]
+    wrong = [row for row, vote in revealed(votes) if vote.holds != holds]
     for row in wrong:
         charge(s, row.worker, reason, now)
     return wrong
@@ -167,8 +167,7 @@ def _void(s: Session, job: JobRow, owner: str) -> None:
 
 def _verify_lease(s: Session, worker: str, lease_id: str) -> tuple[LeaseRow, VoteRow]:
     lease = owned(s, lease_id, worker)
-    if lease.kind != "verify":
-        raise Refused("wrong_kind", f"this is a {lease.kind} lease", status=409)
+    require_kind(lease, "verify")
     return lease, s.get_one(VoteRow, lease_id)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from r1coordinator.scheduling.checks import undecided_leases
 from r1coordinator.store.rows import parse_spec, token_of
-from r1coordinator.store.tables import CheckRow, ContributionRow, DueRow, JobRow, TraceRow
+from r1coordinator.store.tables import ContributionRow, DueRow, JobRow, TraceRow
 from r1net.protocol.pricing import Work, price
 from r1net.protocol.settlement import Contribution, JobEpoch
 from r1net.protocol.trace import trace_tree
@@ -21,9 +22,7 @@ def close_due(s: Session, job: JobRow, now: float) -> int | None:
     proposed, see `r1coordinator.settlement.proposer`.
     """
     s.flush()
-    checked = select(CheckRow.lease_id).where(
-        CheckRow.job_id == job.job_id, CheckRow.state.in_(("waiting", "open")), CheckRow.planted.is_(False)
-    )
+    checked = undecided_leases(job.job_id)
     open_rows = (
         ContributionRow.job_id == job.job_id,
         ContributionRow.due_id.is_(None),

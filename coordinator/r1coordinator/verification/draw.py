@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.chain import ChainPort
-from r1coordinator.scheduling.checks import awaiting, draw
+from r1coordinator.scheduling.checks import UNDECIDED, awaiting, draw
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.shield import advance_all
 from r1coordinator.scheduling.verdicts import expire_checks
@@ -29,7 +29,10 @@ FEWEST_TAMPERED = 4
 def draw_checks(db: Database, ctx: Context, chain: ChainPort, blobs: BlobStore, clock: Callable[[], float]) -> bool:
     """Draw what waits for a block that is mined; whether something changed. Raises ChainError."""
     with db.read() as s:
-        waiting = s.scalar(select(CheckRow.number).where(CheckRow.state == "waiting").limit(1)) is not None
+        states = set(s.scalars(select(CheckRow.state).where(CheckRow.state.in_(UNDECIDED)).distinct()))
+    if not states:
+        return False
+    waiting = "waiting" in states
     drawn: list[int] = []
     if waiting:
         head = chain.head()
@@ -86,26 +89,8 @@ def _tamper(trace: Trace, known: Sequence[int]) -> Trace:
 
 
 def _add(s: Session, row: CheckRow, copy: TraceBundle, digest: str, now: float) -> None:
-    planted = CheckRow(
-        lease_id=row.lease_id,
-        job_id=row.job_id,
-        split=row.split,
-        round=row.round,
-        worker=row.worker,
-        owner=row.owner,
-        bundle=digest,
-        traces_root=copy.tree().root,
-        count=row.count,
-        version=row.version,
-        rate=row.rate,
-        block=row.block,
-        seed="0x" + secrets.token_hex(32),
-        positions=list(row.positions),
-        state="open",
-        planted=True,
-        opened_at=now,
-        decided_at=None,
-    )
-    s.add(planted)
+    same = {column.key: getattr(row, column.key) for column in CheckRow.__table__.columns if not column.primary_key}
+    changed = {"bundle": digest, "traces_root": copy.tree().root, "seed": "0x" + secrets.token_hex(32)}
+    s.add(CheckRow(**same | changed | {"state": "open", "planted": True, "opened_at": now, "decided_at": None}))
     version = PolicyVersion.model_validate_json(row.version).number
     s.merge(BlobRow(job_id=row.job_id, sha256=digest, kind="planted", version=version, limit=0, present=True))

@@ -169,6 +169,11 @@ class Vote(Message):
     finding: Finding
     bad: tuple[int, ...] = Field(default=(), description="positions of traces that are bad by themselves")
 
+    @property
+    def holds(self) -> bool:
+        """Whether nothing speaks against the work."""
+        return not self.finding.faults
+
     def commitment(self, salt: str) -> str:
         """What a verifier commits to: SHA-256 of the salt's bytes and the vote's canonical ones."""
         return sha256(bytes.fromhex(salt[2:]) + self.canonical())

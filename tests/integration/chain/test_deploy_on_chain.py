@@ -21,9 +21,23 @@ from r1net.errors import ChainError
 from .conftest import ARTIFACTS, COIN, DEPLOYER_KEY, TEST_PARAMETERS, Anvil
 
 
-def again(anvil: Anvil, deployer: LocalAccount, path: Path, parameters: Parameters = TEST_PARAMETERS) -> Deployment:
+def trial(
+    anvil: Anvil,
+    deployer: LocalAccount,
+    path: Path,
+    parameters: Parameters = TEST_PARAMETERS,
+    *,
+    handover: bool = True,
+) -> Deployment:
+    """A deployment by one key, or the same once more."""
     return deploy(
-        anvil.url, deployer, path, artifacts=ARTIFACTS, parameters=parameters, accounts=Accounts(one_key=True)
+        anvil.url,
+        deployer,
+        path,
+        artifacts=ARTIFACTS,
+        parameters=parameters,
+        accounts=Accounts(one_key=True),
+        handover=handover,
     )
 
 
@@ -31,41 +45,33 @@ def test_repeating_it_changes_nothing(
     anvil: Anvil, chain: Chain, deployment: Deployment, deployer: LocalAccount, tmp_path: Path
 ) -> None:
     before = chain.sender.w3.eth.block_number
-    assert again(anvil, deployer, tmp_path / "deployment.json") == deployment
+    assert trial(anvil, deployer, tmp_path / "deployment.json") == deployment
     assert chain.sender.w3.eth.block_number == before
 
 
 @pytest.mark.parametrize("lost", ["R1Governor", "Disputes", "NodeRegistry", "Settlement", "R1Token"])
 def test_what_is_missing_is_completed(anvil: Anvil, deployer: LocalAccount, tmp_path: Path, lost: str) -> None:
     path = tmp_path / "deployment.json"
-    first = deploy(
-        anvil.url,
-        deployer,
-        path,
-        artifacts=ARTIFACTS,
-        parameters=TEST_PARAMETERS,
-        accounts=Accounts(one_key=True),
-        handover=False,
-    )
+    first = trial(anvil, deployer, path, handover=False)
     kept = {name: address for name, address in first.contracts.items() if name != lost}
     first.model_copy(update={"contracts": kept}).save(path)
-    second = again(anvil, deployer, path)
+    second = trial(anvil, deployer, path)
     assert set(second.contracts) == set(first.contracts)
     assert second.contracts[lost] != first.contracts[lost]
-    assert again(anvil, deployer, path) == second
+    assert trial(anvil, deployer, path) == second
 
 
 def test_a_fresh_chain_gets_a_fresh_deployment(
     anvil: Anvil, deployment: Deployment, deployer: LocalAccount, tmp_path: Path
 ) -> None:
     anvil.rpc("anvil_reset")
-    assert again(anvil, deployer, tmp_path / "deployment.json").contracts.keys() == deployment.contracts.keys()
+    assert trial(anvil, deployer, tmp_path / "deployment.json").contracts.keys() == deployment.contracts.keys()
 
 
 def test_foreign_code_is_refused(anvil: Anvil, deployment: Deployment, deployer: LocalAccount, tmp_path: Path) -> None:
     anvil.rpc("anvil_setCode", deployment.address("Provenance"), "0x6001")
     with pytest.raises(ChainError, match="Provenance on chain is not"):
-        again(anvil, deployer, tmp_path / "deployment.json")
+        trial(anvil, deployer, tmp_path / "deployment.json")
 
 
 def test_another_chains_file_is_refused(
@@ -74,18 +80,18 @@ def test_another_chains_file_is_refused(
     path = tmp_path / "deployment.json"
     deployment.model_copy(update={"chain_id": 5}).save(path)
     with pytest.raises(ChainError, match="describes chain 5"):
-        again(anvil, deployer, path)
+        trial(anvil, deployer, path)
     with pytest.raises(ChainError, match="serves chain 31337"):
         Chain.connect(anvil.url, Deployment.load(path))
 
 
 def test_mixed_deployments_are_refused(anvil: Anvil, deployer: LocalAccount, tmp_path: Path) -> None:
-    first = again(anvil, deployer, tmp_path / "one.json")
-    second = again(anvil, deployer, tmp_path / "two.json")
+    first = trial(anvil, deployer, tmp_path / "one.json")
+    second = trial(anvil, deployer, tmp_path / "two.json")
     mixed = dict(first.contracts) | {"Provenance": second.contracts["Provenance"]}
     first.model_copy(update={"contracts": mixed}).save(tmp_path / "one.json")
     with pytest.raises(ChainError, match=r"Provenance\.settlement is"):
-        again(anvil, deployer, tmp_path / "one.json")
+        trial(anvil, deployer, tmp_path / "one.json")
 
 
 def test_the_timelock_alone_is_admin(chain: Chain, deployer: LocalAccount) -> None:
@@ -132,7 +138,7 @@ def test_the_command_line(anvil: Anvil, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_bad_parameters_are_refused_in_words(anvil: Anvil, deployer: LocalAccount, tmp_path: Path) -> None:
     with pytest.raises(ChainError, match="outside its bounds"):
-        again(anvil, deployer, tmp_path / "x.json", replace(TEST_PARAMETERS, challenge_window=0))
+        trial(anvil, deployer, tmp_path / "x.json", replace(TEST_PARAMETERS, challenge_window=0))
 
 
 class _Crash(Exception):
@@ -203,22 +209,14 @@ def test_three_keys_by_default(anvil: Anvil, deployer: LocalAccount, tmp_path: P
 
 def test_who_was_not_named_holds_no_role(anvil: Anvil, deployer: LocalAccount, tmp_path: Path) -> None:
     path, stranger = tmp_path / "deployment.json", keys(1)[0]
-    first = deploy(
-        anvil.url,
-        deployer,
-        path,
-        artifacts=ARTIFACTS,
-        parameters=TEST_PARAMETERS,
-        accounts=Accounts(one_key=True),
-        handover=False,
-    )
+    first = trial(anvil, deployer, path, handover=False)
     from r1net.chain.client import open_sender
     from r1net.chain.contract import BoundContract
 
     sender = open_sender(anvil.url, deployer)
     settlement = BoundContract("Settlement", first.address("Settlement"), sender)
     settlement.send("grantRole", role("SETTLER_ROLE"), stranger)
-    again(anvil, deployer, path)
+    trial(anvil, deployer, path)
     assert not settlement.call("hasRole", role("SETTLER_ROLE"), stranger)
     anvil.rpc("anvil_impersonateAccount", first.address("R1Timelock"))
     anvil.fund(first.address("R1Timelock"))
@@ -228,7 +226,7 @@ def test_who_was_not_named_holds_no_role(anvil: Anvil, deployer: LocalAccount, t
         {"from": first.address("R1Timelock"), "to": settlement.address, "data": "0x" + data.hex()},
     )
     with pytest.raises(ChainError, match=f"{stranger} holds SETTLER_ROLE on Settlement"):
-        again(anvil, deployer, path)
+        trial(anvil, deployer, path)
 
 
 @pytest.mark.parametrize(
@@ -239,4 +237,4 @@ def test_every_parameter_is_compared(
     anvil: Anvil, deployment: Deployment, deployer: LocalAccount, tmp_path: Path, name: str, value: int
 ) -> None:
     with pytest.raises(ChainError, match=rf"is .* on chain, not .*{value}"):
-        again(anvil, deployer, tmp_path / "deployment.json", replace(TEST_PARAMETERS, **{name: value}))
+        trial(anvil, deployer, tmp_path / "deployment.json", replace(TEST_PARAMETERS, **{name: value}))

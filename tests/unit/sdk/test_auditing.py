@@ -10,6 +10,7 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
+from r1coordinator.settlement.report import reward_tree, settlements
 from r1net.audit.findings import AuditResult
 from r1net.audit.pay import check_pay
 from r1net.audit.roots import check_roots, check_sums
@@ -17,9 +18,8 @@ from r1net.audit.work import Shown, check_work
 from r1net.chain import JobSettlement
 from r1net.chain.models import EpochContent
 from r1net.protocol.job import JobSpec, Prices
-from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.pricing import Work, price
-from r1net.protocol.settlement import REWARD_LEAF, Contribution, CumulativeReward, EpochReport, JobEpoch
+from r1net.protocol.settlement import Contribution, CumulativeReward, EpochReport, JobEpoch
 from r1net.protocol.signing import Domain, submission_values
 from r1net.protocol.trace import Trace, TraceBundle, trace_tree
 from tests.unit.coordinator.jobs import CHAIN_ID, REGISTRY, TOKEN, job_spec
@@ -96,7 +96,7 @@ def report(
     rewards = tuple(
         CumulativeReward(token=TOKEN, account=account, cumulative=amount) for account, amount in sorted(rows.items())
     )
-    root = StandardMerkleTree.of([(row.token, row.account, row.cumulative) for row in rewards], REWARD_LEAF).root
+    root = reward_tree(rewards).root
     below = previous.digest() if previous else None
     return EpochReport(
         epoch=epoch, chain_id=1, jobs=(job or part(),), rewards=rewards, rewards_root=root, previous_report=below
@@ -104,18 +104,7 @@ def report(
 
 
 def content(of: EpochReport, extra: Sequence[JobSettlement] = ()) -> EpochContent:
-    jobs = [
-        JobSettlement(
-            job_id=job.job_id,
-            amount=job.amount,
-            traces_root=job.traces_root,
-            trace_count=len(job.trace_digests),
-            parent_policy=job.parent_policy,
-            new_policy=job.new_policy,
-        )
-        for job in of.jobs
-    ]
-    return EpochContent(of.epoch, of.rewards_root, of.digest(), (*jobs, *extra))
+    return EpochContent(of.epoch, of.rewards_root, of.digest(), (*settlements(of), *extra))
 
 
 def faults(
