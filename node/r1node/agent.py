@@ -5,16 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 from r1net.errors import ProtocolError, R1Error, Refused, SwarmError, Unreachable, UsageError
+from r1net.protocol.gradients import GradientCommitment
 from r1net.protocol.job import JobView, PolicyVersion
-from r1net.protocol.work import AttemptOutcome, Lease, PublishTask, RolloutTask, TrainTask, VerifyTask, WorkRequest
+from r1net.protocol.work import (
+    AttemptOutcome,
+    Lease,
+    PublishTask,
+    RecomputeTask,
+    RolloutTask,
+    TrainTask,
+    VerifyTask,
+    WorkRequest,
+)
+from r1node.attempt import Step, train
 from r1node.events import Events
 from r1node.jobs import Host, JobRuntime
 from r1node.journal import note_metrics
@@ -23,8 +35,9 @@ from r1node.quarantine import Quarantine
 from r1node.session import Session
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
-from r1node.tasks import prove, roll_out, train, upload
+from r1node.tasks import prove, roll_out, upload
 from r1node.terms import Terms, Unfit
+from r1node.verification.recompute import recompute
 from r1node.verification.voting import replay, seal
 
 log = logging.getLogger(__name__)
@@ -140,7 +153,7 @@ class Agent:
                 self._train(job, task, keeper)
             case PublishTask() as task:
                 self._publish(job, task, keeper)
-            case VerifyTask() as task:
+            case VerifyTask() | RecomputeTask() as task:
                 self._verify(job, task, keeper)
 
     def _roll_out(self, job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> None:
@@ -156,7 +169,8 @@ class Agent:
     def _train(self, job: JobRuntime, task: TrainTask, keeper: LeaseKeeper) -> None:
         self.events.note("train", f"round {task.round}, attempt {task.attempt}, {len(task.slots)} trainers")
         try:
-            report = train(job, task, keeper, self.swarm, self.averaging)
+            step = train(job, task, keeper, self.swarm, self.averaging, partial(self._commit, job, task, keeper))
+            report = step.report
             report.metrics["seconds/waiting"] = self._waited
         except (SwarmError, LeaseLost, FloatingPointError):
             job.at = task.version if job.at == task.version else None
@@ -164,30 +178,50 @@ class Agent:
         try:
             self._persist(keeper, lambda: self.session.report_training(report))
             note_metrics(self.folder, keeper.lease, task, report.trained_tokens, report.metrics)
-            outcome = self._outcome(job, task, report.version, keeper)
+            outcome = self._outcome(job, task, step, keeper)
         except (Refused, LeaseLost):
             job.settle(report.version, None)
             raise
         job.settle(report.version, outcome)
         self.events.trained(task, report, outcome == report.version)
 
-    def _outcome(
-        self, job: JobRuntime, task: TrainTask, made: PolicyVersion, keeper: LeaseKeeper
-    ) -> PolicyVersion | None:
-        """Wait for what becomes of the attempt; whoever is named publishes meanwhile what it has made."""
-        seen: set[str] = set()
+    def _look(self, job: JobRuntime, task: TrainTask, keeper: LeaseKeeper, known: int) -> AttemptOutcome:
+        """How the attempt stands; held by the coordinator while there is no more news than is known."""
+        ask = partial(self.session.outcome, job.job_id, task.round, task.attempt, OUTCOME_WAIT, known)
+        return self._persist(keeper, ask)
 
-        def ask() -> AttemptOutcome:
-            return self.session.outcome(job.job_id, task.round, task.attempt, OUTCOME_WAIT, len(seen))
-
+    def _commit(
+        self, job: JobRuntime, task: TrainTask, keeper: LeaseKeeper, commitment: GradientCommitment
+    ) -> Sequence[GradientCommitment]:
+        """Commit to the own gradient, and wait until all slots have."""
+        self._persist(keeper, lambda: self.session.commit_gradient(commitment))
         while True:
-            outcome = self._persist(keeper, ask)
+            outcome = self._look(job, task, keeper, 0)
+            keeper.check()
+            if outcome.state != "pending":
+                raise SwarmError(f"the attempt is {outcome.state}: {outcome.reason}")
+            if outcome.commitments:
+                return outcome.commitments
+
+    def _outcome(self, job: JobRuntime, task: TrainTask, step: Step, keeper: LeaseKeeper) -> PolicyVersion | None:
+        """Wait for what becomes of the attempt. Whoever is named publishes meanwhile what it has made, and all answer
+        for their gradients once the seed is drawn."""
+        seen: set[str] = set()
+        worker, known, stated = keeper.lease.worker, 1, False
+        while True:
+            outcome = self._look(job, task, keeper, known)
             if outcome.state != "pending":
                 return outcome.version if outcome.state == "agreed" else None
+            if outcome.seed is not None and not stated:
+                statement = step.statement(job.job_id, task, worker, outcome.seed)
+                self._persist(keeper, lambda made=statement: self.session.state_gradient(made))  # type: ignore[misc]
+                stated = True
             for order in outcome.publish:
-                if order.worker == keeper.lease.worker and order.lease_id not in seen:
-                    self._obey(job, order.lease_id, PublishTask(version=made, salt=order.salt), keeper.lease)
+                if order.worker == worker and order.lease_id not in seen:
+                    publish = PublishTask(version=step.report.version, salt=order.salt)
+                    self._obey(job, order.lease_id, publish, keeper.lease)
             seen.update(order.lease_id for order in outcome.publish)
+            known = outcome.news
 
     def _obey(self, job: JobRuntime, lease_id: str, task: PublishTask, lease: Lease) -> None:
         """Publish while the attempt waits for it. When that fails, the attempt's outcome says what follows."""
@@ -210,10 +244,14 @@ class Agent:
         self._persist(keeper, lambda: self.session.report_published(lease_id))
         self.events.note("published", f"version {task.version.number}")
 
-    def _verify(self, job: JobRuntime, task: VerifyTask, keeper: LeaseKeeper) -> None:
-        self.events.note("verify", f"{task.split} round {task.round}: {len(task.positions)} completions")
+    def _verify(self, job: JobRuntime, task: VerifyTask | RecomputeTask, keeper: LeaseKeeper) -> None:
         started = time.monotonic()
-        vote = replay(job, task, keeper.lease.id)
+        if isinstance(task, RecomputeTask):
+            self.events.note("verify", f"round {task.round}: the gradient of {task.worker}")
+            vote = recompute(job, task, keeper.lease.id, keeper.check)
+        else:
+            self.events.note("verify", f"{task.split} round {task.round}: {len(task.positions)} completions")
+            vote = replay(job, task, keeper.lease.id)
         metrics = {"verify/seconds": time.monotonic() - started, "seconds/waiting": self._waited}
         commitment, reveal = seal(vote)
         self._persist(keeper, lambda: self.session.commit_vote(commitment))

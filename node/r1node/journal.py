@@ -8,13 +8,17 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from r1net.protocol.work import Lease, RolloutTask, TrainTask, VerifyTask
+from r1net.protocol.work import Lease, RecomputeTask, RolloutTask, TrainTask, VerifyTask
 
 log = logging.getLogger(__name__)
 
 
 def note_metrics(
-    folder: Path, lease: Lease, task: RolloutTask | TrainTask | VerifyTask, tokens: int, metrics: Mapping[str, float]
+    folder: Path,
+    lease: Lease,
+    task: RolloutTask | TrainTask | VerifyTask | RecomputeTask,
+    tokens: int,
+    metrics: Mapping[str, float],
 ) -> None:
     """Append what was reported for a lease: a line with its task, its completion tokens and its metrics.
 
@@ -24,7 +28,7 @@ def note_metrics(
         "time": time.time(),
         "lease": lease.id,
         "kind": task.kind,
-        "split": "train" if isinstance(task, TrainTask) else task.split,
+        "split": task.split if isinstance(task, RolloutTask | VerifyTask) else "train",
         "round": task.round,
         "version": task.version.number,
         "tokens": tokens,

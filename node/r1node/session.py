@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account.signers.local import LocalAccount
 
 from r1net.errors import Refused
+from r1net.protocol.gradients import GradientCommitment, GradientStatement, SignedStatement
 from r1net.protocol.session import (
     DIGEST_HEADER,
     NONCE_HEADER,
@@ -145,6 +146,16 @@ class Session(httpx.Auth):
         """Tell which version the step came to."""
         self.transport.tell(f"/v1/leases/{report.lease_id}/train", report)
 
+    def commit_gradient(self, commitment: GradientCommitment) -> None:
+        """Fix a gradient before it is averaged."""
+        self.transport.tell(f"/v1/leases/{commitment.lease_id}/gradient", commitment)
+
+    def state_gradient(self, statement: GradientStatement) -> None:
+        """Answer for a gradient, signed."""
+        values = submission_values(statement.lease_id, statement.root(), 1)
+        signed = SignedStatement(statement=statement, signature=self._domain.sign(self._worker, "Submission", values))
+        self.transport.tell(f"/v1/leases/{statement.lease_id}/statement", signed)
+
     def report_published(self, lease_id: str) -> None:
         """Tell that a version's files are up."""
         self.transport.post_empty(f"/v1/leases/{lease_id}/published")
@@ -168,6 +179,6 @@ class Session(httpx.Auth):
         )
 
     def outcome(self, job_id: str, round_: int, attempt: int, wait: float, known: int = 0) -> AttemptOutcome:
-        """What became of an attempt to train a round; or orders to publish beyond the `known` ones."""
+        """What became of an attempt to train a round; or what is new beyond the `known` news."""
         path = f"/v1/jobs/{job_id}/rounds/{round_}/attempts/{attempt}/outcome"
         return self.transport.get(path, AttemptOutcome, wait=wait, known=known)

@@ -1,7 +1,8 @@
 """Which submissions are replayed, and by whom: pure functions of a block's hash that anyone can repeat.
 
-The block is mined after the submission is fixed by its receipt, so that neither the worker nor the coordinator knows
-the draw before. Whoever produces that block could discard it for another hash, at the price of the block.
+The block is mined after the submission is fixed by its receipt, or the gradients by their commitments, so that neither
+the worker nor the coordinator knows the draw before. Whoever produces that block could discard it for another hash, at
+the price of the block.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from r1net.protocol.canonical import sha256
 def seed(block_hash: str, traces_root: str) -> str:
     """The seed of one submission's draw."""
     return sha256(b"r1net/draw/1" + bytes.fromhex(block_hash[2:]) + bytes.fromhex(traces_root[2:]))
+
+
+def slot_seed(seed: str, worker: str) -> str:
+    """The seed of the draw of one trainer's slot, from its attempt's."""
+    return sha256(f"{seed}/slot {worker.lower()}".encode())
 
 
 def is_drawn(seed: str, rate: float) -> bool:

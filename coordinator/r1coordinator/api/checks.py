@@ -17,7 +17,7 @@ from r1coordinator.services import Services
 from r1coordinator.store.rows import get_job
 from r1coordinator.store.tables import CheckRow, VoteRow
 from r1net.protocol.checks import CheckState, CheckView, VoteView
-from r1net.protocol.work import Vote, VoteCommitment, VoteReveal
+from r1net.protocol.work import RecomputeTask, VerifyTask, Vote, VoteCommitment, VoteReveal
 
 router = APIRouter(prefix="/v1", tags=["checks"])
 
@@ -45,10 +45,14 @@ def _vote(services: Services, node: Caller, lease_id: str) -> None:
     require_same_lease(lease_id, reveal.vote.lease_id)
     with services.db.read() as s:
         task = verdicts.task_of(s, node.worker, lease_id)
-    bundle = kept_bundle(services, task.bundle)
-    tokens = sum(len(bundle.traces[position].completion_ids) for position in task.positions)
+    tokens = task.slot.tokens if isinstance(task, RecomputeTask) else _replayed(services, task)
     with services.db.write() as s:
         verdicts.reveal(s, services.ctx, node.worker, reveal, tokens, services.clock())
+
+
+def _replayed(services: Services, task: VerifyTask) -> int:
+    bundle = kept_bundle(services, task.bundle)
+    return sum(len(bundle.traces[position].completion_ids) for position in task.positions)
 
 
 @router.get("/jobs/{job_id}/checks")

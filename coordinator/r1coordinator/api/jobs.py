@@ -13,6 +13,7 @@ from r1coordinator.api.limits import caller_address
 from r1coordinator.api.wire import Number, Use, message
 from r1coordinator.bell import poll
 from r1coordinator.scheduling import intake
+from r1coordinator.scheduling.gradients import commitments
 from r1coordinator.scheduling.publishing import publish_orders
 from r1coordinator.services import Services
 from r1coordinator.store.rows import get_job, job_view
@@ -134,6 +135,8 @@ def _outcome(services: Services, job_id: str, round_: int, attempt: int) -> Atte
         orders = publish_orders(s, row) if row.state == "publishing" else []
         return AttemptOutcome(
             state="pending",
+            commitments=commitments(s, row),
+            seed=row.seed,
             publish=tuple(
                 PublishOrder(worker=order.worker, lease_id=order.lease_id, salt=PublishTask.parse(order.task).salt)
                 for order in orders
@@ -151,12 +154,13 @@ async def get_outcome(
     wait: Wait = 0.0,
     known: Annotated[int, Query(ge=0, lt=2**31)] = 0,
 ) -> AttemptOutcome:
-    """How a training attempt ended; held for `wait` seconds while it is pending with no more than `known` orders."""
+    """How a training attempt ended; held for `wait` seconds while it is pending and there is no more news
+    than the `known` one (`AttemptOutcome.news`)."""
     with services.limits.polls.hold(caller_address(request.scope)):
         return await poll(
             services.bell,
             lambda: _outcome(services, job_id, round_, attempt),
-            lambda outcome: outcome.state != "pending" or len(outcome.publish) > known,
+            lambda outcome: outcome.state != "pending" or outcome.news > known,
             wait,
             _BEAT,
             request.is_disconnected,

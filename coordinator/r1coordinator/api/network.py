@@ -89,6 +89,7 @@ def _doing(s: Session) -> dict[str, str]:
             "train": f"training round {row.round}, attempt {row.attempt}",
             "publish": f"publishing version {row.version}",
             "verify": f"replaying work of {row.split} round {row.round}",
+            "recompute": f"recomputing a gradient of round {row.round}",
         }[row.kind]
     return words
 

@@ -15,7 +15,7 @@ from r1coordinator.services import Services
 from r1coordinator.store.cache import ByteCache
 from r1coordinator.store.retention import require_kept
 from r1coordinator.store.rows import get_job, parse_spec
-from r1coordinator.store.tables import BundleRow, CheckRow, EpochRow, FailedTraceRow, TraceRow
+from r1coordinator.store.tables import BundleRow, CheckRow, EpochRow, FailedTraceRow, GradientRow, TraceRow
 from r1net.errors import Refused
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.settlement import EpochReport, TraceProof
@@ -123,8 +123,14 @@ def get_proof(job_id: str, digest: str, services: Use) -> TraceProof:
 
 @router.get("/{digest}/submission")
 def get_submission(job_id: str, digest: str, services: Use) -> SignedTrace:
-    """What the worker signed for when it handed the trace in: the evidence that `Disputes.challengeTrace` takes."""
+    """What the worker signed for when it handed the trace in, or a trainer for its statement: the evidence that
+    `Disputes.challengeTrace` takes."""
     with services.db.read() as s:
+        stated = select(GradientRow).where(GradientRow.job_id == job_id, GradientRow.statement == digest)
+        gradient = s.scalar(stated)
+        if gradient is not None:
+            require_kept(s, job_id)
+            return _signed_statement(gradient, digest)
         row = _signed_trace(s, job_id, digest)
         require_kept(s, job_id)
         bundle = s.get_one(BundleRow, row.lease_id)
@@ -142,6 +148,22 @@ def get_submission(job_id: str, digest: str, services: Use) -> SignedTrace:
         proof=tuple(tree.proof(row.position)),
         bundle=bundle.sha256,
         position=row.position,
+    )
+
+
+def _signed_statement(row: GradientRow, digest: str) -> SignedTrace:
+    """A trainer's statement: the only leaf of its tree, and its blob's name is its digest."""
+    return SignedTrace(
+        job_id=row.job_id,
+        trace_digest=digest,
+        worker=row.worker,
+        lease_id=row.lease_id,
+        traces_root=trace_tree([digest]).root,
+        count=1,
+        signature=row.signature or "",
+        proof=(),
+        bundle=digest,
+        position=0,
     )
 
 

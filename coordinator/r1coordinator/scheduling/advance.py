@@ -16,7 +16,7 @@ from r1coordinator.settlement.close import close_due
 from r1coordinator.store.rows import parse_spec, version_of
 from r1coordinator.store.tables import EvaluationRow, JobRow
 
-_ALL_KINDS = ("rollout", "train", "publish", "verify")
+_ALL_KINDS = ("rollout", "train", "publish", "verify", "recompute")
 
 
 def advance(s: Session, ctx: Context, job: JobRow, now: float) -> bool:

@@ -17,10 +17,14 @@ from r1coordinator.scheduling.model import Abandoned, Agreed, SlotState, WorkerS
 from r1coordinator.scheduling.progress import progress
 from r1coordinator.scheduling.publishing import begin, publish_orders, publish_step
 from r1coordinator.scheduling.rates import train_deadline
+from r1coordinator.scheduling.statements import settle
 from r1coordinator.scheduling.suspicions import history, keep_suspicion, suspicion_of, tried
 from r1coordinator.store.rows import parse_spec
 from r1coordinator.store.tables import AttemptRow, JobRow, LeaseRow, ReportRow, WorkerRow
 from r1net.protocol.work import TrainTask
+
+_OUT = ("expired", "revoked", "refused")
+"""States of leases of which nothing comes any more, whatever was reported."""
 
 _MISSED_BEATS = 1.5
 """Heartbeats that a trainer may miss before an attempt starts without it."""
@@ -58,11 +62,12 @@ def _publish(
     now: float,
 ) -> bool:
     before = len(publish_orders(s, attempt))
-    outcome = publish_step(s, ctx, job, attempt, slots, now)
+    settled = settle(s, job, attempt, leases, now)
+    outcome = publish_step(s, ctx, job, attempt, slot_states(s, leases) if settled else slots, now)
     if isinstance(outcome, Abandoned):
         _abandon(s, job, attempt, leases, outcome, now)
         return True
-    if isinstance(outcome, Agreed):
+    if isinstance(outcome, Agreed) and settled:
         conclude(s, job, attempt, leases, outcome, now)
         return True
     return len(publish_orders(s, attempt)) > before
@@ -96,9 +101,9 @@ def slot_states(s: Session, leases: Sequence[LeaseRow]) -> list[SlotState]:
         SlotState(
             worker=lease.worker,
             owner=owners[lease.worker],
-            report=reports.get(lease.lease_id),
+            report=None if lease.state in _OUT else reports.get(lease.lease_id),
             failure=(lease.code or "failed") if lease.state == "failed" else None,
-            lost=lease.state in ("expired", "revoked"),
+            lost=lease.state in _OUT,
         )
         for lease in leases
     ]
@@ -133,6 +138,9 @@ def _open(s: Session, ctx: Context, job: JobRow, last: AttemptRow | None, now: f
             task=task.model_dump_json(),
             started_at=now,
             blamed=[],
+            block=None,
+            seed=None,
+            state_by=None,
         )
     )
     holders = {worker.worker for worker in chosen if worker.holds.get(job.job_id) == job.version_number}

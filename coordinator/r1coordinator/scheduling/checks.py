@@ -1,10 +1,11 @@
-"""Sampled replay as rows: submissions are noted, drawn by a block, leased to verifiers; `votes` has the rules."""
+"""Checks as rows: submissions are noted and drawn by a block, trainers' statements are drawn by `statements`; both are
+leased to verifiers. `votes` has the rules."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.context import Context
@@ -26,7 +27,7 @@ from r1coordinator.store.tables import (
 )
 from r1net.draws import is_drawn, positions, rank, seed
 from r1net.protocol.job import PolicyVersion
-from r1net.protocol.work import RolloutTask, VerifyTask, Vote
+from r1net.protocol.work import RecomputeTask, RolloutTask, TrainTask, VerifyTask, Vote
 
 UNDECIDED = ("waiting", "open")
 
@@ -47,7 +48,7 @@ def note(s: Session, job: JobRow, lease: LeaseRow, bundle: BundleRow, owner: str
         traces_root=root,
         count=bundle.traces,
         version=RolloutTask.parse(lease.task).version.model_dump_json(),
-        rate=rate_for(base, _held(s, owner), points_of(s, owner, now)),
+        rate=rate_for(base, held(s, owner), points_of(s, owner, now)),
         block=None,
         seed=None,
         positions=[],
@@ -59,19 +60,22 @@ def note(s: Session, job: JobRow, lease: LeaseRow, bundle: BundleRow, owner: str
     s.add(row)
 
 
-def _held(s: Session, owner: str) -> int:
-    held = (CheckRow.owner == owner, CheckRow.state == "holds", CheckRow.planted.is_(False))
-    return s.scalar(select(func.count()).select_from(CheckRow).where(*held)) or 0
+def held(s: Session, owner: str) -> int:
+    """How much of an owner's work was repeated and held."""
+    good = (CheckRow.owner == owner, CheckRow.state == "holds", CheckRow.planted.is_(False))
+    return s.scalar(select(func.count()).select_from(CheckRow).where(*good)) or 0
 
 
 def undecided(s: Session, job_id: str, split: str, round_: int) -> bool:
-    """Whether the end of a rollout phase must wait for a draw or for votes. Tests of verifiers hold nobody up."""
-    waiting = undecided_leases(job_id).where(CheckRow.split == split, CheckRow.round == round_)
+    """Whether the end of a rollout phase must wait for a draw or for votes, on its submissions or on the training
+    before. Tests of verifiers hold nobody up."""
+    of_phase = and_(CheckRow.split == split, CheckRow.round == round_)
+    waiting = undecided_leases(job_id).where(or_(of_phase, CheckRow.kind == "training"))
     return s.scalar(waiting.limit(1)) is not None
 
 
 def undecided_leases(job_id: str) -> Select[str]:
-    """The job's submissions that wait for a draw or for votes."""
+    """The job's submissions and trainings that wait for a draw or for votes."""
     undecided = (CheckRow.job_id == job_id, CheckRow.state.in_(UNDECIDED))
     return select(CheckRow.lease_id).where(*undecided, CheckRow.planted.is_(False))
 
@@ -88,14 +92,16 @@ def end_checks(s: Session, job_id: str, now: float) -> None:
 
 
 def set_aside(s: Session, check: CheckRow, now: float) -> None:
-    """The submission's groups are free again, its traces are kept aside, and it isn't paid."""
+    """The work isn't paid. A submission's groups are free again, and its traces are kept aside."""
     lease = s.get_one(LeaseRow, check.lease_id)
-    end(lease, "refused", now, "its replay found it bad, or nobody came to replay it; see the job's checks", "check")
+    end(lease, "refused", now, "it was found bad, or nobody came to repeat it; see the job's checks", "check")
+    s.execute(delete(ContributionRow).where(ContributionRow.lease_id == check.lease_id))
+    if check.kind == "training":
+        return
     for row in s.scalars(select(TraceRow).where(TraceRow.lease_id == check.lease_id)).all():
         s.merge(FailedTraceRow(digest=row.digest, lease_id=row.lease_id, job_id=row.job_id, position=row.position))
         s.delete(row)
     s.get_one(BundleRow, check.lease_id).counts = False
-    s.execute(delete(ContributionRow).where(ContributionRow.lease_id == check.lease_id))
 
 
 def awaiting(s: Session, head: int) -> list[CheckRow]:
@@ -171,15 +177,7 @@ def _may_vote(s: Session, row: CheckRow, me: WorkerState, workers: Sequence[Work
 
 
 def _lease(s: Session, ctx: Context, job: JobRow, row: CheckRow, me: WorkerState, now: float) -> LeaseRow:
-    bundle = s.get_one(BundleRow, row.lease_id)
-    task = VerifyTask(
-        split=row.split,  # type: ignore[arg-type]
-        round=row.round,
-        version=PolicyVersion.model_validate_json(row.version),
-        bundle=row.bundle,
-        positions=tuple(row.positions),
-    )
-    tokens = -(-bundle.tokens * len(row.positions) // bundle.traces)
+    task, tokens = _recompute(s, row) if row.kind == "training" else _replay(s, row)
     lease = give(s, ctx, job, me.worker, task, verify_deadline(s, ctx, job, me, tokens, now), now)
     s.add(
         VoteRow(
@@ -195,6 +193,26 @@ def _lease(s: Session, ctx: Context, job: JobRow, row: CheckRow, me: WorkerState
     )
     s.flush()
     return lease
+
+
+def _replay(s: Session, row: CheckRow) -> tuple[VerifyTask, int]:
+    """What a verifier is asked to do about a submission, and how many tokens that is."""
+    bundle = s.get_one(BundleRow, row.lease_id)
+    task = VerifyTask(
+        split=row.split,  # type: ignore[arg-type]
+        round=row.round,
+        version=PolicyVersion.model_validate_json(row.version),
+        bundle=row.bundle,
+        positions=tuple(row.positions),
+    )
+    return task, -(-bundle.tokens * len(row.positions) // bundle.traces)
+
+
+def _recompute(s: Session, row: CheckRow) -> tuple[RecomputeTask, int]:
+    """The same about a trainer's statement."""
+    train = TrainTask.parse(s.get_one(LeaseRow, row.lease_id).task)
+    task = RecomputeTask(train=train, worker=row.worker, statement=row.bundle)
+    return task, task.slot.tokens
 
 
 def _leases_of(given: Sequence[VoteRow]) -> Select[LeaseRow]:

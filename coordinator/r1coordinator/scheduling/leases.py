@@ -15,7 +15,7 @@ from r1coordinator.scheduling.standing import charge, standings
 from r1coordinator.settings import Settings
 from r1coordinator.store.tables import BundleRow, JobRow, LeaseRow, WorkerRow
 from r1net.errors import Refused
-from r1net.protocol.work import HeartbeatAnswer, PublishTask, RolloutTask, TrainTask, VerifyTask
+from r1net.protocol.work import HeartbeatAnswer, PublishTask, RecomputeTask, RolloutTask, Task, VerifyTask
 
 
 def give(
@@ -23,7 +23,7 @@ def give(
     ctx: Context,
     job: JobRow,
     worker: str,
-    task: RolloutTask | TrainTask | PublishTask | VerifyTask,
+    task: Task,
     deadline: float,
     now: float,
 ) -> LeaseRow:
@@ -36,7 +36,7 @@ def give(
         kind=task.kind,
         split=task.split if isinstance(task, RolloutTask | VerifyTask) else None,
         round=job.round if isinstance(task, PublishTask) else task.round,
-        attempt=0 if isinstance(task, RolloutTask | VerifyTask) else job.attempt,
+        attempt=0 if isinstance(task, RolloutTask | VerifyTask | RecomputeTask) else job.attempt,
         version=task.version.number,
         groups=list(rollout.groups) if rollout else [],
         task=task.model_dump_json(),
@@ -84,9 +84,9 @@ def owned(s: Session, lease_id: str, worker: str) -> LeaseRow:
     return row
 
 
-def require_kind(row: LeaseRow, kind: str) -> None:
+def require_kind(row: LeaseRow, *kinds: str) -> None:
     """Refuse what belongs to another kind of lease."""
-    if row.kind != kind:
+    if row.kind not in kinds:
         raise Refused("wrong_kind", f"this is a {row.kind} lease", status=409)
 
 

@@ -8,14 +8,16 @@ COSTS = {
     "failed_alone": 1.0,
     "not_published": 2.0,
     "false_possession": 4.0,
+    "false_statement": 4.0,
     "false_vote": 4.0,
     "missed_plant": 4.0,
     "failed_check": 10.0,
 }
 """Points for: a lease that ended in silence or at its deadline; a submission that an honest node never makes; a
 training attempt that failed without peers, and that another then brought to an end; a version that was reported and
-then not published; files that were said to be held and aren't; a vote on replayed work that the other verifiers'
-contradict; a tampered copy that was called good; work that two owners' replays found bad."""
+then not published; files that were said to be held and aren't; a step with another sum than the slots'; a vote on
+repeated work that the other verifiers' contradict; a tampered copy that was called good; work that two owners found bad
+by repeating it."""
 
 HALF_LIFE = 2 * 3600.0
 """Seconds in which half of the points are forgotten."""

@@ -15,7 +15,7 @@ from r1coordinator.scheduling.metrics import require_modest
 from r1coordinator.scheduling.publishing import Evidence, files, judge
 from r1coordinator.scheduling.rates import measure
 from r1coordinator.store.rows import count_refusal, get_job
-from r1coordinator.store.tables import AttemptRow, BlobRow, JobRow, LeaseRow, ReportRow, RoundRow
+from r1coordinator.store.tables import AttemptRow, BlobRow, GradientRow, JobRow, LeaseRow, ReportRow, RoundRow
 from r1net.errors import Refused
 from r1net.protocol.views import RoundRecord
 from r1net.protocol.work import LeaseFailure, PossessionProof, PublishTask, TrainReport, TrainTask
@@ -34,6 +34,8 @@ def trained(s: Session, ctx: Context, worker: str, report: TrainReport, now: flo
         return
     require_active(lease)
     require_modest(report.metrics)
+    if s.get(GradientRow, lease.lease_id) is None:
+        raise Refused("no_commitment", "the gradient was not committed to", status=409, hint="commit before averaging")
     task = TrainTask.parse(lease.task)
     if report.version.number != task.version.number + 1:
         raise Refused("wrong_version", f"version {task.version.number + 1} was to be trained", status=422)

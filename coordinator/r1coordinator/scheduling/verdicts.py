@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from r1coordinator.scheduling.advance import advance
+from r1coordinator.scheduling.advance import advance, fail
 from r1coordinator.scheduling.checks import UNDECIDED, revealed, set_aside, voters, votes_on
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active, require_kind
@@ -22,7 +22,8 @@ from r1coordinator.store.tables import (
     VoteRow,
 )
 from r1net.errors import Refused
-from r1net.protocol.work import VerifyTask, Vote, VoteCommitment, VoteReveal
+from r1net.protocol.evidence import GradientFinding
+from r1net.protocol.work import RecomputeTask, VerifyTask, Vote, VoteCommitment, VoteReveal
 
 NOBODY = "waiting for hosts of other owners to replay what was drawn"
 NOBODY_AFTER = 60.0
@@ -40,9 +41,10 @@ def commit(s: Session, worker: str, commitment: VoteCommitment) -> None:
     row.commitment = commitment.commitment
 
 
-def task_of(s: Session, worker: str, lease_id: str) -> VerifyTask:
+def task_of(s: Session, worker: str, lease_id: str) -> VerifyTask | RecomputeTask:
     """What a verifier was asked."""
-    return VerifyTask.parse(_verify_lease(s, worker, lease_id)[0].task)
+    lease = _verify_lease(s, worker, lease_id)[0]
+    return (RecomputeTask if lease.kind == "recompute" else VerifyTask).parse(lease.task)
 
 
 def reveal(s: Session, ctx: Context, worker: str, reveal: VoteReveal, tokens: int, now: float) -> None:
@@ -78,7 +80,7 @@ def decide(s: Session, ctx: Context, check: CheckRow, now: float) -> bool:
         for blind in _blame_voters(s, votes, holds=False, reason="missed_plant", now=now):
             _void(s, job, blind.owner)
     else:
-        _conclude(s, job, check, votes, now)
+        _conclude(s, ctx, job, check, votes, now)
     s.flush()
     advance(s, ctx, job, now)
     return True
@@ -95,17 +97,26 @@ def expire_checks(s: Session, ctx: Context, now: float) -> bool:
     return any(decided)
 
 
-def _conclude(s: Session, job: JobRow, check: CheckRow, votes: Sequence[VoteRow], now: float) -> None:
+def _conclude(s: Session, ctx: Context, job: JobRow, check: CheckRow, votes: Sequence[VoteRow], now: float) -> None:
     if check.state != "holds":
         set_aside(s, check, now)
     if check.state == "failed":
         charge(s, check.worker, "failed_check", now)
         _forfeit(s, check)
+    if check.state == "failed" and _false_version(votes):
+        fail(s, ctx, job, now, f"version {check.round + 1} is not what the step of its round leads to")
     if check.state == "dropped":
         return
     holds = check.state == "holds"
     _pay(s, job, check, votes, holds=holds)
     _blame_voters(s, votes, holds=holds, reason="false_vote", now=now)
+
+
+def _false_version(votes: Sequence[VoteRow]) -> bool:
+    """Whether most of those who accuse a trainer say that the version isn't what its step leads to."""
+    accusing = [vote.finding for _, vote in revealed(votes) if not vote.holds]
+    wrong = [one for one in accusing if isinstance(one, GradientFinding) and not one.version_holds]
+    return 2 * len(wrong) > len(accusing)
 
 
 def _forfeit(s: Session, check: CheckRow) -> None:
@@ -151,6 +162,7 @@ def _void(s: Session, job: JobRow, owner: str) -> None:
         return
     cleared = select(CheckRow).where(
         CheckRow.job_id == job.job_id,
+        CheckRow.kind == "rollout",
         CheckRow.split == "train",
         CheckRow.round == job.round,
         CheckRow.state == "holds",
@@ -167,13 +179,14 @@ def _void(s: Session, job: JobRow, owner: str) -> None:
 
 def _verify_lease(s: Session, worker: str, lease_id: str) -> tuple[LeaseRow, VoteRow]:
     lease = owned(s, lease_id, worker)
-    require_kind(lease, "verify")
+    require_kind(lease, "verify", "recompute")
     return lease, s.get_one(VoteRow, lease_id)
 
 
 def _require_fitting(vote: Vote, check: CheckRow) -> None:
     finding = vote.finding
-    if finding.worker.lower() != check.worker.lower() or finding.traces != len(check.positions):
+    fits = check.kind == "training" if isinstance(finding, GradientFinding) else finding.traces == len(check.positions)
+    if finding.worker.lower() != check.worker.lower() or not fits:
         raise Refused("wrong_finding", "the finding is about other work than the lease's", status=422)
     if not set(vote.bad) <= set(check.positions):
         raise Refused("wrong_finding", "a position is none of the lease's", status=422)

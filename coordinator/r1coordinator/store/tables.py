@@ -192,14 +192,16 @@ class BundleRow(Base):
 
 
 class CheckRow(Base):
-    """The draw of one admitted submission, and what replaying it came to (`r1net.protocol.checks`). `block` is the
-    first block after its admission, whose hash decides. A planted one is a tampered copy, `bundle`, of an admitted one.
+    """The draw of one admitted submission or trainer's statement, and what repeating the work came to
+    (`r1net.protocol.checks`). `block` is the first block after it was fixed, whose hash decides. `bundle` is the blob
+    that is voted on; a planted one is a tampered copy. `tested`: it was decided whether there is one of this.
     """
 
     __tablename__ = "checks"
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     lease_id: Mapped[str] = mapped_column(String(64), index=True)
     job_id: Mapped[str] = mapped_column(String(66))
+    kind: Mapped[str] = mapped_column(String(10), default="rollout")
     split: Mapped[str] = mapped_column(String(10))
     round: Mapped[int]
     worker: Mapped[str] = mapped_column(String(42))
@@ -214,6 +216,7 @@ class CheckRow(Base):
     positions: Mapped[list[int]] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(10), index=True)
     planted: Mapped[bool]
+    tested: Mapped[bool] = mapped_column(default=False)
     opened_at: Mapped[float]
     decided_at: Mapped[float | None]
     __table_args__ = (Index("ix_checks_job", "job_id", "split", "round", "state"),)
@@ -271,7 +274,8 @@ class TraceRow(Base):
 
 class AttemptRow(Base):
     """One try at a round's training step. `state`: pending, publishing (a majority came to `policy` and `optimizer`,
-    whose files are being published), agreed or abandoned. `blamed` are the workers that broke it beyond doubt."""
+    whose files are being published), agreed or abandoned. `blamed` are the workers that broke it beyond doubt. `block`
+    is the first one after the majority, whose hash gives `seed`; statements are taken until `state_by`."""
 
     __tablename__ = "attempts"
     job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
@@ -285,6 +289,26 @@ class AttemptRow(Base):
     policy: Mapped[str | None] = mapped_column(String(66))
     optimizer: Mapped[str | None] = mapped_column(String(66))
     blamed: Mapped[list[str]] = mapped_column(JSON)
+    block: Mapped[int | None] = mapped_column(BigInteger)
+    seed: Mapped[str | None] = mapped_column(String(66))
+    state_by: Mapped[float | None]
+
+
+class GradientRow(Base):
+    """What a trainer said of its slot's gradient: its commitment, and once the seed is drawn its statement (`body`,
+    whose digest is `statement`) with the signature."""
+
+    __tablename__ = "gradients"
+    lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(66))
+    round: Mapped[int]
+    attempt: Mapped[int]
+    worker: Mapped[str] = mapped_column(String(42))
+    commitment: Mapped[str] = mapped_column(Text)
+    statement: Mapped[str | None] = mapped_column(String(66), index=True)
+    body: Mapped[str | None] = mapped_column(Text)
+    signature: Mapped[str | None] = mapped_column(String(132))
+    __table_args__ = (Index("ix_gradients_attempt", "job_id", "round", "attempt"),)
 
 
 class ReportRow(Base):

@@ -1,17 +1,20 @@
-"""Drawing submissions by the chain's blocks, and planting tampered copies. Asks the chain, so it runs apart from the
-requests."""
+"""Drawing submissions and attempts by the chain's blocks, and planting tampered copies. Asks the chain, so it runs apart
+from the requests."""
 
 from __future__ import annotations
 
 import secrets
+from array import array
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from r1coordinator.chain import ChainPort
 from r1coordinator.scheduling.checks import UNDECIDED, awaiting, draw
 from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.gradients import draw_seed, name_blocks, unseeded
+from r1coordinator.scheduling.rates import publish_deadline
 from r1coordinator.scheduling.shield import advance_all
 from r1coordinator.scheduling.verdicts import expire_checks
 from r1coordinator.scheduling.votes import PLANTED
@@ -19,6 +22,7 @@ from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, parse_spec
 from r1coordinator.store.tables import BlobRow, CheckRow, JobRow
+from r1net.protocol.gradients import GradientStatement, pack, unpack
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.trace import Trace, TraceBundle
 
@@ -30,29 +34,42 @@ def draw_checks(db: Database, ctx: Context, chain: ChainPort, blobs: BlobStore, 
     """Draw what waits for a block that is mined; whether something changed. Raises ChainError."""
     with db.read() as s:
         states = set(s.scalars(select(CheckRow.state).where(CheckRow.state.in_(UNDECIDED)).distinct()))
-    if not states:
+        undrawn = "waiting" in states or bool(unseeded(s))
+    if undrawn:
+        _draw(db, ctx, chain, clock)
+    if not states and not undrawn:
         return False
-    waiting = "waiting" in states
-    drawn: list[int] = []
-    if waiting:
-        head = chain.head()
-        with db.write() as s:
-            blocks = {row.block for row in awaiting(s, head) if row.block is not None}
-        hashes = {block: chain.block_hash(block) for block in sorted(blocks)}
-        with db.write() as s:
-            rows = [row for row in awaiting(s, head) if row.block in hashes]
-            for row in rows:
-                draw(s, row, hashes[row.block], clock())  # type: ignore[index] # awaiting() gave it one
-            drawn = [row.number for row in rows if row.state == "open"]
-            jobs = list(s.scalars(select(JobRow).where(JobRow.job_id.in_({row.job_id for row in rows}))))
-            s.flush()
-            advance_all(s, ctx, jobs, clock())
-    for number in drawn:
+    with db.read() as s:
+        fresh = list(s.scalars(select(CheckRow.number).where(CheckRow.state == "open", CheckRow.tested.is_(False))))
+    for number in fresh:
         if secrets.randbelow(1000) < 1000 * PLANTED:
             plant(db, blobs, number, clock())
     with db.write() as s:
+        s.execute(update(CheckRow).where(CheckRow.number.in_(fresh)).values(tested=True))
+    with db.write() as s:
         expired = expire_checks(s, ctx, clock())
-    return bool(drawn) or waiting or expired
+    return bool(fresh) or undrawn or expired
+
+
+def _draw(db: Database, ctx: Context, chain: ChainPort, clock: Callable[[], float]) -> None:
+    """Name blocks for submissions and attempts that have none, and draw those whose block is mined."""
+    head = chain.head()
+    with db.write() as s:
+        named = [row.block for row in awaiting(s, head)] + [row.block for row in name_blocks(s, head)]
+        blocks = {block for block in named if block is not None}
+    hashes = {block: chain.block_hash(block) for block in sorted(blocks)}
+    with db.write() as s:
+        now = clock()
+        rows = [row for row in awaiting(s, head) if row.block in hashes]
+        for row in rows:
+            draw(s, row, hashes[row.block], now)  # type: ignore[index] # awaiting() gave it one
+        attempts = [row for row in name_blocks(s, head) if row.block in hashes]
+        for attempt in attempts:
+            spec = parse_spec(get_job(s, attempt.job_id).spec)
+            draw_seed(s, attempt, hashes[attempt.block], publish_deadline(ctx, spec, now))  # type: ignore[index]
+        concerned = {row.job_id for row in rows} | {row.job_id for row in attempts}
+        s.flush()
+        advance_all(s, ctx, list(s.scalars(select(JobRow).where(JobRow.job_id.in_(concerned)))), now)
 
 
 def plant(db: Database, blobs: BlobStore, number: int, now: float) -> bool:
@@ -60,14 +77,24 @@ def plant(db: Database, blobs: BlobStore, number: int, now: float) -> bool:
     with db.read() as s:
         row = s.get_one(CheckRow, number)
         stops = frozenset(parse_spec(get_job(s, row.job_id).spec).stop_token_ids)
-    if len(row.positions) < FEWEST_TAMPERED:
+    copy: TraceBundle | GradientStatement
+    if row.kind == "training":
+        copy = misstated(GradientStatement.parse(blobs.get(row.bundle)))
+    elif len(row.positions) < FEWEST_TAMPERED:
         return False
-    bundle = TraceBundle.parse(blobs.get(row.bundle))
-    copy = tampered(bundle, row.positions, stops)
+    else:
+        copy = tampered(TraceBundle.parse(blobs.get(row.bundle)), row.positions, stops)
     digest = blobs.put(copy.canonical())
     with db.write() as s:
-        _add(s, row, copy, digest, now)
+        _add(s, row, digest, now)
     return True
+
+
+def misstated(statement: GradientStatement) -> GradientStatement:
+    """A copy with the sketch of another gradient of the same norm: half of the signs are turned round."""
+    values = unpack(statement.sketch)
+    turned = array("f", (value if secrets.randbits(1) else -value for value in values))
+    return statement.model_copy(update={"sketch": pack(turned)})
 
 
 def tampered(bundle: TraceBundle, positions: Sequence[int], stops: frozenset[int]) -> TraceBundle:
@@ -88,9 +115,9 @@ def _tamper(trace: Trace, known: Sequence[int]) -> Trace:
     return trace.model_copy(update={"completion_ids": tuple(ids)})
 
 
-def _add(s: Session, row: CheckRow, copy: TraceBundle, digest: str, now: float) -> None:
+def _add(s: Session, row: CheckRow, digest: str, now: float) -> None:
     same = {column.key: getattr(row, column.key) for column in CheckRow.__table__.columns if not column.primary_key}
-    changed = {"bundle": digest, "traces_root": copy.tree().root, "seed": "0x" + secrets.token_hex(32)}
-    s.add(CheckRow(**same | changed | {"state": "open", "planted": True, "opened_at": now, "decided_at": None}))
+    changed = {"bundle": digest, "seed": "0x" + secrets.token_hex(32), "planted": True, "tested": True}
+    s.add(CheckRow(**same | changed | {"state": "open", "opened_at": now, "decided_at": None}))
     version = PolicyVersion.model_validate_json(row.version).number
     s.merge(BlobRow(job_id=row.job_id, sha256=digest, kind="planted", version=version, limit=0, present=True))

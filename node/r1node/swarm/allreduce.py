@@ -4,6 +4,8 @@ What differs from `hivemind.averaging.allreduce`, and why:
   - the group comes from the coordinator's task, not from matchmaking (which takes minutes on busy machines);
   - reducers send averages, not differences: `local + (average - local)` differs in the last bits between replicas.
     Every peer, the reducer included, keeps the values that went over the wire;
+  - peers send what they have committed to before, and all weigh the same: hivemind believes the weight that comes with
+    a part;
   - a peer that fails ends the round for all. Hivemind goes on with whoever is left, and survivors then hold a mixture
     of means; here the round is tried again with those who remain.
 """
@@ -11,10 +13,12 @@ What differs from `hivemind.averaging.allreduce`, and why:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Sequence
 from typing import Any, AsyncIterator
 
+import torch
 from hivemind.averaging.allreduce import AllReduceRunner
 from hivemind.averaging.partition import AllreduceException, TensorPartContainer
 from hivemind.compression import deserialize_torch_tensor, serialize_torch_tensor
@@ -80,9 +84,14 @@ class AveragingService(ServicerBase):  # type: ignore[misc]
 
 
 class ExactAllReduce(AllReduceRunner):  # type: ignore[misc]
-    """One all-reduce of one flat tensor. `result()` returns the average, or raises SwarmError."""
+    """One all-reduce of one flat tensor. `result()` returns the average, or raises SwarmError.
 
-    def __init__(self, p2p: P2P, group_id: bytes, tensor: Tensor, peers: Sequence[PeerID]) -> None:
+    `committed[sender][reducer]` is what each peer, in the group's order, has committed to send each reducer.
+    """
+
+    def __init__(
+        self, p2p: P2P, group_id: bytes, tensor: Tensor, peers: Sequence[PeerID], committed: Sequence[Sequence[str]]
+    ) -> None:
         super().__init__(
             p2p=p2p,
             servicer_type=AveragingService,
@@ -99,6 +108,7 @@ class ExactAllReduce(AllReduceRunner):  # type: ignore[misc]
             [tensor], self.peer_fractions, return_deltas=False, part_size_bytes=PART_BYTES
         )
         own = self.ordered_peer_ids.index(self.peer_id)
+        self._expected = [sections[own] for sections in committed]
         self.parts_for_local_averaging: tuple[Tensor, ...] = self.tensor_part_container.get_raw_input_parts(own)
         self._future.add_done_callback(lambda done: done.cancelled() or done.exception())  # told through `_broken`
         self._broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -173,25 +183,68 @@ class ExactAllReduce(AllReduceRunner):  # type: ignore[misc]
     ) -> AsyncIterator[averaging_pb2.AveragingData]:
         number = 0
         loop = asyncio.get_running_loop()
+        inlet = Inlet(self._expected[sender_index], self.tensor_part_reducer.num_parts)
         try:
             async for part, weight, compression in amap_in_executor(
                 lambda m: (deserialize_torch_tensor(m.tensor_part), m.weight, m.tensor_part.compression),
                 stream,
                 max_prefetch=self.tensor_part_container.prefetch,
             ):
-                average = await self.tensor_part_reducer.accumulate_part(sender_index, number, part, weight=weight)
+                await loop.run_in_executor(None, inlet.look, part, weight)
+                average = await self.tensor_part_reducer.accumulate_part(sender_index, number, part, weight=1.0)
                 number += 1
                 encoded = await loop.run_in_executor(None, serialize_torch_tensor, average, compression)
                 yield averaging_pb2.AveragingData(code=averaging_pb2.AVERAGED_PART, tensor_part=encoded)
+        except AllreduceException as error:
+            self._break(f"peer {self.sender_peer_ids[sender_index].to_base58()} {error}")
+            raise
         finally:
             if number != self.tensor_part_reducer.num_parts:
                 await self._ban_sender(self.sender_peer_ids[sender_index])
 
 
+class Inlet:
+    """What one sender's parts must be, taken together: of weight 1, finite, and what it has committed to. That is known
+    before the last part counts, so that no average has anything else in it."""
+
+    def __init__(self, expected: str, parts: int) -> None:
+        self._expected, self._left, self._hashed = expected, parts, hashlib.sha256()
+
+    def look(self, part: Tensor, weight: float) -> None:
+        """At the next part. Raises AllreduceException, with the rest of a sentence about the sender."""
+        if weight != 1.0:
+            raise AllreduceException(f"wants its part to weigh {weight:g}; every slot's weighs 1")
+        if not bool(torch.isfinite(part).all()):
+            raise AllreduceException("sent numbers that are not finite")
+        self._hashed.update(part.numpy().tobytes())
+        self._left -= 1
+        if self._left == 0 and "0x" + self._hashed.hexdigest() != self._expected:
+            raise AllreduceException("sent something else than it has committed to")
+
+
+def sections(tensor: Tensor, count: int) -> tuple[str, ...]:
+    """SHA-256 of what each of `count` reducers is sent of a flat float32 tensor, in the group's order."""
+    container = TensorPartContainer([tensor], (1.0 / count,) * count, return_deltas=False, part_size_bytes=PART_BYTES)
+    return tuple(_digest(container.get_raw_input_parts(number)) for number in range(count))
+
+
+def _digest(parts: Sequence[Tensor]) -> str:
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(part.numpy().tobytes())
+    return "0x" + hashed.hexdigest()
+
+
 async def average(
-    swarm: Swarm, service: AveragingService, group_id: bytes, tensor: Tensor, slots: Sequence[tuple[str, Sequence[str]]]
+    swarm: Swarm,
+    service: AveragingService,
+    group_id: bytes,
+    tensor: Tensor,
+    slots: Sequence[tuple[str, Sequence[str]]],
+    committed: Sequence[Sequence[str]],
 ) -> Tensor:
-    """The mean of one flat float32 tensor over `slots` (peer id, addresses), bit-identical on every peer.
+    """The mean of one flat float32 tensor over `slots` (peer id, addresses), bit-identical on every peer. Each has
+    `committed` to its `sections`, and nothing else of it is taken.
 
     Raises SwarmError when any of them fails; nobody then has a result that another lacks without knowing it, because
     versions are agreed by digest afterwards. Cancelling the coroutine leaves the group.
@@ -199,7 +252,7 @@ async def average(
     p2p = swarm.p2p
     own = p2p.peer_id.to_base58()
     peers = [p2p.peer_id if peer == own else await swarm.connect(peer, addresses) for peer, addresses in slots]
-    runner = ExactAllReduce(p2p, group_id, tensor, peers)
+    runner = ExactAllReduce(p2p, group_id, tensor, peers, committed)
     await service.join(runner)
     try:
         return await runner.result()

@@ -61,24 +61,33 @@ class AdamW:
         if not self.moments:
             self.moments = [Moments(*(torch.zeros_like(p).flatten() for _ in range(2))) for p in parameters]
         self.steps += 1
-        numbers = self._numbers(rate)
+        numbers = self._numbers(rate, self.steps)
         scratch = [torch.empty(CHUNK, device=parameters[0].device) for _ in range(2)]
         for parameter, gradient, moments in zip(parameters, gradients, self.moments, strict=True):
             whole = (parameter.view(-1), gradient.reshape(-1), moments.first, moments.second)
             for p, g, m, v in zip(*(tensor.split(CHUNK) for tensor in whole), strict=True):
                 _step(p, g, m, v, numbers, *(part[: len(p)] for part in scratch))
 
-    def _numbers(self, rate: float) -> _Numbers:
+    def repeat(self, parameters: Sequence[Tensor], moments: Sequence[Moments], rate: float) -> None:
+        """Change `parameters` as the next step must have, if it left `moments`. Its gradient isn't needed for that."""
+        numbers = self._numbers(rate, self.steps + 1)
+        scratch = [torch.empty(CHUNK, device=parameters[0].device) for _ in range(2)]
+        for parameter, made in zip(parameters, moments, strict=True):
+            whole = (parameter.view(-1), made.first, made.second)
+            for p, m, v in zip(*(tensor.split(CHUNK) for tensor in whole), strict=True):
+                _move(p, m, v, numbers, *(part[: len(p)] for part in scratch))
+
+    def _numbers(self, rate: float, step: int) -> _Numbers:
         beta1, beta2 = self._options.betas
         return _Numbers(
             beta1=_single(beta1),
             rest1=_single(1 - beta1),
             beta2=_single(beta2),
             rest2=_single(1 - beta2),
-            root=_single(math.sqrt(1 - power(beta2, self.steps))),
+            root=_single(math.sqrt(1 - power(beta2, step))),
             eps=_single(self._options.eps),
             kept=_single(1 - rate * self._options.weight_decay),
-            size=_single(rate / (1 - power(beta1, self.steps))),
+            size=_single(rate / (1 - power(beta1, step))),
         )
 
 
@@ -100,6 +109,10 @@ def _step(p: Tensor, g: Tensor, m: Tensor, v: Tensor, numbers: _Numbers, one: Te
     torch.mul(g, g, out=one)
     one.mul_(numbers.rest2)
     v.mul_(numbers.beta2).add_(one)
+    _move(p, m, v, numbers, one, two)
+
+
+def _move(p: Tensor, m: Tensor, v: Tensor, numbers: _Numbers, one: Tensor, two: Tensor) -> None:
     square_root(v, one)
     one.div_(numbers.root).add_(numbers.eps)
     torch.div(m, one, out=two)

@@ -13,7 +13,8 @@ of the round, however it was cut.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from safetensors.torch import load as load_safetensors
@@ -135,13 +136,44 @@ class Trainer:
 
     def load_optimizer(self, data: bytes) -> None:
         """Take the state of a file written by `save_optimizer`."""
+        self._optimizer.steps, self._optimizer.moments = self.read_optimizer(data)
+
+    def read_optimizer(self, data: bytes) -> tuple[int, list[Moments]]:
+        """The steps and the moments of a file written by `save_optimizer`."""
         tensors = load_safetensors(data)
-        self._optimizer.steps = int(tensors["steps"][0])
-        self._optimizer.moments = [
+        moments = [
             Moments(*(tensors[f"{kind}.{name}"].to(self._device).flatten() for kind in ("exp_avg", "exp_avg_sq")))
             for name in self.policy.parameters
             if f"exp_avg.{name}" in tensors
         ]
+        return int(tensors["steps"][0]), moments
+
+    @property
+    def moments(self) -> list[Moments]:
+        """AdamW's, as the last step left them: zeros before the first."""
+        zeros = (torch.zeros(p.numel(), device=self._device) for p in self.policy.parameters.values())
+        return self._optimizer.moments or [Moments(zero, zero.clone()) for zero in zeros]
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return self._optimizer.steps
+
+    def next_parameters(self, moments: Sequence[Moments]) -> dict[str, Tensor]:
+        """What the parameters are after the next step, if it leaves `moments`."""
+        made = {name: parameter.clone() for name, parameter in self.policy.parameters.items()}
+        rate = self.spec.optimizer.learning_rate * self._warmup()
+        self._optimizer.repeat(list(made.values()), moments, rate)
+        return made
+
+    @contextmanager
+    def computing_in(self, dtype: torch.dtype) -> Iterator[None]:
+        """Compute in another precision for a while."""
+        usual, self.dtype = self.dtype, dtype
+        try:
+            yield
+        finally:
+            self.dtype = usual
 
     def _warmup(self) -> float:
         rounds = self.spec.optimizer.warmup_rounds

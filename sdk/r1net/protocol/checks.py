@@ -1,4 +1,4 @@
-"""The public record of sampled replays: GET /v1/jobs/{id}/checks."""
+"""The public record of what was drawn and repeated: GET /v1/jobs/{id}/checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from r1net.protocol.canonical import Address, Hash, Message
-from r1net.protocol.evidence import Finding
+from r1net.protocol.evidence import Finding, GradientFinding
 from r1net.protocol.trace import Split
 
 CheckState = Literal["waiting", "spared", "open", "holds", "failed", "dropped"]
@@ -22,16 +22,21 @@ class VoteView(Message):
     worker: Address
     owner: Address
     commitment: Hash
-    finding: Finding
+    finding: Finding | GradientFinding
     bad: tuple[int, ...] = ()
 
 
 class CheckView(Message):
-    """One submission's draw and what came of it. Anyone can repeat the draw: with `block`'s hash and `traces_root`,
-    `r1net.draws.seed` gives the seed, and the seed says whether `rate` was reached and which positions are replayed."""
+    """The draw of one submission, or of one trainer's statement, and what came of it.
+
+    Anyone can repeat the draw: with `block`'s hash and `traces_root`, `r1net.draws.seed` gives the seed, and the seed
+    says whether `rate` was reached and which positions are replayed. For a trainer `traces_root` is the digest of its
+    attempt's commitments, and the slot's own seed follows with `r1net.draws.slot_seed`.
+    """
 
     number: int
     lease_id: str
+    kind: Literal["rollout", "training"] = "rollout"
     split: Split
     round: int
     worker: Address

@@ -34,10 +34,27 @@ class Finding(Message):
     faults: tuple[str, ...] = ()
 
 
+class GradientFinding(Message):
+    """What recomputing one slot's gradient came to.
+
+    `deviation` is the norm of the claimed sketch less that of the recomputed gradient, over the latter's norm; `usual`
+    the same of honest bf16 arithmetic. `version_holds`: the attempt's sum leads to the stated version. No faults:
+    nothing speaks against the statement.
+    """
+
+    worker: Address
+    tokens: int = Field(ge=0)
+    norm: float
+    deviation: float
+    usual: float
+    version_holds: bool
+    faults: tuple[str, ...] = ()
+
+
 class Evidence(Message):
     """An accusation, or the answer to one. `submission` is that of the disputed trace; None where an epoch is."""
 
     kind: Literal["accusation", "answer"]
     submission: SignedTrace | None = None
-    finding: Finding | None = None
+    finding: Finding | GradientFinding | None = None
     words: str = Field(default="", max_length=10_000)

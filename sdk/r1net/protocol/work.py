@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from r1net.protocol.canonical import Address, Hash, Message, Signature, Wei, sha256
-from r1net.protocol.evidence import Finding
+from r1net.protocol.evidence import Finding, GradientFinding
+from r1net.protocol.gradients import GradientCommitment
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.trace import Split
 
@@ -94,7 +95,32 @@ class VerifyTask(Message):
     positions: tuple[int, ...] = Field(min_length=1)
 
 
-Task = Annotated[RolloutTask | TrainTask | PublishTask | VerifyTask, Field(discriminator="kind")]
+class RecomputeTask(Message):
+    """Compute the gradient of one slot of an attempt anew, and what the attempt's step must lead to, and vote on the
+    trainer's `statement`, a blob, as on a bundle."""
+
+    kind: Literal["recompute"] = "recompute"
+    train: TrainTask
+    worker: Address
+    statement: Hash
+
+    @property
+    def round(self) -> int:
+        """The attempt's round."""
+        return self.train.round
+
+    @property
+    def version(self) -> PolicyVersion:
+        """The version that the step was made from."""
+        return self.train.version
+
+    @property
+    def slot(self) -> TrainerSlot:
+        """The slot that is checked."""
+        return next(slot for slot in self.train.slots if slot.worker == self.worker)
+
+
+Task = Annotated[RolloutTask | TrainTask | PublishTask | VerifyTask | RecomputeTask, Field(discriminator="kind")]
 
 
 class Lease(Message):
@@ -145,14 +171,22 @@ class AttemptOutcome(Message):
     """Answer of GET /v1/jobs/{id}/rounds/{round}/attempts/{attempt}/outcome: whether a trainer keeps its step.
 
     "agreed" names the version that the network goes on with; a trainer that came to another one must fetch it.
-    While "pending", `publish` has every order that was given for the version with the majority, the newest last: a
-    trainer does its own at once.
+    While "pending", `commitments` has what every slot has committed to, in the order of the slots, once all have;
+    `publish` every order that was given for the version with the majority, the newest last: a trainer does its own at
+    once; and `seed` the seed of the sketches, once it is drawn.
     """
 
     state: Literal["pending", "agreed", "abandoned"]
     version: PolicyVersion | None = None
     reason: str | None = None
+    commitments: tuple[GradientCommitment, ...] = ()
     publish: tuple[PublishOrder, ...] = ()
+    seed: Hash | None = None
+
+    @property
+    def news(self) -> int:
+        """How much there is to know of a pending attempt; it only grows."""
+        return bool(self.commitments) + len(self.publish) + (self.seed is not None)
 
 
 class PossessionProof(Message):
@@ -163,10 +197,10 @@ class PossessionProof(Message):
 
 
 class Vote(Message):
-    """What a verifier finds of a bundle. No faults in the finding: it holds."""
+    """What a verifier finds of a bundle, or of a trainer's statement. No faults in the finding: it holds."""
 
     lease_id: str
-    finding: Finding
+    finding: Finding | GradientFinding
     bad: tuple[int, ...] = Field(default=(), description="positions of traces that are bad by themselves")
 
     @property
