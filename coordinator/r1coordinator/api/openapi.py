@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from r1net.protocol.canonical import Message
+from r1net.protocol.gradients import GradientCommitment, SignedStatement
 from r1net.protocol.job import SubmitJob
 from r1net.protocol.session import (
     DIGEST_HEADER,
@@ -38,6 +39,8 @@ BODIES: dict[str, type[Message] | None] = {
     "POST /v1/leases/{lease_id}/train": TrainReport,
     "POST /v1/leases/{lease_id}/published": None,
     "POST /v1/leases/{lease_id}/possession": PossessionProof,
+    "POST /v1/leases/{lease_id}/gradient": GradientCommitment,
+    "POST /v1/leases/{lease_id}/statement": SignedStatement,
     "POST /v1/leases/{lease_id}/commitment": VoteCommitment,
     "POST /v1/leases/{lease_id}/vote": VoteReveal,
     "POST /v1/leases/{lease_id}/failure": LeaseFailure,

@@ -149,7 +149,7 @@ def unseeded(s: Session) -> list[AttemptRow]:
 
 
 def name_blocks(s: Session, head: int) -> list[AttemptRow]:
-    """Name the block of attempts that wait for one, that after the chain's `head`. Returns those whose block is mined."""
+    """Name the block of attempts that have none, the one after the `head`. Returns those whose block is mined."""
     rows = unseeded(s)
     for row in rows:
         row.block = row.block or head + 1

@@ -1,5 +1,5 @@
-"""Drawing submissions and attempts by the chain's blocks, and planting tampered copies. Asks the chain, so it runs apart
-from the requests."""
+"""Drawing submissions and attempts by the chain's blocks, and planting tampered copies. Asks the chain, so it runs
+apart from the requests."""
 
 from __future__ import annotations
 

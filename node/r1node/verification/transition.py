@@ -30,7 +30,7 @@ gradient is a tenth of the difference."""
 
 
 def fault_of(trainer: Trainer, statement: GradientStatement, policy: bytes, optimizer: bytes) -> str | None:
-    """Why the stated version, with these files, isn't what the sum leads to from where the trainer is; None if it is."""
+    """Why the stated version, of these files, isn't what the sum leads to; None if it is."""
     steps, after = trainer.read_optimizer(optimizer)
     if steps != trainer.steps + 1 or len(after) != len(trainer.policy.parameters):
         return "the optimizer's file is not of the next step"

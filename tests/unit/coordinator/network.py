@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +26,8 @@ from r1coordinator.store.database import migrate
 from r1coordinator.store.tables import AttemptRow, StandingRow
 from r1net.chain import Deployment, peer_id_of
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import (
-    JobSpec,
-)
+from r1net.protocol.gradients import BUCKETS, GradientCommitment, GradientStatement, SignedStatement, pack
+from r1net.protocol.job import JobSpec
 from r1net.protocol.session import OpenSession, SessionGrant, content_digest, maddrs_digest, sign_request
 from r1net.protocol.signing import Domain, session_values, submission_values, upload_values
 from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
@@ -191,6 +191,15 @@ class Place(Protocol):
         ...
 
 
+GRADIENT_NORM = BUCKETS**0.5
+"""Of every slot's gradient here: its sketch is 1 everywhere."""
+
+
+def sketch_of(value: float) -> str:
+    """A sketch that is the same everywhere."""
+    return pack(array("f", [value] * BUCKETS))
+
+
 _MADDRS = ("/ip4/127.0.0.1/tcp/1",)
 
 
@@ -289,9 +298,48 @@ class Node:
         chosen = submission or self.sign(lease, self.traces(lease))
         return self.post(f"/v1/leases/{lease.id}/rollout", chosen.model_dump_json())
 
-    def report(self, lease: Lease, flavour: str = "", metrics: dict[str, float] | None = None) -> Response:
-        """Report a training step; a `flavour` makes the version differ from the honest one."""
+    def commitment(self, lease: Lease, norm: float = GRADIENT_NORM) -> GradientCommitment:
+        """What fixes the slot's gradient."""
         assert isinstance(lease.task, TrainTask)
+        sections = tuple(sha256(f"{lease.id}/{number}".encode()) for number in range(len(lease.task.slots)))
+        return GradientCommitment(lease_id=lease.id, sections=sections, norm=norm)
+
+    def commit(self, lease: Lease, norm: float = GRADIENT_NORM) -> Response:
+        """Commit to the slot's gradient."""
+        return self.post(f"/v1/leases/{lease.id}/gradient", self.commitment(lease, norm).model_dump_json())
+
+    def statement(self, lease: Lease, **changes: Any) -> GradientStatement:
+        """What an honest trainer says of its gradient once the seed is drawn: each slot's is the same here."""
+        task = lease.task
+        assert isinstance(task, TrainTask)
+        path = f"/v1/jobs/{lease.job_id}/rounds/{task.round}/attempts/{task.attempt}/outcome"
+        values: dict[str, Any] = {
+            "job_id": lease.job_id,
+            "round": task.round,
+            "attempt": task.attempt,
+            "lease_id": lease.id,
+            "worker": self.worker,
+            "task": task.digest(),
+            "commitment": self.commitment(lease).digest(),
+            "norm": GRADIENT_NORM,
+            "seed": self.world.http.get(path).json()["seed"],
+            "sketch": sketch_of(1.0),
+            "total": sketch_of(float(len(task.slots))),
+            "version": next_version(task, "", self.file_of),
+        }
+        return GradientStatement(**(values | changes))
+
+    def state(self, lease: Lease, statement: GradientStatement | None = None) -> Response:
+        """Answer for a gradient."""
+        said = statement or self.statement(lease)
+        values = submission_values(said.lease_id, said.root(), 1)
+        signed = SignedStatement(statement=said, signature=self.world.domain.sign(self.key, "Submission", values))
+        return self.post(f"/v1/leases/{lease.id}/statement", signed.model_dump_json())
+
+    def report(self, lease: Lease, flavour: str = "", metrics: dict[str, float] | None = None) -> Response:
+        """Report a training step that was committed to; a `flavour` makes the version differ from the honest one."""
+        assert isinstance(lease.task, TrainTask)
+        self.commit(lease)
         version = next_version(lease.task, flavour, self.file_of)
         report = TrainReport(
             lease_id=lease.id,
