@@ -181,3 +181,4 @@ class Swarm:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.get_running_loop().shutdown_asyncgens()  # an exchange that broke holds its stream in one

@@ -6,6 +6,8 @@ how much that differs is measured on a few of the same groups.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,13 +15,15 @@ from torch import Tensor
 from r1net.errors import ProtocolError
 from r1net.protocol.evidence import GradientFinding
 from r1net.protocol.gradients import GradientStatement, unpack
-from r1net.protocol.trace import Trace
+from r1net.protocol.job import PolicyVersion
 from r1net.protocol.work import RecomputeTask, Vote
 from r1node.jobs import JobRuntime
 from r1node.slot import lesson, slot_gradient
 from r1node.training import exact
+from r1node.training.objectives import PolicyGradient
+from r1node.training.packing import Group
 from r1node.training.sketch import sketch
-from r1node.training.trainer import Tick
+from r1node.training.trainer import Tick, Trainer
 from r1node.verification.transition import fault_of
 
 FLOOR = 0.02
@@ -47,29 +51,59 @@ def examine(job: JobRuntime, task: RecomputeTask, statement: GradientStatement, 
     job.rest_engine()
     with job.trainer.computing_in(torch.float32):
         slot_gradient(job, task.train, task.slot, tick)
-        reference = job.trainer.gradient().clone()
-    norm = exact.norm(reference)
-    deviation = _deviation(reference, norm, statement)
-    usual = _usual(job, task, tick) if deviation > FLOOR and job.spec.dtype == "bfloat16" else 0.0
-    faults = []
-    if deviation > max(FLOOR, FACTOR * usual):
-        faults.append(f"its gradient is {deviation:.2g} away from the slot's, honest rounding is {usual:.2g}")
-    files = [
-        job.versions.fetch(digest, job.source).read_bytes()
-        for digest in (statement.version.policy, statement.version.optimizer or "")
-    ]
-    wrong = fault_of(job.trainer, statement, files[0], files[1])
-    if wrong is not None:
-        faults.append(wrong)
+    reference = job.trainer.gradient().clone()
+    found = deviation(reference, statement)
+    usual = _usual(job, task, tick) if found > FLOOR and job.spec.dtype == "bfloat16" else 0.0
+    wrong = fault_of(job.trainer, statement, *_files(job, statement.version))
     return GradientFinding(
         worker=task.worker,
         tokens=task.slot.tokens,
-        norm=norm,
-        deviation=deviation,
+        norm=exact.norm(reference),
+        deviation=found,
         usual=usual,
         version_holds=wrong is None,
-        faults=tuple(faults),
+        faults=tuple(words for words in (away(found, usual), wrong) if words is not None),
     )
+
+
+def deviation(reference: Tensor, statement: GradientStatement) -> float:
+    """How far the claimed sketch, or the claimed norm, is from that of a flat gradient, over the latter's norm."""
+    norm = exact.norm(reference)
+    claimed = np.array(unpack(statement.sketch), dtype=np.float64)
+    apart = float(np.linalg.norm(claimed - sketch(reference, statement.seed)))
+    apart = max(apart, abs(statement.norm - norm))
+    return min(apart / norm, FARTHEST) if norm else (FARTHEST if apart else 0.0)
+
+
+def usual_deviation(trainer: Trainer, groups: Sequence[Group], objective: PolicyGradient, tick: Tick) -> float:
+    """By how much a gradient in bfloat16 differs from one in float32, over its norm: on a few of a slot's groups."""
+    few, found = groups[:CONTROL_GROUPS], []
+    for dtype in (torch.float32, torch.bfloat16):
+        with trainer.computing_in(dtype):
+            trainer.accumulate(few, objective, tick)
+        found.append(trainer.gradient().clone())
+    norm = exact.norm(found[0])
+    return exact.norm(found[1] - found[0]) / norm if norm else 0.0
+
+
+def away(found: float, usual: float) -> str | None:
+    """What a deviation says against a trainer, where honest arithmetic has the `usual` one; None if nothing."""
+    if found <= max(FLOOR, FACTOR * usual):
+        return None
+    return f"its gradient is {found:.2g} away from the slot's, and honest rounding {usual:.2g}"
+
+
+def _usual(job: JobRuntime, task: RecomputeTask, tick: Tick) -> float:
+    traces = [trace for digest in task.slot.bundles for trace in job.bundle(digest).traces]
+    groups, objective = lesson(job, task.train, traces, tick)
+    return usual_deviation(job.trainer, groups, objective, tick)
+
+
+def _files(job: JobRuntime, version: PolicyVersion) -> tuple[bytes, bytes]:
+    """The files of a version that a step led to."""
+    assert version.optimizer is not None, "only version 0 has no optimizer state"
+    policy, optimizer = (job.versions.fetch(name, job.source) for name in (version.policy, version.optimizer))
+    return policy.read_bytes(), optimizer.read_bytes()
 
 
 def _require_about(job: JobRuntime, task: RecomputeTask, statement: GradientStatement) -> None:
@@ -77,25 +111,5 @@ def _require_about(job: JobRuntime, task: RecomputeTask, statement: GradientStat
     train = task.train
     if said != (job.job_id, train.round, train.attempt, task.worker, train.digest()):
         raise ProtocolError("the statement is about another slot or task than the lease's")
-
-
-def _deviation(reference: Tensor, norm: float, statement: GradientStatement) -> float:
-    """How far the claimed sketch, and the claimed norm, are from the reference's, over its norm."""
-    claimed = np.array(unpack(statement.sketch), dtype=np.float64)
-    apart = float(np.linalg.norm(claimed - sketch(reference, statement.seed)))
-    apart = max(apart, abs(statement.norm - norm))
-    return min(apart / norm, FARTHEST) if norm else (FARTHEST if apart else 0.0)
-
-
-def _usual(job: JobRuntime, task: RecomputeTask, tick: Tick) -> float:
-    """By how much a gradient in bfloat16 differs from one in float32, over its norm: on a few of the slot's groups."""
-    traces: list[Trace] = [trace for digest in task.slot.bundles for trace in job.bundle(digest).traces]
-    found = []
-    for dtype in (torch.float32, torch.bfloat16):
-        with job.trainer.computing_in(dtype):
-            groups, objective = lesson(job, task.train, traces, tick)
-            job.trainer.accumulate(groups[:CONTROL_GROUPS], objective, tick)
-            found.append(job.trainer.gradient().clone())
-    exact_one, rounded = found
-    norm = exact.norm(exact_one)
-    return exact.norm(rounded - exact_one) / norm if norm else 0.0
+    if statement.version.optimizer is None:
+        raise ProtocolError("the statement names a version without an optimizer's state")
