@@ -42,7 +42,9 @@ def _state(services: Services, node: Caller, lease_id: str) -> None:
     require_same_lease(lease_id, signed.statement.lease_id)
     with services.db.read() as s:
         gradients.check_statement(s, services.domain, node.worker, signed)
-    services.blobs.put(signed.statement.canonical())
+        task = gradients.task_of(s, signed.statement.lease_id)
+    for shown in (signed.statement, task):
+        services.blobs.put(shown.canonical())
     with services.db.write() as s:
         if gradients.state(s, signed):
             _advance(s, services, signed.statement.job_id)

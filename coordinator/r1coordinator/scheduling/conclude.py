@@ -18,6 +18,7 @@ from r1coordinator.store.rows import parse_spec, token_of
 from r1coordinator.store.tables import (
     AttemptRow,
     ContributionRow,
+    GradientRow,
     JobRow,
     LeaseRow,
     ReportRow,
@@ -70,7 +71,9 @@ def _settle_blame(s: Session, job: JobRow, agreed: Agreed, now: float) -> None:
 
 
 def pay_training(s: Session, job: JobRow, report: ReportRow) -> None:
-    """The contribution of a slot that came to the agreed version."""
+    """The contribution of a slot that came to the agreed version. What it rests on is the trainer's statement; where
+    nothing is checked, nobody has made one."""
+    gradient = s.get_one(GradientRow, report.lease_id)
     s.add(
         ContributionRow(
             lease_id=report.lease_id,
@@ -80,7 +83,7 @@ def pay_training(s: Session, job: JobRow, report: ReportRow) -> None:
             worker=report.worker,
             round=report.round,
             tokens=report.tokens,
-            evidence=report.policy,
+            evidence=gradient.statement or report.policy,
             token=token_of(parse_spec(job.spec)),
         )
     )

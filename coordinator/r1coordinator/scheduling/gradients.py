@@ -122,6 +122,11 @@ def _require_same(statement: GradientStatement, lease: LeaseRow, row: GradientRo
         raise Refused("wrong_statement", "the statement is not about the lease's gradient", status=422)
 
 
+def task_of(s: Session, lease_id: str) -> TrainTask:
+    """What a trainer was given to do; its statement names its digest, and an audit counts its tokens."""
+    return TrainTask.parse(s.get_one(LeaseRow, lease_id).task)
+
+
 def state(s: Session, signed: SignedStatement) -> bool:
     """Keep a statement that was checked; whether it is new. Another one for the same lease is refused."""
     statement = signed.statement
@@ -132,7 +137,8 @@ def state(s: Session, signed: SignedStatement) -> bool:
         return False
     row.statement, row.body, row.signature = digest, statement.canonical().decode(), signed.signature
     version = statement.version.number
-    s.merge(BlobRow(job_id=row.job_id, sha256=digest, kind="statement", version=version, limit=0, present=True))
+    for name in (digest, statement.task):
+        s.merge(BlobRow(job_id=row.job_id, sha256=name, kind="statement", version=version, limit=0, present=True))
     return True
 
 

@@ -13,8 +13,8 @@ REWARD_LEAF = ["address", "address", "uint256"]
 
 
 class Contribution(Message):
-    """One paid piece of work. `evidence` is the bundle's blob (rollout), the policy digest (training) or the bundle
-    that was replayed (verification)."""
+    """One paid piece of work. `evidence` is the bundle's blob (rollout), the trainer's statement (training; the
+    policy digest where nothing is checked), or what was repeated of these (verification)."""
 
     job_id: Hash
     kind: Literal["rollout", "training", "verification"]
