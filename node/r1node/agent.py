@@ -248,6 +248,7 @@ class Agent:
         started = time.monotonic()
         if isinstance(task, RecomputeTask):
             self.events.note("verify", f"round {task.round}: the gradient of {task.worker}")
+            job.rest_engine()
             vote = recompute(job, task, keeper.lease.id, keeper.check)
         else:
             self.events.note("verify", f"{task.split} round {task.round}: {len(task.positions)} completions")

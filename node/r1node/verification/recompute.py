@@ -15,9 +15,8 @@ from torch import Tensor
 from r1net.errors import ProtocolError
 from r1net.protocol.evidence import GradientFinding
 from r1net.protocol.gradients import GradientStatement, unpack
-from r1net.protocol.job import PolicyVersion
 from r1net.protocol.work import RecomputeTask, Vote
-from r1node.jobs import JobRuntime
+from r1node.learner import Learner
 from r1node.slot import lesson, slot_gradient
 from r1node.training import exact
 from r1node.training.objectives import PolicyGradient
@@ -38,23 +37,22 @@ FARTHEST = 1e6
 """What is said of a deviation from a gradient that is zero."""
 
 
-def recompute(job: JobRuntime, task: RecomputeTask, lease_id: str, tick: Tick) -> Vote:
+def recompute(job: Learner, task: RecomputeTask, lease_id: str, tick: Tick) -> Vote:
     """Judge the statement that the task names. Raises ProtocolError when it is about something else."""
     statement = GradientStatement.parse(job.source.get_blob(task.statement))
     _require_about(job, task, statement)
     return Vote(lease_id=lease_id, finding=examine(job, task, statement, tick))
 
 
-def examine(job: JobRuntime, task: RecomputeTask, statement: GradientStatement, tick: Tick) -> GradientFinding:
+def examine(job: Learner, task: RecomputeTask, statement: GradientStatement, tick: Tick) -> GradientFinding:
     """What repeating the work comes to."""
     job.ensure(task.version)
-    job.rest_engine()
     with job.trainer.computing_in(torch.float32):
         slot_gradient(job, task.train, task.slot, tick)
     reference = job.trainer.gradient().clone()
     found = deviation(reference, statement)
     usual = _usual(job, task, tick) if found > FLOOR and job.spec.dtype == "bfloat16" else 0.0
-    wrong = fault_of(job.trainer, statement, *_files(job, statement.version))
+    wrong = fault_of(job.trainer, statement, *job.files(statement.version))
     return GradientFinding(
         worker=task.worker,
         tokens=task.slot.tokens,
@@ -93,20 +91,13 @@ def away(found: float, usual: float) -> str | None:
     return f"its gradient is {found:.2g} away from the slot's, and honest rounding {usual:.2g}"
 
 
-def _usual(job: JobRuntime, task: RecomputeTask, tick: Tick) -> float:
+def _usual(job: Learner, task: RecomputeTask, tick: Tick) -> float:
     traces = [trace for digest in task.slot.bundles for trace in job.bundle(digest).traces]
     groups, objective = lesson(job, task.train, traces, tick)
     return usual_deviation(job.trainer, groups, objective, tick)
 
 
-def _files(job: JobRuntime, version: PolicyVersion) -> tuple[bytes, bytes]:
-    """The files of a version that a step led to."""
-    assert version.optimizer is not None, "only version 0 has no optimizer state"
-    policy, optimizer = (job.versions.fetch(name, job.source) for name in (version.policy, version.optimizer))
-    return policy.read_bytes(), optimizer.read_bytes()
-
-
-def _require_about(job: JobRuntime, task: RecomputeTask, statement: GradientStatement) -> None:
+def _require_about(job: Learner, task: RecomputeTask, statement: GradientStatement) -> None:
     said = (statement.job_id, statement.round, statement.attempt, statement.worker, statement.task)
     train = task.train
     if said != (job.job_id, train.round, train.attempt, task.worker, train.digest()):
