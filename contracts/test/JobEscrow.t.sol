@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import { IJobEscrow } from "../src/interfaces/IJobEscrow.sol";
 import { JobEscrow } from "../src/JobEscrow.sol";
 import { TestBase } from "./helpers/TestBase.sol";
-import { PlainToken } from "./helpers/Tokens.sol";
+import { BlocklistToken, PlainToken } from "./helpers/Tokens.sol";
 
 /// @dev Here this contract plays the settlement.
 contract JobEscrowTest is TestBase {
@@ -127,11 +127,60 @@ contract JobEscrowTest is TestBase {
         reserved = bound(reserved, 0, amount);
         bytes32 jobId = create(amount, type(uint96).max);
         escrow.reserve(jobId, reserved, clock());
-        escrow.pay(jobId, reserved);
+        (bool paid, address token) = escrow.pay(jobId, reserved);
+        check(paid && token == address(money), "paid");
         eq(money.balanceOf(REWARDS), reserved, "rewards");
         eq(escrow.jobOf(jobId).reserved, 0, "reserved");
         vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NotReserved.selector, jobId, 1, 0));
         escrow.pay(jobId, 1);
+    }
+
+    /// @dev What the token refuses to move stays promised, and can be paid later or taken back.
+    function testFuzz_whatIsRefusedStaysReserved(uint256 reserved, bool later) public {
+        BlocklistToken picky = new BlocklistToken();
+        money = PlainToken(address(picky));
+        bytes32 jobId = create(100, 100);
+        reserved = bound(reserved, 1, 100);
+        escrow.reserve(jobId, reserved, clock());
+        picky.setBlocked(REWARDS, true);
+        (bool paid,) = escrow.pay(jobId, reserved);
+        check(!paid, "refused");
+        eq(escrow.jobOf(jobId).reserved, reserved, "reserved");
+        eq(money.balanceOf(address(escrow)), 100, "nothing moved");
+        picky.setBlocked(REWARDS, false);
+        if (later) escrow.pay(jobId, reserved);
+        else escrow.unreserve(jobId, reserved);
+        eq(money.balanceOf(REWARDS), later ? reserved : 0, "rewards");
+        eq(escrow.jobOf(jobId).available, later ? 100 - reserved : 100, "available");
+    }
+
+    /// @dev Restored money is the job's again, closed or refunded as it may be, and starts no grace.
+    function testFuzz_whatIsRestoredCanBeRefunded(uint256 paid, uint256 back, bool refunded) public {
+        paid = bound(paid, 1, 100);
+        back = bound(back, 1, paid);
+        bytes32 jobId = create(100, 100);
+        escrow.reserve(jobId, paid, clock());
+        escrow.pay(jobId, paid);
+        vm.prank(ALICE);
+        escrow.close(jobId);
+        skip(GRACE);
+        if (refunded && paid < 100) escrow.refund(jobId);
+        vm.startPrank(REWARDS);
+        money.transfer(address(escrow), back);
+        escrow.restore(jobId, back);
+        vm.stopPrank();
+        escrow.refund(jobId);
+        eq(money.balanceOf(ALICE), 100 - paid + back, "refunded");
+        eq(escrow.jobOf(jobId).refunded, 100 - paid + back, "books");
+        eq(money.balanceOf(address(escrow)), 0, "nothing is left");
+    }
+
+    function testFuzz_onlyTheRewardsContractRestores(address caller) public {
+        vm.assume(caller != REWARDS);
+        bytes32 jobId = create(100, 100);
+        vm.prank(caller);
+        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NotRewards.selector, caller));
+        escrow.restore(jobId, 1);
     }
 
     function testFuzz_unreserveGivesBack(uint256 amount, uint256 reserved) public {
@@ -223,7 +272,7 @@ contract JobEscrowTest is TestBase {
         eq(money.balanceOf(ALICE), amount - reserved, "the rest");
     }
 
-    /// @dev Money that a rejected epoch gives back can be promised anew for a whole grace, and only then refunded.
+    /// @dev Money that a rejected line gives back can be promised anew for a whole grace, and only then refunded.
     function testFuzz_aRejectionStartsTheGraceAnew(uint256 reserved, uint256 late, uint256 wait) public {
         reserved = bound(reserved, 1, 100);
         bytes32 jobId = create(100, 100);
