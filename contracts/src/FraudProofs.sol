@@ -8,6 +8,7 @@ import { IFraudProofs } from "./interfaces/IFraudProofs.sol";
 import { INodeRegistry } from "./interfaces/INodeRegistry.sol";
 import { IProvenance } from "./interfaces/IProvenance.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
+import { LineSet } from "./libraries/LineSet.sol";
 
 /// @title FraudProofs
 /// @notice See {IFraudProofs}.
@@ -105,7 +106,7 @@ contract FraudProofs is IFraudProofs, AccessControl, EIP712 {
     }
 
     function _isPending(ISettlement.Epoch memory epoch) private pure returns (bool) {
-        return (1 << epoch.lines) - 1 != uint256(epoch.paid | epoch.rejected);
+        return LineSet.first(epoch.lines) != (epoch.paid | epoch.rejected);
     }
 
     function _setPenalty(uint96 penalty_) private {

@@ -102,7 +102,6 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
         if (job.closedAt == 0) revert JobIsOpen(jobId);
         uint256 refundableAt = job.closedAt + closeGrace;
         if (_clock() < refundableAt) revert GraceNotOver(refundableAt);
-        if (job.reserved != 0) revert StillReserved(jobId, job.reserved);
         amount = job.available;
         if (amount == 0) revert NothingToRefund(jobId);
         job.available = 0;

@@ -5,10 +5,13 @@ import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerklePr
 import { IDisputes } from "./interfaces/IDisputes.sol";
 import { IProvenance } from "./interfaces/IProvenance.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
+import { LineSet } from "./libraries/LineSet.sol";
 
 /// @title Provenance
 /// @notice See {IProvenance}.
 contract Provenance is IProvenance {
+    using LineSet for uint64;
+
     /// @notice Where epochs are anchored.
     ISettlement public immutable settlement;
     /// @notice Where traces are judged.
@@ -66,10 +69,9 @@ contract Provenance is IProvenance {
         bool proposed = epoch.proposer != address(0) && epoch.commitment == keccak256(abi.encode(content));
         if (!proposed || line >= content.jobs.length) return (Status.Unknown, 0);
         bytes32 root = content.jobs[line].tracesRoot;
-        uint256 bit = 1 << line;
-        if (epoch.paid & bit != 0) return (Status.Finalised, root);
-        if (epoch.rejected & bit != 0) return (Status.Rejected, root);
-        return (epoch.disputed & bit != 0 ? Status.Disputed : Status.Pending, root);
+        if (epoch.paid.has(line)) return (Status.Finalised, root);
+        if (epoch.rejected.has(line)) return (Status.Rejected, root);
+        return (epoch.disputed.has(line) ? Status.Disputed : Status.Pending, root);
     }
 
     /// @dev A trace that was found wrong is so whatever becomes of its line.

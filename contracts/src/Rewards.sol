@@ -16,23 +16,21 @@ import { MerklePath } from "./libraries/MerklePath.sol";
 contract Rewards is IRewards {
     using SafeERC20 for IERC20;
 
-    /// @dev One slot. A pot that is spent keeps its token, by which it is known to exist.
-    struct Pot {
-        address token;
-        uint96 left;
-    }
-
     /// @notice May hold, release and forfeit rewards; given by the admin of the settlement contract.
     bytes32 public constant RESTITUTION_ROLE = keccak256("RESTITUTION_ROLE");
 
     /// @dev The two marks of a leaf, 128 leaves in a word.
     uint256 private constant CLAIMED = 1;
     uint256 private constant HELD = 2;
+    /// @dev Where in a pot's word that begins which is left.
+    uint256 private constant LEFT = 160;
 
     /// @notice The settlement contract, which made this one.
     address public immutable settlement;
 
-    mapping(bytes32 key => Pot) private _pots;
+    /// @dev A pot in a word: its token, and above that what is left. A pot that is spent keeps its token, by which it is
+    /// known to exist.
+    mapping(bytes32 key => uint256) private _pots;
     mapping(bytes32 key => mapping(uint256 word => uint256)) private _marks;
 
     modifier onlyRestitution() {
@@ -77,7 +75,7 @@ contract Rewards is IRewards {
     /// @inheritdoc IRewards
     function fund(uint256 epoch, bytes32 jobId, bytes32 root, address token, uint256 amount) external {
         if (msg.sender != settlement) revert NotSettlement(msg.sender);
-        _pots[_keyOf(epoch, jobId, root)] = Pot(token, uint96(amount));
+        _pots[_keyOf(epoch, jobId, root)] = (amount << LEFT) | uint160(token);
     }
 
     /// @inheritdoc IRewards
@@ -117,7 +115,7 @@ contract Rewards is IRewards {
 
     /// @inheritdoc IRewards
     function leftOf(uint256 epoch, bytes32 jobId, bytes32 root) external view returns (uint256) {
-        return _pots[_keyOf(epoch, jobId, root)].left;
+        return _pots[_keyOf(epoch, jobId, root)] >> LEFT;
     }
 
     /// @dev Marks a leaf as claimed and takes its amount out of its pot, unless it has one of the `barring` marks. Returns
@@ -125,22 +123,22 @@ contract Rewards is IRewards {
     function _take(Claim calldata leaf, uint256 barring) private returns (address token, uint256 marks) {
         bytes32 node = MerklePath.rewardLeaf(leaf.index, leaf.account, leaf.amount);
         bytes32 key = _keyOf(leaf.epoch, leaf.jobId, MerklePath.rootOf(leaf.proof, node));
-        Pot storage pot = _pots[key];
-        uint96 left;
-        (token, left) = (pot.token, pot.left);
-        if (token == address(0)) {
+        uint256 pot = _pots[key];
+        if (pot == 0) {
             revert InvalidRewardProof(leaf.epoch, leaf.jobId, leaf.index, leaf.account, leaf.amount);
         }
+        token = address(uint160(pot));
         (uint256 word, uint256 shift) = _placeOf(leaf.index);
         mapping(uint256 => uint256) storage words = _marks[key];
         uint256 all = words[word];
         marks = (all >> shift) & barring;
         if (marks != 0) return (token, marks);
-        if (leaf.amount > left) revert PotExceeded(leaf.epoch, leaf.jobId, leaf.amount, left);
+        uint256 amount = leaf.amount;
+        if (amount > pot >> LEFT) revert PotExceeded(leaf.epoch, leaf.jobId, amount, pot >> LEFT);
         words[word] = all | (CLAIMED << shift);
         unchecked {
             // Checked just above.
-            pot.left = left - uint96(leaf.amount);
+            _pots[key] = pot - (amount << LEFT);
         }
     }
 
@@ -153,7 +151,14 @@ contract Rewards is IRewards {
         return (index >> 7, (index & 127) << 1);
     }
 
-    function _keyOf(uint256 epoch, bytes32 jobId, bytes32 root) private pure returns (bytes32) {
-        return keccak256(abi.encode(epoch, jobId, root));
+    /// @dev keccak256(abi.encode(epoch, jobId, root)), without keeping the words in memory.
+    function _keyOf(uint256 epoch, bytes32 jobId, bytes32 root) private pure returns (bytes32 key) {
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            mstore(words, epoch)
+            mstore(add(words, 0x20), jobId)
+            mstore(add(words, 0x40), root)
+            key := keccak256(words, 0x60)
+        }
     }
 }

@@ -8,6 +8,7 @@ import { IRewards } from "./interfaces/IRewards.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
 import { ISettlerBonds } from "./interfaces/ISettlerBonds.sol";
 import { EpochHash } from "./libraries/EpochHash.sol";
+import { LineSet } from "./libraries/LineSet.sol";
 import { JobEscrow } from "./JobEscrow.sol";
 import { Rewards } from "./Rewards.sol";
 import { SettlementClock } from "./SettlementClock.sol";
@@ -19,10 +20,12 @@ import { SettlerBonds } from "./SettlerBonds.sol";
 /// at another settlement. Whatever changes a line is guarded: a token that calls back while its line is paid finds
 /// all of them shut.
 contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
+    using LineSet for uint64;
+
     /// @notice May propose epochs.
     bytes32 public constant SETTLER_ROLE = keccak256("SETTLER_ROLE");
-    /// @notice Bounds what paying or rejecting one epoch can cost; a set of lines is 64 bits.
-    uint256 public constant MAX_JOBS = 64;
+    /// @notice Bounds what paying or rejecting one epoch can cost.
+    uint256 public constant MAX_JOBS = LineSet.SIZE;
 
     /// @dev The slot that proposals, payments and courts share. `waiting` are the lines that were neither paid nor
     /// rejected yet, nor refused by their token: those, and disputed ones, hold the bond. Once `bondFree`, it stays free.
@@ -96,7 +99,7 @@ contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
         epoch.commitment = EpochHash.hashOf(content);
         (epoch.proposer, epoch.bond) = (msg.sender, bond);
         epoch.progress = Progress({
-            waiting: type(uint64).max >> (MAX_JOBS - lines),
+            waiting: LineSet.first(lines),
             disputed: 0,
             finalisableAt: finalisableAt,
             proposedBlock: uint32(block.number),
@@ -122,7 +125,7 @@ contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
         if (due == 0) revert NothingToUnwind(content.epoch);
         fallen.unwound |= due;
         for (uint256 line = 0; line < content.jobs.length; ++line) {
-            if (!_has(due, line)) continue;
+            if (!due.has(line)) continue;
             emit LineUnwound(content.epoch, line);
             escrow.unreserve(content.jobs[line].jobId, content.jobs[line].amount);
         }
@@ -138,8 +141,8 @@ contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
         Record storage epoch = _requirePending(number, line);
         uint64 disputed = epoch.progress.disputed;
         uint256 disputes = 1;
-        if (_has(disputed, line)) disputes += ++_further[number][line];
-        else epoch.progress.disputed = disputed | _bit(line);
+        if (disputed.has(line)) disputes += ++_further[number][line];
+        else epoch.progress.disputed = disputed | LineSet.only(line);
         emit LineFrozen(number, line, disputes);
         return (epoch.proposer, epoch.commitment);
     }
@@ -148,20 +151,20 @@ contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
     function unfreeze(uint256 number, uint256 line, bool wrong) external onlyRole(DISPUTES_ROLE) nonReentrant {
         Record storage epoch = _epochs[number];
         uint64 disputed = epoch.progress.disputed;
-        if (!_has(disputed, line)) revert LineIsNotFrozen(number, line);
+        if (!disputed.has(line)) revert LineIsNotFrozen(number, line);
         uint256 left = _further[number][line];
         if (left != 0) _further[number][line] = left - 1;
-        else epoch.progress.disputed = disputed & ~_bit(line);
+        else epoch.progress.disputed = disputed & ~LineSet.only(line);
         emit LineUnfrozen(number, line, left);
         if (wrong) _convict(number, epoch);
-        else _freeBond(epoch);
+        else _freeBond(epoch, epoch.progress);
     }
 
     /// @inheritdoc ISettlement
     function reject(uint256 number, uint256 line) external onlyRole(DISPUTES_ROLE) nonReentrant {
         Record storage epoch = _requirePending(number, line);
-        _reject(number, epoch, _bit(line));
-        _freeBond(epoch);
+        _reject(number, epoch, LineSet.only(line));
+        _freeBond(epoch, epoch.progress);
     }
 
     /// @inheritdoc ISettlement
@@ -182,7 +185,7 @@ contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
             finalisableAt: progress.finalisableAt,
             proposedBlock: progress.proposedBlock,
             lines: progress.lines,
-            paid: _all(progress.lines) & ~(progress.waiting | fallen.rejected | fallen.refused),
+            paid: LineSet.first(progress.lines) & ~(progress.waiting | fallen.rejected | fallen.refused),
             rejected: fallen.rejected,
             unwound: fallen.unwound,
             disputed: progress.disputed
@@ -213,15 +216,16 @@ contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
         Record storage epoch = _proposed(content);
         Progress memory progress = epoch.progress;
         if (_clockOf(times) < progress.finalisableAt) revert WindowOpen(progress.finalisableAt);
-        wanted &= _all(progress.lines) & ~progress.disputed;
+        wanted &= LineSet.first(progress.lines) & ~progress.disputed;
         uint64 due = wanted & progress.waiting;
         // Tried before: only looked up where such a line can be meant.
         uint64 again = due == wanted ? 0 : wanted & epoch.fallen.refused;
-        if (due | again == 0) revert NothingToPay(content.epoch);
+        if ((due | again) == 0) revert NothingToPay(content.epoch);
         if (again != 0) epoch.fallen.refused &= ~again;
         if (due != 0) {
-            epoch.progress.waiting = progress.waiting & ~due;
-            _freeBond(epoch);
+            progress.waiting &= ~due;
+            epoch.progress.waiting = progress.waiting;
+            _freeBond(epoch, progress);
         }
         uint64 refused = _payLines(content, due | again);
         if (refused != 0) epoch.fallen.refused |= refused;
@@ -229,13 +233,13 @@ contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
 
     function _payLines(EpochContent calldata content, uint64 due) private returns (uint64 refused) {
         for (uint256 line = 0; line < content.jobs.length; ++line) {
-            if (!_has(due, line)) continue;
+            if (!due.has(line)) continue;
             JobSettlement calldata job = content.jobs[line];
             if (_payLine(content.epoch, job)) {
                 emit LineFinalised(content.epoch, line, job.jobId);
             } else {
                 emit LineRefused(content.epoch, line, job.jobId);
-                refused |= _bit(line);
+                refused |= LineSet.only(line);
             }
         }
     }
@@ -278,14 +282,13 @@ contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
         epoch.fallen.refused &= ~lines;
         epoch.fallen.rejected |= lines;
         for (uint256 line = 0; line < MAX_JOBS; ++line) {
-            if (_has(lines, line)) emit LineRejected(number, line);
+            if (lines.has(line)) emit LineRejected(number, line);
         }
     }
 
-    /// @dev Once no line waits or is disputed: nobody can be convicted then but of what is paid already.
-    function _freeBond(Record storage epoch) private {
-        Progress memory progress = epoch.progress;
-        if (progress.bondFree || progress.waiting | progress.disputed != 0) return;
+    /// @dev Once no line waits or is disputed.
+    function _freeBond(Record storage epoch, Progress memory progress) private {
+        if (progress.bondFree || (progress.waiting | progress.disputed) != 0) return;
         epoch.progress.bondFree = true;
         _releaseBond(epoch.proposer, epoch.bond);
     }
@@ -303,22 +306,10 @@ contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
 
     function _statusOf(Record storage epoch, uint256 line) private view returns (Status) {
         if (line >= epoch.progress.lines) return Status.None;
-        if (_has(epoch.progress.waiting, line)) return Status.Pending;
+        if (epoch.progress.waiting.has(line)) return Status.Pending;
         Fallen memory fallen = epoch.fallen;
-        if (_has(fallen.unwound, line)) return Status.Unwound;
-        if (_has(fallen.rejected, line)) return Status.Rejected;
-        return _has(fallen.refused, line) ? Status.Pending : Status.Finalised;
-    }
-
-    function _all(uint256 lines) private pure returns (uint64) {
-        return lines == 0 ? 0 : type(uint64).max >> (MAX_JOBS - lines);
-    }
-
-    function _bit(uint256 line) private pure returns (uint64) {
-        return uint64(1 << line);
-    }
-
-    function _has(uint64 lines, uint256 line) private pure returns (bool) {
-        return (uint256(lines) >> line) & 1 == 1;
+        if (fallen.unwound.has(line)) return Status.Unwound;
+        if (fallen.rejected.has(line)) return Status.Rejected;
+        return fallen.refused.has(line) ? Status.Pending : Status.Finalised;
     }
 }

@@ -70,8 +70,6 @@ interface IJobEscrow {
     error JobIsOpen(bytes32 jobId);
     /// @notice The time for last settlements is not over.
     error GraceNotOver(uint256 refundableAt);
-    /// @notice Lines that are not paid, or rejected ones that were not unwound, hold money of the job.
-    error StillReserved(bytes32 jobId, uint256 reserved);
     /// @notice The parameter lies outside its bounds.
     error ParameterOutOfBounds();
     /// @notice Nothing is left to refund.
@@ -110,8 +108,8 @@ interface IJobEscrow {
     /// @param jobId The job.
     function close(bytes32 jobId) external;
 
-    /// @notice Sends what is left to the submitter, after the grace period and once no line holds money of the job.
-    /// Anyone may call.
+    /// @notice Sends what is available to the submitter, after the grace period. What lines hold then stays for them, and
+    /// can be asked for once it has come back. Anyone may call.
     /// @param jobId The job.
     /// @return amount What was sent.
     function refund(bytes32 jobId) external returns (uint256 amount);

@@ -113,6 +113,15 @@ abstract contract Fixture is TestBase {
         vm.stopPrank();
     }
 
+    /// @dev A job of alice's in a token of one's own.
+    function fundIn(PlainToken token, uint256 amount) internal returns (bytes32 jobId) {
+        token.mint(alice, amount);
+        vm.startPrank(alice);
+        token.approve(address(escrow), type(uint256).max);
+        jobId = escrow.createJob(address(token), amount, amount, 0);
+        vm.stopPrank();
+    }
+
     function lineOf(bytes32 jobId, uint256 amount) internal pure returns (ISettlement.JobSettlement memory) {
         return lineOf(jobId, amount, keccak256("root"));
     }

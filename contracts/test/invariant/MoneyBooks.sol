@@ -104,7 +104,7 @@ abstract contract MoneyBooks is TestBase {
         bytes32 jobId = jobs[which % jobs.length];
         IJobEscrow.Job memory job = escrow.jobOf(jobId);
         bool honest = tokenOf[jobId].mood() == MoodyToken.Mood.Honest;
-        bool due = job.available != 0 && job.closedAt != 0 && job.reserved == 0 && honest
+        bool due = job.available != 0 && job.closedAt != 0 && honest
             && settlement.clock() >= job.closedAt + escrow.closeGrace();
         try escrow.refund(jobId) returns (uint256 amount) {
             check(due, "refunded early");
