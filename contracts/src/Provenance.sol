@@ -76,7 +76,6 @@ contract Provenance is IProvenance {
 
     /// @dev A trace that was found wrong is so whatever becomes of its line.
     function _judged(Status status, Trace calldata trace) private view returns (Status) {
-        if (status == Status.Unknown) return status;
         IDisputes.Docket memory docket = disputes.traceDocket(trace.worker, trace.digest);
         if (docket.convicted) return Status.Convicted;
         return docket.open != 0 && status != Status.Rejected ? Status.Disputed : status;

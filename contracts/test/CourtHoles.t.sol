@@ -133,6 +133,15 @@ contract CourtHolesTest is DisputeFixture {
         traceCase(trace, evidence, bob);
     }
 
+    function test_aConvictionIsFinal() public {
+        uint256 id = traceCase(1, EVIDENCE, alice);
+        skip(ANSWER);
+        disputes.resolve(id);
+        bytes32 key = keccak256(abi.encode(vm.addr(WORKER_KEY), bytes32(uint256(1))));
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.AlreadyConvicted.selector, key));
+        this.accuseAgain(1, keccak256("new evidence"));
+    }
+
     /// @dev The same trace in another submission of the same worker is the same case.
     function test_anotherSubmissionIsNoWayRoundADocket() public {
         traceCase(1, EVIDENCE, alice);

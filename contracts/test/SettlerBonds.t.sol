@@ -43,6 +43,8 @@ contract SettlerBondsTest is Fixture {
         rate = uint96(bound(rate, 0, 1.5 ether));
         if (listed) settlement.setBondRate(address(money), rate);
         else settlement.setBondTerms(ISettlerBonds.BondTerms(BASE, rate));
+        eq(settlement.bondTerms().base, BASE, "base");
+        eq(settlement.bondRate(address(money)), rate, "rate");
         uint256 bond = BASE + amount * rate / 1e18;
         proposeAs(bob, amount);
         eq(registry.nodeOf(bob).locked, bond, "locked");
