@@ -345,10 +345,10 @@ class DueRow(Base):
     """What a job owes for the work between two closings, fixed for good: `part` is the JobEpoch that settles it, whose
     `digest` goes on chain.
 
-    `state`: waiting, settling (by a line of the epoch `epoch`), settled, unpayable (its escrow can never pay it) or held
-    (its lines were rejected too often). `retry_at` is when a waiting one may be looked at again. `sent_as` is the highest
-    number under which it may have been sent: a transaction that was given up may still be mined, or come back in a
-    reorganisation.
+    `state`: waiting, settling (by a line of the epoch `epoch`), settled, unpayable (its escrow can never pay it) or
+    held (its lines were rejected too often). `retry_at` is when a waiting one may be looked at again. `sent_as` is the
+    highest number under which it may have been sent: a transaction that was given up may still be mined, or come back
+    in a reorganisation.
     """
 
     __tablename__ = "dues"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from r1net.audit.findings import AuditResult, compare
 from r1net.chain.models import JobSettlement
@@ -17,7 +18,7 @@ def check_line(job: JobEpoch, on_chain: JobSettlement) -> Iterator[AuditResult]:
     yield compare("trace count", str(len(job.trace_digests)), str(on_chain.trace_count))
     yield compare("rewards root", rewards_root(job.rewards), on_chain.rewards_root)
     accounts = [row.account.lower() for row in job.rewards]
-    ordered = all(below < above for below, above in zip(accounts, accounts[1:], strict=False))
+    ordered = all(below < above for below, above in pairwise(accounts))
     yield AuditResult("one reward for each account, in order", ordered, ", ".join(sorted(set(accounts))), "")
     yield compare("sum of rewards", str(sum(row.amount for row in job.rewards)), str(on_chain.amount))
     yield compare("amount", str(job.amount), str(on_chain.amount))

@@ -53,7 +53,7 @@ class NodeState:
 
 @dataclass(frozen=True)
 class JobState:
-    """A job's account in the escrow. `closed_at` is 0 while it is open; `paid` includes what waits for delivery."""
+    """A job's account in the escrow. `closed_at` is 0 while it is open."""
 
     job_id: str
     submitter: str
@@ -70,7 +70,7 @@ class JobState:
 
     @property
     def paid(self) -> int:
-        """What final epochs have taken."""
+        """What lines that are paid have taken, less what came back."""
         return self.funded - self.available - self.reserved - self.refunded
 
 

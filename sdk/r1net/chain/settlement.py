@@ -47,7 +47,7 @@ class Settlement:
 
     def bond_of(self, epoch: int) -> int:
         """R1 in wei that the epoch's proposer has locked for it."""
-        return int(self._contract.call("standOf", epoch)[0])
+        return int(self._contract.call("bondOf", epoch))
 
     def bond_rate(self, token: str) -> int:
         """R1 in wei for 1e18 of a token's smallest units that an epoch reserves."""

@@ -35,7 +35,9 @@ def test_the_work_is_settled_once_and_can_be_claimed_and_proved(world: World) ->
     epoch = world.http.get("/v1/epochs").json()[0]
     assert (epoch["state"], epoch["traces"]) == ("final", 22)
     (line,) = EpochReport.parse(world.http.get("/v1/epochs/1/report").content).jobs
-    assert [(row["job_id"], row["state"], row["report"]) for row in epoch["lines"]] == [(job_id, "final", line.digest())]
+    assert [(row["job_id"], row["state"], row["report"]) for row in epoch["lines"]] == [
+        (job_id, "final", line.digest())
+    ]
     assert line.rewards_root == rewards_root(line.rewards)
     assert sum(row.amount for row in line.rewards) == line.amount == int(epoch["amount"])
     for node in nodes:
