@@ -37,6 +37,33 @@ def test_the_digest_is_everybody_s() -> None:
     exact.require()
 
 
+def test_the_steps_are_those_of_numpy() -> None:
+    """An oracle that shares no code: the processor's own instructions, one after the other."""
+    options, rate, single = Optimizer(learning_rate=1e-3, weight_decay=0.01), 1e-3, np.float32
+    beta1, beta2 = options.betas
+    adamw, stream = exact.AdamW(options), np.random.default_rng(4)
+    p = stream.standard_normal(70_000).astype(single)
+    trained = torch.from_numpy(p.copy())
+    m, v = np.zeros_like(p), np.zeros_like(p)
+    for number in range(1, 21):
+        g = (stream.standard_normal(len(p)) * 10.0 ** stream.integers(-30, 3, len(p))).astype(single)
+        adamw.step([trained], [torch.from_numpy(g)], rate)
+        m = m * single(beta1) + g * single(1 - beta1)
+        v = v * single(beta2) + (g * g) * single(1 - beta2)
+        root = np.sqrt(v) / single(math.sqrt(1 - exact.power(beta2, number))) + single(options.eps)
+        p = p * single(1 - rate * options.weight_decay)
+        p = p - (m / root) * single(rate / (1 - exact.power(beta1, number)))
+    assert trained.numpy().tobytes() == p.tobytes()
+
+
+@given(hnp.arrays(np.float32, st.integers(1, 40), elements=st.floats(0, LARGEST, width=32)))
+def test_roots_are_rounded_to_the_nearest(values: np.ndarray) -> None:
+    """A root in float64 has more than twice the digits, so rounding it again changes nothing."""
+    into = torch.empty(len(values))
+    exact.square_root(torch.from_numpy(values), into)
+    assert [float(x) for x in into] == [float(np.float32(math.sqrt(x))) for x in values.tolist()]
+
+
 @pytest.mark.parametrize("told", ["default", "avx2"])
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_lesser_instruction_sets_and_threads_change_nothing(told: str, threads: str) -> None:
