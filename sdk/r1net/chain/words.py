@@ -52,10 +52,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "job {jobId}: {amount} exceeds what its cap allows now, {epochCap}",
         "settle less, or wait until the cap has refilled",
     ),
-    "StillReserved": (
-        "lines that are not paid hold {reserved} of job {jobId}",
-        "wait until they are paid, or unwind the rejected ones",
-    ),
     "InsufficientFunds": ("job {jobId}: {amount} wanted, {available} available", "top the job up, or settle less"),
     "NotReserved": ("job {jobId}: {amount} wanted, {reserved} reserved", "report this: books do not match"),
     "GasTooLow": ("too little gas was left for the token transfer", "send with a higher gas limit"),

@@ -23,9 +23,7 @@ def account_of(chain: Chain) -> str:
 
 
 def line_of(job: str, rewards: tuple[Reward, ...], traces: StandardMerkleTree, amount: int) -> JobSettlement:
-    return JobSettlement(
-        job, amount, rewards_root(rewards), digest(9), traces.root, len(traces), digest(1), digest(2)
-    )
+    return JobSettlement(job, amount, rewards_root(rewards), digest(9), traces.root, len(traces), digest(1), digest(2))
 
 
 def settle(chain: Chain, anvil: Anvil, *lines: JobSettlement) -> int:
