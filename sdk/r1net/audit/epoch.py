@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from r1net.audit.findings import AuditResult, LineAudit, compare, fault
 from r1net.audit.line import check_line
 from r1net.audit.lineage import Ancestor, check_lineage
 from r1net.audit.pay import check_pay
 from r1net.audit.work import Shown, check_work
-from r1net.chain import Chain, EpochContent, LineStatus
+from r1net.chain import Chain, EpochContent, JobSettlement, LineStatus
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import EpochReport, JobEpoch
@@ -59,7 +60,7 @@ class _Auditor:
         yield finding
         if spec is not None:
             yield from check_pay(job, spec)
-            yield from check_lineage(job, spec.model.digest(), self._ancestors(job_id), self._shown_of)
+            yield from check_lineage(job, spec.model.digest(), self._ancestors(job_id))
         yield from self._work(job, paid=self.chain.settlement.status(self.content.epoch, line) is LineStatus.FINALISED)
 
     def _shown(self, epoch: int) -> dict[str, JobEpoch]:
@@ -75,17 +76,22 @@ class _Auditor:
                 self._lines[epoch] = {job.job_id: job for job in report.jobs}
         return self._lines[epoch]
 
-    def _shown_of(self, one: Ancestor) -> JobEpoch | None:
-        job = self._shown(one.epoch).get(one.line.job_id)
-        return job if job is not None and job.digest() == one.line.report_digest else None
-
     def _ancestors(self, job_id: str) -> list[Ancestor]:
         found = []
         for content in reversed(self.chain.settlement.contents(self.content.epoch - 1)):
             line = content.line(job_id)
-            if line is not None and self.chain.settlement.status(content.epoch, line) in _STANDS:
-                found.append(Ancestor(content.epoch, content.jobs[line]))
+            if line is not None:
+                epoch, on_chain = content.epoch, content.jobs[line]
+                stands = partial(self._stands, epoch, line)
+                found.append(Ancestor(epoch, on_chain, stands, partial(self._vouched, epoch, on_chain)))
         return found
+
+    def _stands(self, epoch: int, line: int) -> bool:
+        return self.chain.settlement.status(epoch, line) in _STANDS
+
+    def _vouched(self, epoch: int, on_chain: JobSettlement) -> JobEpoch | None:
+        job = self._shown(epoch).get(on_chain.job_id)
+        return job if job is not None and job.digest() == on_chain.report_digest else None
 
     def _specification(self, job_id: str) -> tuple[JobSpec | None, AuditResult]:
         """The job's specification, if it is the one that the escrow was funded for."""

@@ -14,27 +14,33 @@ _CHECK = "parent policy"
 
 @dataclass(frozen=True)
 class Ancestor:
-    """An earlier line of the same job that stands."""
+    """An earlier line of the same job. `stands` asks the chain, `shown` is what the coordinator shows of it, if the
+    chain vouches for that: both cost a request."""
 
     epoch: int
     line: JobSettlement
+    stands: Callable[[], bool]
+    shown: Callable[[], JobEpoch | None]
 
 
-def check_lineage(
-    job: JobEpoch, first_policy: str, ancestors: Sequence[Ancestor], shown: Callable[[Ancestor], JobEpoch | None]
-) -> Iterator[AuditResult]:
-    """`ancestors` newest first; `shown` is what the coordinator shows of one, if the chain vouches for it.
+def check_lineage(job: JobEpoch, first_policy: str, ancestors: Sequence[Ancestor]) -> Iterator[AuditResult]:
+    """`ancestors` newest first.
 
-    The parent is the new policy of the newest ancestor. Only a line that was rejected and proposed anew, or one behind
-    such a line or behind one that can't be paid, may go on from elsewhere: from where its own rounds begin.
+    The parent is the new policy of the newest ancestor that stands. Only a line that was rejected and proposed anew, or
+    one behind such a line or behind one that can't be paid, may go on from elsewhere: from where its own rounds begin.
     """
-    again = [str(one.epoch) for one in ancestors if one.line.report_digest == job.digest()]
+    again = [str(one.epoch) for one in ancestors if one.line.report_digest == job.digest() and one.stands()]
     yield AuditResult("settled once", not again, ", ".join(again) or "nowhere else", "")
-    if ancestors and ancestors[0].line.new_policy == job.parent_policy:
-        yield compare(_CHECK, ancestors[0].line.new_policy, job.parent_policy)
-        return
-    for one in ancestors:
-        before = shown(one)
+    standing = (one for one in ancestors if one.stands())
+    yield from _gone_on(job, first_policy, standing)
+
+
+def _gone_on(job: JobEpoch, first_policy: str, standing: Iterator[Ancestor]) -> Iterator[AuditResult]:
+    for number, one in enumerate(standing):
+        if number == 0 and one.line.new_policy == job.parent_policy:
+            yield compare(_CHECK, one.line.new_policy, job.parent_policy)
+            return
+        before = one.shown()
         if before is None:
             yield fault(_CHECK, f"the line of epoch {one.epoch}, which came before, is not shown")
             return

@@ -193,9 +193,11 @@ def line(rounds: tuple[int, int], parent: str, new: str) -> JobEpoch:
 
 def astray(job: JobEpoch, *earlier: JobEpoch, hidden: bool = False) -> list[str]:
     """The faults in a line's lineage; `earlier` in the order in which they were proposed."""
-    ancestors = [Ancestor(epoch, settlement_of(one)) for epoch, one in enumerate(earlier, 1)][::-1]
-    shown = {settlement_of(one).report_digest: one for one in earlier if not hidden}
-    found = check_lineage(job, FIRST, ancestors, lambda one: shown.get(one.line.report_digest))
+    ancestors = [
+        Ancestor(epoch, settlement_of(one), lambda: True, lambda one=one: None if hidden else one)  # type: ignore[misc]
+        for epoch, one in enumerate(earlier, 1)
+    ]
+    found = check_lineage(job, FIRST, ancestors[::-1])
     return [result.check for result in found if not result.holds]
 
 
@@ -216,6 +218,11 @@ def test_a_line_that_was_rejected_may_come_behind_later_ones_of_its_job() -> Non
     assert astray(TWO, ONE, THREE) == []
     assert astray(line((2, 4), FIRST, LATER), ONE, line((4, 5), LATER, FIRST)) == [], "its parent is the newest"
     assert astray(line((2, 4), LATER, FIRST), ONE, line((4, 5), FIRST, NEXT)) == ["parent policy"]
+
+
+def test_what_fell_is_no_ancestor() -> None:
+    fell = Ancestor(1, settlement_of(ONE), lambda: False, lambda: ONE)
+    assert [result.holds for result in check_lineage(ONE, FIRST, [fell])] == [True, True]
 
 
 def test_nothing_is_settled_twice() -> None:
