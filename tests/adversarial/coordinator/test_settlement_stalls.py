@@ -407,6 +407,32 @@ def test_a_proposal_that_comes_back_is_known_again(tmp_path: Path) -> None:
     books.check_all_settled()
 
 
+def test_what_stands_twice_after_a_reorganisation_is_told_and_stops_nobody(
+    books: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Deeper than the confirmations, which are none here: what can't be undone is said."""
+    jobs = [books.owe(number) for number in (1, 2)]
+    books.step(seconds=1)
+    with_both = books.chain.history[-1].transaction
+    books.chain.reorganise(1)
+    rich = books.chain.jobs[jobs[0]]
+    books.chain.jobs[jobs[0]] = replace(rich, available=0)
+    books.step(seconds=1)
+    books.chain.jobs[jobs[0]] = rich
+    books.step(seconds=5)
+    alone = books.chain.history[-1].transaction
+    assert (books.jobs_in(1), books.jobs_in(2)) == ([jobs[1]], [jobs[0]])
+    books.chain.reorganise(2)
+    assert with_both is not None
+    assert alone is not None
+    with_both()
+    alone()
+    later = books.owe(3)
+    books.settle()
+    assert f"due 1 of job {jobs[0]} stands in epochs 2 and 1" in caplog.text
+    assert [books.states(job) for job in (*jobs, later)] == [["settled"]] * 3
+
+
 def test_what_was_sent_under_another_number_goes_on_once_that_is_deep(tmp_path: Path) -> None:
     books = deep(tmp_path)
     jobs = [books.owe(number) for number in (1, 2)]
