@@ -37,6 +37,7 @@ abstract contract DisputeBook is IDisputes, AccessControl {
         uint96 bond;
         uint96 atRisk;
         uint32 epoch;
+        uint8 line;
         uint48 drawBlock;
         uint40 revealUntil;
         bytes32 trace;
@@ -139,6 +140,7 @@ abstract contract DisputeBook is IDisputes, AccessControl {
             bond: dispute.bond,
             atRisk: dispute.atRisk,
             epoch: dispute.epoch,
+            line: dispute.line,
             drawBlock: dispute.drawBlock,
             revealUntil: dispute.revealUntil
         });
@@ -160,8 +162,8 @@ abstract contract DisputeBook is IDisputes, AccessControl {
     }
 
     /// @inheritdoc IDisputes
-    function epochDocket(uint256 epoch) external view returns (Docket memory) {
-        return _dockets[bytes32(epoch)];
+    function lineDocket(uint256 epoch, uint256 line) external view returns (Docket memory) {
+        return _dockets[_lineKey(epoch, line)];
     }
 
     /// @inheritdoc IDisputes
@@ -198,9 +200,9 @@ abstract contract DisputeBook is IDisputes, AccessControl {
     }
 
     /// @dev Notes how a dispute about a subject ended. Returns whether it was found wrong before: nobody pays twice for
-    /// one epoch, however many accuse him of it at once.
+    /// one line, however many accuse him of it at once.
     function _enter(Record storage dispute, Verdict verdict) internal returns (bool again) {
-        Docket storage docket = _dockets[dispute.epoch != 0 ? bytes32(uint256(dispute.epoch)) : dispute.trace];
+        Docket storage docket = _dockets[dispute.epoch != 0 ? _lineKey(dispute.epoch, dispute.line) : dispute.trace];
         again = docket.convicted;
         --docket.open;
         if (verdict == Verdict.Innocent) ++docket.acquittals;
@@ -238,6 +240,10 @@ abstract contract DisputeBook is IDisputes, AccessControl {
 
     function _now() internal view returns (uint256) {
         return settlement.clock();
+    }
+
+    function _lineKey(uint256 epoch, uint256 line) internal pure returns (bytes32) {
+        return keccak256(abi.encode(epoch, line));
     }
 
     function _traceKey(address worker, bytes32 traceDigest) internal pure returns (bytes32) {

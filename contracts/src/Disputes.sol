@@ -27,12 +27,13 @@ contract Disputes is Jury {
     ) DisputeBook(admin, settlement_, given) Jury(registry_, pool_) { }
 
     /// @inheritdoc IDisputes
-    /// @dev One epoch may have several disputes: else a friendly accuser could take the only place, and lose.
-    function challengeEpoch(uint256 epoch, bytes32 evidence) external returns (uint256 disputeId) {
-        (address proposer, bytes32 commitment) = settlement.freeze(epoch);
-        disputeId = _open(proposer, bytes32(epoch), evidence, false);
-        _disputes[disputeId].epoch = uint32(epoch);
-        emit DisputeOpened(disputeId, msg.sender, proposer, epoch, commitment, evidence);
+    /// @dev One line may have several disputes: else a friendly accuser could take the only place, and lose.
+    function challengeLine(uint256 epoch, uint256 line, bytes32 evidence) external returns (uint256 disputeId) {
+        (address proposer, bytes32 commitment) = settlement.freeze(epoch, line);
+        disputeId = _open(proposer, _lineKey(epoch, line), evidence, false);
+        // Settlement has no line beyond 63.
+        (_disputes[disputeId].epoch, _disputes[disputeId].line) = (uint32(epoch), uint8(line));
+        emit DisputeOpened(disputeId, msg.sender, proposer, epoch, line, commitment, evidence);
     }
 
     /// @inheritdoc IDisputes
@@ -51,7 +52,7 @@ contract Disputes is Jury {
         bytes32 key = _traceKey(worker, traceDigest);
         disputeId = _open(accused, key, evidence, true);
         _disputes[disputeId].trace = key;
-        emit DisputeOpened(disputeId, msg.sender, accused, 0, traceDigest, evidence);
+        emit DisputeOpened(disputeId, msg.sender, accused, 0, 0, traceDigest, evidence);
     }
 
     /// @inheritdoc IDisputes
@@ -158,17 +159,18 @@ contract Disputes is Jury {
         if (dispute.held) registry.unlock(accused, HOLD);
         (address loser, address winner) = guilty ? (accused, challenger) : (challenger, accused);
         uint256 pot = owed == 0 ? 0 : registry.slash(loser, owed, address(this), owed / 2);
-        // Only then the epoch, whose bond is burned with a conviction: what a loser has pays who found him out first.
-        if (dispute.epoch != 0) _letGo(dispute.epoch, verdict);
+        // Only then the line, with which the epoch's bond burns: what a loser has pays who found him out first.
+        if (dispute.epoch != 0) _letGo(dispute.epoch, dispute.line, verdict);
         _dismiss(disputeId, rounds, verdict, pot, winner);
         // What was taken from him counts no longer where jurors are drawn.
         if (owed != 0) pool.update(loser);
     }
 
-    /// @dev An epoch passes only if it was found right.
-    function _letGo(uint256 epoch, Verdict verdict) private {
-        settlement.unfreeze(epoch, verdict == Verdict.Guilty);
-        bool pending = settlement.epochOf(epoch).status == ISettlement.Status.Pending;
-        if (verdict == Verdict.None && pending) settlement.reject(epoch);
+    /// @dev A line passes only if it was found right.
+    function _letGo(uint256 epoch, uint256 line, Verdict verdict) private {
+        settlement.unfreeze(epoch, line, verdict == Verdict.Guilty);
+        if (verdict != Verdict.None) return;
+        bool pending = settlement.statusOf(epoch, line) == ISettlement.Status.Pending;
+        if (pending) settlement.reject(epoch, line);
     }
 }

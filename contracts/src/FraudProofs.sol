@@ -8,6 +8,7 @@ import { IFraudProofs } from "./interfaces/IFraudProofs.sol";
 import { INodeRegistry } from "./interfaces/INodeRegistry.sol";
 import { IProvenance } from "./interfaces/IProvenance.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
+import { LineSet } from "./libraries/LineSet.sol";
 
 /// @title FraudProofs
 /// @notice See {IFraudProofs}.
@@ -68,7 +69,7 @@ contract FraudProofs is IFraudProofs, AccessControl, EIP712 {
     /// @inheritdoc IFraudProofs
     function proveDoubleCount(bytes32 traceDigest, Counted calldata first, Counted calldata second) external {
         (uint256 earlier, uint256 later) = (first.content.epoch, second.content.epoch);
-        bool apart = earlier < later || (earlier == later && first.jobIndex != second.jobIndex);
+        bool apart = earlier < later || (earlier == later && first.line != second.line);
         if (!apart || !_stands(traceDigest, first) || !_stands(traceDigest, second)) revert CountedOnce(traceDigest);
         _punish(later, settlement.epochOf(later).proposer);
     }
@@ -83,17 +84,17 @@ contract FraudProofs is IFraudProofs, AccessControl, EIP712 {
         return _hashTypedDataV4(keccak256(abi.encode(STATEMENT_TYPEHASH, epoch, commitment)));
     }
 
-    /// @dev Whether a trace is in an epoch that was not rejected. Whose trace it is does not matter here.
+    /// @dev Whether a trace is in a line that was not rejected. Whose trace it is does not matter here.
     function _stands(bytes32 traceDigest, Counted calldata counted) private view returns (bool) {
         IProvenance.Trace memory trace = IProvenance.Trace(traceDigest, address(0));
-        IProvenance.Status status = provenance.traceStatus(counted.content, counted.jobIndex, trace, counted.proof);
+        IProvenance.Status status = provenance.traceStatus(counted.content, counted.line, trace, counted.proof);
         return status != IProvenance.Status.Unknown && status != IProvenance.Status.Rejected;
     }
 
-    /// @dev Rejects the epoch if it is the settler's and not final yet; slashes once for each epoch and settler.
+    /// @dev Rejects what is not paid of the epoch, if it is the settler's; slashes once for each epoch and settler.
     function _punish(uint256 epoch, address settler) private {
         ISettlement.Epoch memory proposed = settlement.epochOf(epoch);
-        bool pending = proposed.proposer == settler && proposed.status == ISettlement.Status.Pending;
+        bool pending = proposed.proposer == settler && _isPending(proposed);
         bool again = _proved[epoch][settler];
         if (again && !pending) revert AlreadyProved(epoch, settler);
         _proved[epoch][settler] = true;
@@ -102,6 +103,10 @@ contract FraudProofs is IFraudProofs, AccessControl, EIP712 {
         uint256 slashed = again ? 0 : penalty;
         emit FraudProved(epoch, settler, msg.sender, slashed);
         if (slashed != 0) registry.slash(settler, slashed, msg.sender, slashed / 2);
+    }
+
+    function _isPending(ISettlement.Epoch memory epoch) private pure returns (bool) {
+        return LineSet.first(epoch.lines) != (epoch.paid | epoch.rejected);
     }
 
     function _setPenalty(uint96 penalty_) private {

@@ -43,8 +43,6 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
     mapping(bytes32 jobId => Account) private _jobs;
     /// @inheritdoc IJobEscrow
     mapping(address submitter => uint256) public nonceOf;
-    /// @inheritdoc IJobEscrow
-    mapping(address token => uint256) public undelivered;
 
     modifier onlySettlement() {
         if (msg.sender != settlement) revert NotSettlement(msg.sender);
@@ -104,7 +102,6 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
         if (job.closedAt == 0) revert JobIsOpen(jobId);
         uint256 refundableAt = job.closedAt + closeGrace;
         if (_clock() < refundableAt) revert GraceNotOver(refundableAt);
-        if (job.reserved != 0) revert StillReserved(jobId, job.reserved);
         amount = job.available;
         if (amount == 0) revert NothingToRefund(jobId);
         job.available = 0;
@@ -145,22 +142,27 @@ contract JobEscrow is IJobEscrow, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IJobEscrow
-    function pay(bytes32 jobId, uint256 amount) external onlySettlement nonReentrant {
+    function pay(bytes32 jobId, uint256 amount)
+        external
+        onlySettlement
+        nonReentrant
+        returns (bool paid, address token)
+    {
         // Without this check a caller could starve the transfer of gas and make an honest token look hostile.
         if (!BoundedCall.hasGas()) revert GasTooLow();
-        address token = _takeReserved(jobId, amount).token;
-        bool delivered = BoundedCall.tryTransfer(token, rewards, amount);
-        if (!delivered) undelivered[token] += amount;
-        emit JobPaid(jobId, amount, delivered);
+        Account storage job = _takeReserved(jobId, amount);
+        token = job.token;
+        paid = BoundedCall.tryTransfer(token, rewards, amount);
+        if (paid) emit JobPaid(jobId, amount);
+        else job.reserved += uint128(amount);
     }
 
     /// @inheritdoc IJobEscrow
-    function deliver(address token) external nonReentrant returns (uint256 amount) {
-        amount = undelivered[token];
-        if (amount == 0) revert ZeroAmount();
-        undelivered[token] = 0;
-        emit Delivered(token, amount);
-        IERC20(token).safeTransfer(rewards, amount);
+    /// @dev Guarded although it moves nothing: what came just before would spoil the measurement of {_pull}.
+    function restore(bytes32 jobId, uint256 amount) external nonReentrant {
+        if (msg.sender != rewards) revert NotRewards(msg.sender);
+        _jobs[jobId].available += uint128(amount);
+        emit JobRestored(jobId, amount);
     }
 
     /// @inheritdoc IJobEscrow

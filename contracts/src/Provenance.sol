@@ -5,10 +5,13 @@ import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerklePr
 import { IDisputes } from "./interfaces/IDisputes.sol";
 import { IProvenance } from "./interfaces/IProvenance.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
+import { LineSet } from "./libraries/LineSet.sol";
 
 /// @title Provenance
 /// @notice See {IProvenance}.
 contract Provenance is IProvenance {
+    using LineSet for uint64;
+
     /// @notice Where epochs are anchored.
     ISettlement public immutable settlement;
     /// @notice Where traces are judged.
@@ -31,11 +34,11 @@ contract Provenance is IProvenance {
     /// @inheritdoc IProvenance
     function traceStatus(
         ISettlement.EpochContent calldata content,
-        uint256 jobIndex,
+        uint256 line,
         Trace calldata trace,
         bytes32[] calldata proof
     ) external view returns (Status) {
-        (Status status, bytes32 root) = _anchored(content, jobIndex);
+        (Status status, bytes32 root) = _anchored(content, line);
         if (!MerkleProof.verifyCalldata(proof, root, _leaf(trace.digest))) return Status.Unknown;
         return _judged(status, trace);
     }
@@ -43,12 +46,12 @@ contract Provenance is IProvenance {
     /// @inheritdoc IProvenance
     function traceStatuses(
         ISettlement.EpochContent calldata content,
-        uint256 jobIndex,
+        uint256 line,
         Trace[] calldata traces,
         bytes32[] calldata proof,
         bool[] calldata proofFlags
     ) external view returns (Status[] memory found) {
-        (Status status, bytes32 root) = _anchored(content, jobIndex);
+        (Status status, bytes32 root) = _anchored(content, line);
         found = new Status[](traces.length);
         bytes32[] memory leaves = new bytes32[](traces.length);
         for (uint256 i = 0; i < leaves.length; ++i) {
@@ -60,24 +63,19 @@ contract Provenance is IProvenance {
         }
     }
 
-    /// @dev How the epoch stands, and the root of the job's traces; a root that nothing proves where there is none.
-    function _anchored(ISettlement.EpochContent calldata content, uint256 jobIndex)
-        private
-        view
-        returns (Status, bytes32)
-    {
+    /// @dev How the line stands, and the root of its traces; a root that nothing proves where there is none.
+    function _anchored(ISettlement.EpochContent calldata content, uint256 line) private view returns (Status, bytes32) {
         ISettlement.Epoch memory epoch = settlement.epochOf(content.epoch);
-        bool proposed = epoch.status != ISettlement.Status.None && epoch.commitment == keccak256(abi.encode(content));
-        if (!proposed || jobIndex >= content.jobs.length) return (Status.Unknown, 0);
-        bytes32 root = content.jobs[jobIndex].tracesRoot;
-        if (epoch.status == ISettlement.Status.Finalised) return (Status.Finalised, root);
-        if (epoch.status != ISettlement.Status.Pending) return (Status.Rejected, root);
-        return (epoch.disputes == 0 ? Status.Pending : Status.Disputed, root);
+        bool proposed = epoch.proposer != address(0) && epoch.commitment == keccak256(abi.encode(content));
+        if (!proposed || line >= content.jobs.length) return (Status.Unknown, 0);
+        bytes32 root = content.jobs[line].tracesRoot;
+        if (epoch.paid.has(line)) return (Status.Finalised, root);
+        if (epoch.rejected.has(line)) return (Status.Rejected, root);
+        return (epoch.disputed.has(line) ? Status.Disputed : Status.Pending, root);
     }
 
-    /// @dev A trace that was found wrong is so whatever becomes of its epoch.
+    /// @dev A trace that was found wrong is so whatever becomes of its line.
     function _judged(Status status, Trace calldata trace) private view returns (Status) {
-        if (status == Status.Unknown) return status;
         IDisputes.Docket memory docket = disputes.traceDocket(trace.worker, trace.digest);
         if (docket.convicted) return Status.Convicted;
         return docket.open != 0 && status != Status.Rejected ? Status.Disputed : status;

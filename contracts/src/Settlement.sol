@@ -1,52 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import { IJobEscrow } from "./interfaces/IJobEscrow.sol";
 import { INodeRegistry } from "./interfaces/INodeRegistry.sol";
+import { IRewards } from "./interfaces/IRewards.sol";
 import { ISettlement } from "./interfaces/ISettlement.sol";
+import { ISettlerBonds } from "./interfaces/ISettlerBonds.sol";
 import { EpochHash } from "./libraries/EpochHash.sol";
+import { LineSet } from "./libraries/LineSet.sol";
 import { JobEscrow } from "./JobEscrow.sol";
 import { Rewards } from "./Rewards.sol";
+import { SettlementClock } from "./SettlementClock.sol";
 import { SettlerBonds } from "./SettlerBonds.sol";
 
 /// @title Settlement
 /// @notice See {ISettlement}.
 /// @dev Makes its escrow and its rewards contract itself: nobody, not even the admin, can point either of them
-/// at another settlement.
-contract Settlement is ISettlement, SettlerBonds {
+/// at another settlement. Whatever changes a line is guarded: a token that calls back while its line is paid finds
+/// all of them shut.
+contract Settlement is SettlementClock, SettlerBonds, ReentrancyGuardTransient {
+    using LineSet for uint64;
+
     /// @notice May propose epochs.
     bytes32 public constant SETTLER_ROLE = keccak256("SETTLER_ROLE");
-    /// @notice May pause.
-    bytes32 public constant GUARDIAN_ROLE = keccak256("GUARDIAN_ROLE");
-    /// @notice Bounds what finalising one epoch can cost.
-    uint256 public constant MAX_JOBS = 64;
-    /// @notice Bounds what rejecting an epoch, with all those on top of it, can cost.
-    uint256 public constant MAX_PENDING = 64;
-    /// @notice Longest challenge window.
-    uint256 public constant MAX_CHALLENGE_WINDOW = 30 days;
-    /// @notice Longest pause, and the shortest time between two: nobody can stop settlement for ever.
-    uint256 public constant MAX_PAUSE = 7 days;
+    /// @notice Bounds what paying or rejecting one epoch can cost.
+    uint256 public constant MAX_JOBS = LineSet.SIZE;
 
-    /// @notice Holds the jobs' money.
-    JobEscrow public immutable escrow;
-    /// @notice Pays the nodes.
-    Rewards public immutable rewards;
-
-    /// @dev One slot: the counters and the parameters that every proposal and finalisation reads. `stopped` is how long
-    /// the clock stood still in all pauses before the last one, which began at `pausedFrom`. `paying` is the final
-    /// epoch whose lines are not all paid yet, or zero.
-    struct Queue {
-        uint32 next;
-        uint32 head;
-        uint32 paying;
-        uint40 challengeWindow;
-        uint40 pausedFrom;
-        uint40 pausedUntil;
-        uint40 stopped;
+    /// @dev The slot that proposals, payments and courts share. `waiting` are the lines that were neither paid nor
+    /// rejected yet, nor refused by their token: those, and disputed ones, hold the bond. Once `bondFree`, it stays free.
+    struct Progress {
+        uint64 waiting;
+        uint64 disputed;
+        uint40 finalisableAt;
+        uint32 proposedBlock;
+        uint8 lines;
+        bool bondFree;
     }
 
-    Queue private _queue;
-    /// @dev Status Finalised is never stored, see _statusOf.
-    mapping(uint256 epoch => Epoch) private _epochs;
+    /// @dev What most epochs never need. Lines that neither wait nor are in one of these sets are paid.
+    struct Fallen {
+        uint64 rejected;
+        uint64 unwound;
+        uint64 refused;
+    }
+
+    struct Record {
+        bytes32 commitment;
+        address proposer;
+        uint96 bond;
+        Progress progress;
+        Fallen fallen;
+    }
+
+    /// @inheritdoc ISettlement
+    IJobEscrow public immutable escrow;
+    /// @inheritdoc ISettlement
+    IRewards public immutable rewards;
+
+    mapping(uint256 epoch => Record) private _epochs;
+    /// @dev Open disputes of a line beyond the first one.
+    mapping(uint256 epoch => mapping(uint256 line => uint256)) private _further;
 
     /// @param admin Holds the admin role: the timelock, or the deployer until it hands over.
     /// @param challengeWindow_ Seconds.
@@ -59,147 +73,134 @@ contract Settlement is ISettlement, SettlerBonds {
         uint256 closeGrace,
         uint256 capPeriod,
         BondTerms memory terms
-    ) SettlerBonds(registry_, terms) {
+    ) SettlementClock(challengeWindow_) SettlerBonds(registry_, terms) {
         rewards = new Rewards();
         escrow = new JobEscrow(address(rewards), closeGrace, capPeriod);
-        _queue.next = 1;
-        _setChallengeWindow(challengeWindow_);
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
     }
 
     /// @inheritdoc ISettlement
     function proposeEpoch(EpochContent calldata content) external onlyRole(SETTLER_ROLE) {
-        Queue memory queue = _queue;
-        _requireRunning(queue);
-        if (content.epoch != queue.next) revert WrongEpoch(content.epoch, queue.next);
-        if (content.rewardsRoot == 0) revert ZeroRoot();
-        if (content.jobs.length > MAX_JOBS) revert TooManyJobs(content.jobs.length);
-        uint256 pending = queue.next - queue.head;
-        if (pending > MAX_PENDING) revert TooManyPending(pending - 1);
+        Times memory times = _times;
+        _requireRunning(times);
+        if (content.epoch != times.nextEpoch) revert WrongEpoch(content.epoch, times.nextEpoch);
+        uint256 lines = content.jobs.length;
+        if (lines == 0) revert NoJobs();
+        if (lines > MAX_JOBS) revert TooManyJobs(lines);
         _requireFit(msg.sender);
 
-        uint256 present = _clockOf(queue);
-        uint40 finalisableAt = uint40(present + queue.challengeWindow);
-        _queue.next = queue.next + 1;
-        _epochs[content.epoch] = Epoch({
-            commitment: EpochHash.hashOf(content),
-            proposer: msg.sender,
+        uint256 present = _clockOf(times);
+        uint40 finalisableAt = uint40(present + times.challengeWindow);
+        _times.nextEpoch = times.nextEpoch + 1;
+        emit EpochProposed(content.epoch, msg.sender, finalisableAt, content.jobs);
+        uint96 bond = _lockBond(msg.sender, _reserve(content.jobs, present));
+
+        Record storage epoch = _epochs[content.epoch];
+        epoch.commitment = EpochHash.hashOf(content);
+        (epoch.proposer, epoch.bond) = (msg.sender, bond);
+        epoch.progress = Progress({
+            waiting: LineSet.first(lines),
+            disputed: 0,
             finalisableAt: finalisableAt,
             proposedBlock: uint32(block.number),
-            disputes: 0,
-            status: Status.Pending
+            lines: uint8(lines),
+            bondFree: false
         });
-        emit EpochProposed(
-            content.epoch, msg.sender, content.rewardsRoot, content.reportDigest, finalisableAt, content.jobs
-        );
-        _lockBond(content.epoch, msg.sender, _reserve(content.jobs, present));
     }
 
     /// @inheritdoc ISettlement
-    function finaliseEpoch(EpochContent calldata content) external {
-        _finalise(content, content.jobs.length);
+    function finaliseEpoch(EpochContent calldata content) external nonReentrant {
+        _finalise(content, type(uint64).max);
     }
 
     /// @inheritdoc ISettlement
-    function finaliseInParts(EpochContent calldata content, uint256 lines) external {
+    function finaliseLines(EpochContent calldata content, uint64 lines) external nonReentrant {
         _finalise(content, lines);
     }
 
     /// @inheritdoc ISettlement
-    function unwindEpoch(EpochContent calldata content) external {
-        Status status = _statusOf(content.epoch, _proposed(content).status, _queue.head);
-        if (status != Status.Rejected) revert WrongStatus(content.epoch, status);
-        _epochs[content.epoch].status = Status.Unwound;
-        emit EpochUnwound(content.epoch);
-        for (uint256 i = 0; i < content.jobs.length; ++i) {
-            escrow.unreserve(content.jobs[i].jobId, content.jobs[i].amount);
+    function unwindEpoch(EpochContent calldata content) external nonReentrant {
+        Fallen storage fallen = _proposed(content).fallen;
+        uint64 due = fallen.rejected & ~fallen.unwound;
+        if (due == 0) revert NothingToUnwind(content.epoch);
+        fallen.unwound |= due;
+        for (uint256 line = 0; line < content.jobs.length; ++line) {
+            if (!due.has(line)) continue;
+            emit LineUnwound(content.epoch, line);
+            escrow.unreserve(content.jobs[line].jobId, content.jobs[line].amount);
         }
     }
 
     /// @inheritdoc ISettlement
-    function freeze(uint256 number) external onlyRole(DISPUTES_ROLE) returns (address proposer, bytes32 commitment) {
-        _requirePending(number);
-        Epoch storage epoch = _epochs[number];
-        emit EpochFrozen(number, ++epoch.disputes);
+    function freeze(uint256 number, uint256 line)
+        external
+        onlyRole(DISPUTES_ROLE)
+        nonReentrant
+        returns (address proposer, bytes32 commitment)
+    {
+        Record storage epoch = _requirePending(number, line);
+        uint64 disputed = epoch.progress.disputed;
+        uint256 disputes = 1;
+        if (disputed.has(line)) disputes += ++_further[number][line];
+        else epoch.progress.disputed = disputed | LineSet.only(line);
+        emit LineFrozen(number, line, disputes);
         return (epoch.proposer, epoch.commitment);
     }
 
     /// @inheritdoc ISettlement
-    function unfreeze(uint256 number, bool wrong) external onlyRole(DISPUTES_ROLE) {
-        Epoch storage epoch = _epochs[number];
-        uint16 left = --epoch.disputes;
-        emit EpochUnfrozen(number, left);
-        if (wrong) _convict(number);
-        else if (left == 0 && epoch.status != Status.Pending) _releaseBond(number, epoch.proposer);
+    function unfreeze(uint256 number, uint256 line, bool wrong) external onlyRole(DISPUTES_ROLE) nonReentrant {
+        Record storage epoch = _epochs[number];
+        uint64 disputed = epoch.progress.disputed;
+        if (!disputed.has(line)) revert LineIsNotFrozen(number, line);
+        uint256 left = _further[number][line];
+        if (left != 0) _further[number][line] = left - 1;
+        else epoch.progress.disputed = disputed & ~LineSet.only(line);
+        emit LineUnfrozen(number, line, left);
+        if (wrong) _convict(number, epoch);
+        else _freeBond(epoch, epoch.progress);
     }
 
     /// @inheritdoc ISettlement
-    function reject(uint256 number) external onlyRole(DISPUTES_ROLE) {
-        _requirePending(number);
-        _reject(number);
+    function reject(uint256 number, uint256 line) external onlyRole(DISPUTES_ROLE) nonReentrant {
+        Record storage epoch = _requirePending(number, line);
+        _reject(number, epoch, LineSet.only(line));
+        _freeBond(epoch, epoch.progress);
     }
 
     /// @inheritdoc ISettlement
-    function convict(uint256 number) external onlyRole(DISPUTES_ROLE) {
-        if (_epochs[number].status == Status.None) revert WrongStatus(number, Status.None);
-        _convict(number);
+    function convict(uint256 number) external onlyRole(DISPUTES_ROLE) nonReentrant {
+        Record storage epoch = _epochs[number];
+        if (epoch.proposer == address(0)) revert UnknownEpoch(number);
+        _convict(number, epoch);
     }
 
     /// @inheritdoc ISettlement
-    function pause() external onlyRole(GUARDIAN_ROLE) {
-        Queue storage queue = _queue;
-        uint40 free = queue.pausedUntil;
-        // The first pause has nothing to cool down from.
-        if (free != 0 && block.timestamp < free + MAX_PAUSE) revert PauseCoolingDown(free + MAX_PAUSE);
-        queue.stopped += free - queue.pausedFrom;
-        queue.pausedFrom = uint40(block.timestamp);
-        queue.pausedUntil = uint40(block.timestamp + MAX_PAUSE);
-        emit Paused(msg.sender, block.timestamp + MAX_PAUSE);
+    function epochOf(uint256 number) external view returns (Epoch memory) {
+        Record storage epoch = _epochs[number];
+        Progress memory progress = epoch.progress;
+        Fallen memory fallen = epoch.fallen;
+        return Epoch({
+            commitment: epoch.commitment,
+            proposer: epoch.proposer,
+            finalisableAt: progress.finalisableAt,
+            proposedBlock: progress.proposedBlock,
+            lines: progress.lines,
+            paid: LineSet.first(progress.lines) & ~(progress.waiting | fallen.rejected | fallen.refused),
+            rejected: fallen.rejected,
+            unwound: fallen.unwound,
+            disputed: progress.disputed
+        });
+    }
+
+    /// @inheritdoc ISettlerBonds
+    function bondOf(uint256 number) external view returns (uint256) {
+        Record storage epoch = _epochs[number];
+        return epoch.progress.bondFree ? 0 : epoch.bond;
     }
 
     /// @inheritdoc ISettlement
-    function unpause() external {
-        if (!hasRole(GUARDIAN_ROLE, msg.sender)) _checkRole(DEFAULT_ADMIN_ROLE);
-        // Ending what has ended would move the clock.
-        if (block.timestamp >= _queue.pausedUntil) revert NotPaused();
-        _queue.pausedUntil = uint40(block.timestamp);
-        emit Unpaused(msg.sender);
-    }
-
-    /// @inheritdoc ISettlement
-    function setChallengeWindow(uint256 newChallengeWindow) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        _setChallengeWindow(newChallengeWindow);
-    }
-
-    /// @inheritdoc ISettlement
-    function epochOf(uint256 number) external view returns (Epoch memory epoch) {
-        epoch = _epochs[number];
-        epoch.status = _statusOf(number, epoch.status, _queue.head);
-    }
-
-    /// @inheritdoc ISettlement
-    function payingEpoch() external view returns (uint256) {
-        return _queue.paying;
-    }
-
-    /// @inheritdoc ISettlement
-    function nextEpoch() external view returns (uint256) {
-        return _queue.next;
-    }
-
-    /// @inheritdoc ISettlement
-    function challengeWindow() external view returns (uint256) {
-        return _queue.challengeWindow;
-    }
-
-    /// @inheritdoc ISettlement
-    function clock() external view returns (uint256) {
-        return _clockOf(_queue);
-    }
-
-    /// @inheritdoc ISettlement
-    function pausedUntil() external view returns (uint256) {
-        return _queue.pausedUntil;
+    function statusOf(uint256 number, uint256 line) external view returns (Status) {
+        return _statusOf(_epochs[number], line);
     }
 
     /// @inheritdoc ISettlement
@@ -207,38 +208,47 @@ contract Settlement is ISettlement, SettlerBonds {
         return EpochHash.hashOf(content);
     }
 
-    /// @dev Marks an epoch as final the first time, and goes on paying its lines. Its root is published once all of
-    /// them have been paid, and the next epoch waits for that: the root never promises money that was not sent.
-    function _finalise(EpochContent calldata content, uint256 lines) private {
-        Queue memory queue = _queue;
-        _requireRunning(queue);
-        if (queue.paying == 0) _makeFinal(content, queue);
-        else if (queue.paying != content.epoch) revert LinesUnpaid(queue.paying);
-        else _proposed(content);
-        uint256 first = _stands[content.epoch].linesPaid;
-        uint256 count = content.jobs.length;
-        uint256 end = count - first > lines ? first + lines : count;
-        if (end != count) _stands[content.epoch].linesPaid = uint8(end);
-        for (uint256 i = first; i < end; ++i) {
-            escrow.pay(content.jobs[i].jobId, content.jobs[i].amount);
+    /// @dev The lines are marked, and the bond is freed, before any token is called. A refused line goes back to pending,
+    /// but no longer holds the bond.
+    function _finalise(EpochContent calldata content, uint64 wanted) private {
+        Times memory times = _times;
+        _requireRunning(times);
+        Record storage epoch = _proposed(content);
+        Progress memory progress = epoch.progress;
+        if (_clockOf(times) < progress.finalisableAt) revert WindowOpen(progress.finalisableAt);
+        wanted &= LineSet.first(progress.lines) & ~progress.disputed;
+        uint64 due = wanted & progress.waiting;
+        // Tried before: only looked up where such a line can be meant.
+        uint64 again = due == wanted ? 0 : wanted & epoch.fallen.refused;
+        if ((due | again) == 0) revert NothingToPay(content.epoch);
+        if (again != 0) epoch.fallen.refused &= ~again;
+        if (due != 0) {
+            progress.waiting &= ~due;
+            epoch.progress.waiting = progress.waiting;
+            _freeBond(epoch, progress);
         }
-        if (end != count) return;
-        _queue.paying = 0;
-        rewards.publish(content.epoch, content.rewardsRoot);
+        uint64 refused = _payLines(content, due | again);
+        if (refused != 0) epoch.fallen.refused |= refused;
     }
 
-    function _makeFinal(EpochContent calldata content, Queue memory queue) private {
-        Epoch memory epoch = _proposed(content);
-        Status status = _statusOf(content.epoch, epoch.status, queue.head);
-        if (status != Status.Pending) revert WrongStatus(content.epoch, status);
-        if (_clockOf(queue) < epoch.finalisableAt) revert WindowOpen(epoch.finalisableAt);
-        if (epoch.disputes != 0) revert EpochIsFrozen(content.epoch, epoch.disputes);
-        uint256 next = _skipRejected(queue.head + 1);
-        if (content.epoch != next) revert NotNext(content.epoch, next);
-        // Stays set while lines are paid: a token that calls back finds no other epoch to make final meanwhile.
-        (_queue.head, _queue.paying) = (uint32(content.epoch), uint32(content.epoch));
-        emit EpochFinalised(content.epoch, content.rewardsRoot);
-        _releaseBond(content.epoch, epoch.proposer);
+    function _payLines(EpochContent calldata content, uint64 due) private returns (uint64 refused) {
+        for (uint256 line = 0; line < content.jobs.length; ++line) {
+            if (!due.has(line)) continue;
+            JobSettlement calldata job = content.jobs[line];
+            if (_payLine(content.epoch, job)) {
+                emit LineFinalised(content.epoch, line, job.jobId);
+            } else {
+                emit LineRefused(content.epoch, line, job.jobId);
+                refused |= LineSet.only(line);
+            }
+        }
+    }
+
+    function _payLine(uint256 number, JobSettlement calldata job) private returns (bool paid) {
+        if (job.amount == 0) return true;
+        address token;
+        (paid, token) = escrow.pay(job.jobId, job.amount);
+        if (paid) rewards.fund(number, job.jobId, job.rewardsRoot, token, job.amount);
     }
 
     /// @dev Strict order makes each job appear once. Returns what the bond is reckoned from.
@@ -248,64 +258,58 @@ contract Settlement is ISettlement, SettlerBonds {
             JobSettlement calldata job = jobs[i];
             bytes32 jobId = job.jobId;
             if (jobId <= last) revert JobsNotSorted(jobId);
+            if (job.rewardsRoot == 0 && job.amount != 0) revert ZeroRoot();
             last = jobId;
             address token = escrow.reserve(jobId, job.amount, present);
             worth += _worthOf(token, job.amount);
         }
     }
 
-    /// @dev Also where the epoch fell with another one, or by a dispute without a verdict: that saves no thief his bond.
-    function _convict(uint256 number) private {
-        _forfeitBond(number, _epochs[number].proposer);
-        if (_statusOf(number, _epochs[number].status, _queue.head) == Status.Pending) _reject(number);
-    }
-
-    function _reject(uint256 number) private {
-        uint256 next = _queue.next;
-        for (uint256 i = number; i < next; ++i) {
-            Epoch storage epoch = _epochs[i];
-            if (epoch.status != Status.Pending) continue;
-            epoch.status = Status.Rejected;
-            emit EpochRejected(i);
-            if (epoch.disputes == 0) _releaseBond(i, epoch.proposer);
+    /// @dev Also where all lines fell by a dispute without a verdict: that saves no thief his bond while another dispute
+    /// is open.
+    function _convict(uint256 number, Record storage epoch) private {
+        _suspend(epoch.proposer);
+        if (!epoch.progress.bondFree) {
+            epoch.progress.bondFree = true;
+            _burnBond(epoch.proposer, epoch.bond);
         }
-        // With nothing left pending the queue counts as empty; else rejections in a row could fill it for good.
-        if (_skipRejected(_queue.head + 1) == next) _queue.head = uint32(next - 1);
+        _reject(number, epoch, epoch.progress.waiting | epoch.fallen.refused);
     }
 
-    function _setChallengeWindow(uint256 challengeWindow_) private {
-        if (challengeWindow_ == 0 || challengeWindow_ > MAX_CHALLENGE_WINDOW) revert ParameterOutOfBounds();
-        _queue.challengeWindow = uint40(challengeWindow_);
-        emit ChallengeWindowChanged(challengeWindow_);
+    function _reject(uint256 number, Record storage epoch, uint64 lines) private {
+        if (lines == 0) return;
+        epoch.progress.waiting &= ~lines;
+        epoch.fallen.refused &= ~lines;
+        epoch.fallen.rejected |= lines;
+        for (uint256 line = 0; line < MAX_JOBS; ++line) {
+            if (lines.has(line)) emit LineRejected(number, line);
+        }
     }
 
-    function _proposed(EpochContent calldata content) private view returns (Epoch memory epoch) {
+    /// @dev Once no line waits or is disputed.
+    function _freeBond(Record storage epoch, Progress memory progress) private {
+        if (progress.bondFree || (progress.waiting | progress.disputed) != 0) return;
+        epoch.progress.bondFree = true;
+        _releaseBond(epoch.proposer, epoch.bond);
+    }
+
+    function _proposed(EpochContent calldata content) private view returns (Record storage epoch) {
         epoch = _epochs[content.epoch];
         if (epoch.commitment != EpochHash.hashOf(content)) revert WrongContent(content.epoch);
     }
 
-    function _requirePending(uint256 number) private view {
-        Status status = _statusOf(number, _epochs[number].status, _queue.head);
-        if (status != Status.Pending) revert WrongStatus(number, status);
+    function _requirePending(uint256 number, uint256 line) private view returns (Record storage epoch) {
+        epoch = _epochs[number];
+        Status status = _statusOf(epoch, line);
+        if (status != Status.Pending) revert WrongStatus(number, line, status);
     }
 
-    /// @dev The head passes only epochs that became final or were rejected: what is still stored as pending behind it
-    /// is final. That spares finalisation a write.
-    function _statusOf(uint256 number, Status stored, uint256 head) private pure returns (Status) {
-        return stored == Status.Pending && number <= head ? Status.Finalised : stored;
-    }
-
-    function _clockOf(Queue memory queue) private view returns (uint256) {
-        uint256 present = block.timestamp < queue.pausedUntil ? block.timestamp : queue.pausedUntil;
-        return block.timestamp - queue.stopped - (present - queue.pausedFrom);
-    }
-
-    function _skipRejected(uint256 from) private view returns (uint256 next) {
-        next = from;
-        while (_epochs[next].status == Status.Rejected || _epochs[next].status == Status.Unwound) ++next;
-    }
-
-    function _requireRunning(Queue memory queue) private view {
-        if (block.timestamp < queue.pausedUntil) revert IsPaused(queue.pausedUntil);
+    function _statusOf(Record storage epoch, uint256 line) private view returns (Status) {
+        if (line >= epoch.progress.lines) return Status.None;
+        if (epoch.progress.waiting.has(line)) return Status.Pending;
+        Fallen memory fallen = epoch.fallen;
+        if (fallen.unwound.has(line)) return Status.Unwound;
+        if (fallen.rejected.has(line)) return Status.Rejected;
+        return fallen.refused.has(line) ? Status.Pending : Status.Finalised;
     }
 }

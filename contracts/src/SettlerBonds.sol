@@ -18,12 +18,6 @@ abstract contract SettlerBonds is ISettlerBonds, AccessControl {
         bool listed;
     }
 
-    /// @dev What an epoch's proposer stands to lose, and how far its lines are paid.
-    struct Stand {
-        uint96 bond;
-        uint8 linesPaid;
-    }
-
     /// @notice Holds the settlers' stake.
     INodeRegistry public immutable registry;
     /// @inheritdoc ISettlerBonds
@@ -33,7 +27,6 @@ abstract contract SettlerBonds is ISettlerBonds, AccessControl {
 
     BondTerms private _terms;
     mapping(address token => Rate) private _rates;
-    mapping(uint256 epoch => Stand) internal _stands;
 
     constructor(INodeRegistry registry_, BondTerms memory terms) {
         registry = registry_;
@@ -75,12 +68,6 @@ abstract contract SettlerBonds is ISettlerBonds, AccessControl {
     }
 
     /// @inheritdoc ISettlerBonds
-    function standOf(uint256 epoch) external view returns (uint256 bond, uint256 linesPaid) {
-        Stand memory stand = _stands[epoch];
-        return (stand.bond, stand.linesPaid);
-    }
-
-    /// @inheritdoc ISettlerBonds
     function bondRate(address token) public view returns (uint256) {
         Rate memory rate = _rates[token];
         return rate.listed ? rate.value : _terms.defaultRate;
@@ -94,32 +81,29 @@ abstract contract SettlerBonds is ISettlerBonds, AccessControl {
     }
 
     /// @param worth Sum of amount times rate over the lines, see {_worthOf}.
-    function _lockBond(uint256 epoch, address settler, uint256 worth) internal {
+    function _lockBond(address settler, uint256 worth) internal returns (uint96) {
         uint256 bond = _terms.base + worth / 1e18;
         uint256 locked = registry.lock(settler, bond);
         if (locked < bond) revert SettlerBondNotCovered(settler, bond, locked);
-        _stands[epoch].bond = uint96(bond);
+        // Stake, and so what can be locked of it, fits in 96 bits.
+        return uint96(bond);
     }
 
     function _worthOf(address token, uint256 amount) internal view returns (uint256) {
         return amount * bondRate(token);
     }
 
-    function _releaseBond(uint256 epoch, address settler) internal returns (uint256 bond) {
-        bond = _stands[epoch].bond;
-        if (bond == 0) return 0;
-        _stands[epoch].bond = 0;
+    function _releaseBond(address settler, uint256 bond) internal {
         registry.unlock(settler, bond);
     }
 
     /// @dev All of it is burned: what the challenger earns comes from the penalty of the dispute.
-    function _forfeitBond(uint256 epoch, address settler) internal {
-        _suspend(settler);
-        uint256 bond = _releaseBond(epoch, settler);
-        if (bond != 0) registry.slash(settler, bond, address(0), 0);
+    function _burnBond(address settler, uint256 bond) internal {
+        registry.unlock(settler, bond);
+        registry.slash(settler, bond, address(0), 0);
     }
 
-    function _suspend(address settler) private {
+    function _suspend(address settler) internal {
         if (suspended[settler]) return;
         suspended[settler] = true;
         emit SettlerWasSuspended(settler);

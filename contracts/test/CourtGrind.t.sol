@@ -32,7 +32,7 @@ contract Sybil {
         if (what == 2) registry.deactivate();
         if (what == 3) registry.reactivate();
         if (what == 4) registry.addStake(100 ether);
-        if (what == 5) disputes.challengeEpoch(epoch, shield);
+        if (what == 5) disputes.challengeLine(epoch, 0, shield);
         if (what == 6) pool.join();
         if (what == 7) pool.update(address(this));
     }
@@ -80,7 +80,7 @@ contract CourtGrindTest is DisputeFixture {
     }
 
     function drawing() private returns (uint256 id) {
-        id = openEpochDispute();
+        id = openLineDispute();
         answerAs(bob, id);
     }
 
@@ -206,7 +206,7 @@ contract CourtMajorityTest is DisputeFixture {
     /// never does a theft pass, and never is an innocent slashed.
     function testFuzz_anHonestMajorityNeverLoses(bytes32 hash, bool guilty) public {
         IDisputes.Verdict truth = guilty ? IDisputes.Verdict.Guilty : IDisputes.Verdict.Innocent;
-        uint256 id = openEpochDispute();
+        uint256 id = openLineDispute();
         answerAs(bob, id);
         for (uint256 round = 0; round < 3; ++round) {
             decide(id, hash, truth);

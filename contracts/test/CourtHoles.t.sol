@@ -9,7 +9,7 @@ import { Merkle } from "./helpers/Merkle.sol";
 /// @dev Ways in which the court once let a thief go, paid liars, or could be used against the honest: none pays now.
 contract CourtHolesTest is DisputeFixture {
     function theft() private returns (ISettlement.EpochContent memory content) {
-        content = contentOf(jobId, 1000, Merkle.rewardLeaf(address(money), bob, 1000));
+        content = contentOf(jobId, 1000, Merkle.rewardLeaf(0, bob, 1000));
         vm.prank(bob);
         settlement.proposeEpoch(content);
     }
@@ -17,14 +17,13 @@ contract CourtHolesTest is DisputeFixture {
     function challengedTheft() private returns (ISettlement.EpochContent memory content, uint256 id) {
         content = theft();
         vm.prank(alice);
-        id = disputes.challengeEpoch(content.epoch, EVIDENCE);
+        id = disputes.challengeLine(content.epoch, 0, EVIDENCE);
         answerAs(bob, id);
     }
 
     function nothingStolen(ISettlement.EpochContent memory content) private {
         skip(WINDOW);
-        vm.expectPartialRevert(ISettlement.WrongStatus.selector);
-        settlement.finaliseEpoch(content);
+        nothingToPay(content);
         eq(registry.nodeOf(alice).stake, STAKE, "who accused a thief loses nothing");
         nothingLocked(alice);
     }
@@ -73,7 +72,7 @@ contract CourtHolesTest is DisputeFixture {
         uint256 id;
         for (uint256 i = 0; i < 20; ++i) {
             vm.prank(alice);
-            id = disputes.challengeEpoch(content.epoch, bytes32(i));
+            id = disputes.challengeLine(content.epoch, 0, bytes32(i));
         }
         answerAs(settler, id);
         judge(id, 3, 0);
@@ -88,7 +87,7 @@ contract CourtHolesTest is DisputeFixture {
         uint256 epoch = proposeAsBob().epoch;
         for (uint256 i = 0; i < 20; ++i) {
             vm.prank(i % 2 == 0 ? alice : carol);
-            disputes.challengeEpoch(epoch, bytes32(i));
+            disputes.challengeLine(epoch, 0, bytes32(i));
         }
         skip(ANSWER);
         for (uint256 i = 1; i <= 20; ++i) {
@@ -134,6 +133,15 @@ contract CourtHolesTest is DisputeFixture {
         traceCase(trace, evidence, bob);
     }
 
+    function test_aConvictionIsFinal() public {
+        uint256 id = traceCase(1, EVIDENCE, alice);
+        skip(ANSWER);
+        disputes.resolve(id);
+        bytes32 key = keccak256(abi.encode(vm.addr(WORKER_KEY), bytes32(uint256(1))));
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.AlreadyConvicted.selector, key));
+        this.accuseAgain(1, keccak256("new evidence"));
+    }
+
     /// @dev The same trace in another submission of the same worker is the same case.
     function test_anotherSubmissionIsNoWayRoundADocket() public {
         traceCase(1, EVIDENCE, alice);
@@ -168,15 +176,14 @@ contract CourtHolesTest is DisputeFixture {
         fillPool(40);
         ISettlement.EpochContent memory content = theft();
         vm.prank(carol);
-        uint256 friendly = disputes.challengeEpoch(content.epoch, keccak256("nothing much"));
+        uint256 friendly = disputes.challengeLine(content.epoch, 0, keccak256("nothing much"));
         answerAs(bob, friendly);
         judge(friendly, 0, 3);
         vm.prank(alice);
-        uint256 id = disputes.challengeEpoch(content.epoch, EVIDENCE);
+        uint256 id = disputes.challengeLine(content.epoch, 0, EVIDENCE);
         afterAppealTime(friendly);
         skip(WINDOW);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.EpochIsFrozen.selector, content.epoch, 1));
-        settlement.finaliseEpoch(content);
+        nothingToPay(content);
         skip(ANSWER);
         disputes.resolve(id);
         isStatus(content.epoch, ISettlement.Status.Rejected);
@@ -185,7 +192,7 @@ contract CourtHolesTest is DisputeFixture {
     function test_jurorsEarnTheSameForBothVerdicts() public {
         fillPool(40);
         for (uint256 i = 0; i < 2; ++i) {
-            uint256 id = openEpochDispute();
+            uint256 id = openLineDispute();
             answerAs(bob, id);
             uint256 before = jurorsHold();
             judge(id, i == 0 ? 0 : 3, i == 0 ? 3 : 0); // the conviction last: it suspends the settler
@@ -203,7 +210,7 @@ contract CourtHolesTest is DisputeFixture {
     /// @dev A pause stops the periods of a dispute too: nobody loses by default while he cannot be expected to act.
     function testFuzz_aPauseTakesNobodysTime(uint256 paused) public {
         fillPool(20);
-        uint256 id = openEpochDispute();
+        uint256 id = openLineDispute();
         skip(ANSWER - 1);
         settlement.pause();
         skip(bound(paused, 1, 7 days - 1));

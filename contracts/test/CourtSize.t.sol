@@ -28,7 +28,7 @@ contract CourtSizeTest is DisputeFixture {
 
     /// @dev One committee silent, two overturned, and half of the last one: the most slashes and payments that can be.
     function test_theLongestDisputeEndsInOneTransaction() public {
-        uint256 id = openEpochDispute();
+        uint256 id = openLineDispute();
         answerAs(bob, id);
         for (uint256 sitting = 0; sitting < 4; ++sitting) {
             drawWithin(id);

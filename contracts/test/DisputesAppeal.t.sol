@@ -13,7 +13,7 @@ contract DisputesAppealTest is DisputeFixture {
     }
 
     function answered() private returns (uint256 id) {
-        id = openEpochDispute();
+        id = openLineDispute();
         answerAs(bob, id);
     }
 

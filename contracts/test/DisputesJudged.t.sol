@@ -13,7 +13,7 @@ contract DisputesJudgedTest is DisputeFixture {
     }
 
     function answered() private returns (uint256 id) {
-        id = openEpochDispute();
+        id = openLineDispute();
         answerAs(bob, id);
     }
 
@@ -35,7 +35,7 @@ contract DisputesJudgedTest is DisputeFixture {
         isPhase(id, IDisputes.Phase.Voting);
     }
 
-    function test_withoutVerifiersTheEpochIsRejected() public {
+    function test_withoutVerifiersTheLineIsRejected() public {
         for (uint256 i = 0; i < 40; ++i) {
             vm.prank(jurorAt(i));
             pool.quit();
@@ -49,7 +49,7 @@ contract DisputesJudgedTest is DisputeFixture {
         isPhase(id, IDisputes.Phase.Resolved);
         eq(uint256(disputes.disputeOf(id).verdict), uint256(IDisputes.Verdict.None), "verdict");
         isStatus(1, ISettlement.Status.Rejected);
-        eq(settlement.epochOf(1).disputes, 0, "let go");
+        check(!isDisputed(1, 0), "let go");
         eq(registry.nodeOf(alice).stake, STAKE, "challenger");
         eq(registry.nodeOf(bob).stake, STAKE, "accused");
         nothingLocked(alice);
@@ -258,19 +258,19 @@ contract DisputesJudgedTest is DisputeFixture {
         }
     }
 
-    function test_twoDisputesOnOneEpochEndEachByItself() public {
-        uint256 one = openEpochDispute();
+    function test_twoDisputesOnOneLineEndEachByItself() public {
+        uint256 one = openLineDispute();
         vm.prank(carol);
-        vm.expectRevert(abi.encodeWithSelector(IDisputes.AlreadyOpen.selector, bytes32(uint256(1))));
-        disputes.challengeEpoch(1, EVIDENCE);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.AlreadyOpen.selector, keccak256(abi.encode(1, 0))));
+        disputes.challengeLine(1, 0, EVIDENCE);
         vm.prank(carol);
-        uint256 two = disputes.challengeEpoch(1, keccak256("more evidence"));
+        uint256 two = disputes.challengeLine(1, 0, keccak256("more evidence"));
         skip(ANSWER);
         disputes.resolve(one);
-        eq(settlement.epochOf(1).disputes, 1, "one left");
+        check(isDisputed(1, 0), "one left");
         disputes.resolve(two);
-        eq(registry.nodeOf(bob).stake, STAKE - PENALTY - BASE_BOND, "nobody pays twice for one epoch");
-        eq(settlement.epochOf(1).disputes, 0, "none left");
+        eq(registry.nodeOf(bob).stake, STAKE - PENALTY - BASE_BOND, "nobody pays twice for one line");
+        check(!isDisputed(1, 0), "none left");
         isStatus(1, ISettlement.Status.Rejected);
         nothingLocked(alice);
         nothingLocked(bob);
@@ -278,7 +278,7 @@ contract DisputesJudgedTest is DisputeFixture {
     }
 
     function testFuzz_stepsOutOfTurnAreRefused(address caller) public {
-        uint256 id = openEpochDispute();
+        uint256 id = openLineDispute();
         bytes memory refusal = abi.encodeWithSelector(IDisputes.WrongPhase.selector, id, IDisputes.Phase.Open);
         vm.startPrank(caller);
         vm.expectRevert(refusal);

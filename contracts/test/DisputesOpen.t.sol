@@ -10,16 +10,16 @@ import { Merkle } from "./helpers/Merkle.sol";
 
 /// @dev Opening, answering and defaulting.
 contract DisputesOpenTest is DisputeFixture {
-    function test_anEpochChallengeLocksBothAndFreezes() public {
+    function test_aLineChallengeLocksBothAndFreezes() public {
         ISettlement.EpochContent memory content = proposeAsBob();
         vm.prank(alice);
         vm.expectEmit(address(disputes));
-        emit IDisputes.DisputeOpened(1, alice, bob, 1, keccak256(abi.encode(content)), EVIDENCE);
-        uint256 id = disputes.challengeEpoch(1, EVIDENCE);
+        emit IDisputes.DisputeOpened(1, alice, bob, 1, 0, keccak256(abi.encode(content)), EVIDENCE);
+        uint256 id = disputes.challengeLine(1, 0, EVIDENCE);
         eq(registry.nodeOf(alice).locked, BOND, "bond");
         eq(registry.nodeOf(bob).locked, disputes.HOLD() + BASE_BOND, "held");
         eq(disputes.disputeOf(id).atRisk, PENALTY, "penalty");
-        eq(settlement.epochOf(1).disputes, 1, "frozen");
+        check(isDisputed(1, 0), "frozen");
         isPhase(id, IDisputes.Phase.Open);
     }
 
@@ -28,14 +28,14 @@ contract DisputesOpenTest is DisputeFixture {
         proposeAsBob();
         vm.prank(stranger);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.ChallengerNotActive.selector, stranger));
-        disputes.challengeEpoch(1, EVIDENCE);
+        disputes.challengeLine(1, 0, EVIDENCE);
     }
 
     function test_nobodyChallengesHimself() public {
         proposeAsBob();
         vm.prank(bob);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.SelfAccusation.selector, bob));
-        disputes.challengeEpoch(1, EVIDENCE);
+        disputes.challengeLine(1, 0, EVIDENCE);
     }
 
     function testFuzz_manySmallChallengesCostABondEach(uint8 count_) public {
@@ -43,40 +43,41 @@ contract DisputesOpenTest is DisputeFixture {
         proposeAsBob();
         vm.startPrank(alice);
         for (uint256 i = 0; i < count; ++i) {
-            disputes.challengeEpoch(1, bytes32(i));
+            disputes.challengeLine(1, 0, bytes32(i));
         }
         eq(registry.nodeOf(alice).locked, count * BOND, "bonds");
         for (uint256 i = count; i < STAKE / BOND; ++i) {
-            disputes.challengeEpoch(1, bytes32(i));
+            disputes.challengeLine(1, 0, bytes32(i));
         }
         vm.expectRevert(abi.encodeWithSelector(IDisputes.BondNotCovered.selector, alice, BOND, 0));
-        disputes.challengeEpoch(1, EVIDENCE);
+        disputes.challengeLine(1, 0, EVIDENCE);
         vm.stopPrank();
         eq(registry.nodeOf(bob).locked, STAKE / BOND + BASE_BOND, "one wei each of the accused");
     }
 
-    function testFuzz_anEpochIsOpenToChallengeUntilItIsFinal(uint256 late) public {
+    function testFuzz_aLineIsOpenToChallengeUntilItIsPaid(uint256 late) public {
         ISettlement.EpochContent memory content = proposeAsBob();
         skip(WINDOW + bound(late, 0, 365 days));
         vm.prank(alice);
-        disputes.challengeEpoch(1, EVIDENCE);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.EpochIsFrozen.selector, 1, 1));
-        settlement.finaliseEpoch(content);
+        disputes.challengeLine(1, 0, EVIDENCE);
+        nothingToPay(content);
     }
 
-    function test_noChallengeOfAFinalEpoch() public {
+    function test_noChallengeOfAPaidLine() public {
         ISettlement.EpochContent memory content = proposeAsBob();
         skip(WINDOW);
         settlement.finaliseEpoch(content);
         vm.prank(alice);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Finalised));
-        disputes.challengeEpoch(1, EVIDENCE);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, 0, ISettlement.Status.Finalised));
+        disputes.challengeLine(1, 0, EVIDENCE);
     }
 
-    function testFuzz_noChallengeOfWhatWasNotProposed(uint256 epoch) public {
+    function testFuzz_noChallengeOfWhatWasNotProposed(uint256 epoch, uint256 line) public {
+        proposeAsBob();
+        vm.assume(epoch != 1 || line != 0);
         vm.prank(alice);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, epoch, ISettlement.Status.None));
-        disputes.challengeEpoch(epoch, EVIDENCE);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, epoch, line, ISettlement.Status.None));
+        disputes.challengeLine(epoch, line, EVIDENCE);
     }
 
     function testFuzz_aTraceChallengeNamesTheWorkersOwner(uint256 first) public {
@@ -142,7 +143,7 @@ contract DisputesOpenTest is DisputeFixture {
 
     function testFuzz_onlyTheAccusedAnswersInTime(address caller, uint256 late) public {
         vm.assume(caller != bob);
-        uint256 id = openEpochDispute();
+        uint256 id = openLineDispute();
         uint256 deadline = block.timestamp + ANSWER;
         vm.prank(caller);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.NotParty.selector, id, caller));
@@ -154,7 +155,7 @@ contract DisputesOpenTest is DisputeFixture {
     }
 
     function testFuzz_noAnswerMeansGuilty(address caller, uint256 early) public {
-        uint256 id = openEpochDispute();
+        uint256 id = openLineDispute();
         uint256 deadline = block.timestamp + ANSWER;
         skip(bound(early, 0, ANSWER - 1));
         vm.expectRevert(abi.encodeWithSelector(IDisputes.TooEarly.selector, deadline));

@@ -46,7 +46,7 @@ contract FraudProofsTest is DisputeFixture {
     function punished(uint256 amount, uint256 bond) private view {
         eq(registry.nodeOf(settler).stake, STAKE - amount - bond, "slashed");
         eq(r1.balanceOf(address(this)), SUPPLY - 4 * STAKE + amount / 2, "finder");
-        (uint256 pending,) = settlement.standOf(1);
+        uint256 pending = settlement.bondOf(1);
         eq(registry.nodeOf(settler).locked, pending, "locked");
         check(settlement.suspended(settler), "suspended");
     }
@@ -174,17 +174,17 @@ contract FraudProofsTest is DisputeFixture {
 
     function test_aTraceCountedInTwoJobsOfOneEpoch() public {
         bytes32 other = fund(bob, 1000, 1000);
-        ISettlement.EpochContent memory content = contentOf(jobId, 10, keccak256("root"));
-        content.jobs = new ISettlement.JobSettlement[](2);
-        (content.jobs[0], content.jobs[1]) =
-            jobId < other ? (lineOf(jobId, 1), lineOf(other, 1)) : (lineOf(other, 1), lineOf(jobId, 1));
+        bytes32[] memory jobs = new bytes32[](2);
+        (jobs[0], jobs[1]) = (jobId, other);
+        ISettlement.EpochContent memory content = contentOf(jobs, 1);
         vm.prank(settler);
         settlement.proposeEpoch(content);
         bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 8), 2);
         fraud.proveDoubleCount(
             bytes32(uint256(3)), IFraudProofs.Counted(content, 0, proof), IFraudProofs.Counted(content, 1, proof)
         );
-        isStatus(1, ISettlement.Status.Rejected);
+        isStatus(1, 0, ISettlement.Status.Rejected);
+        isStatus(1, 1, ISettlement.Status.Rejected);
         punished(PENALTY, BASE_BOND);
     }
 
@@ -204,9 +204,9 @@ contract FraudProofsTest is DisputeFixture {
 
     function test_workProposedAnewAfterARejectionIsNoDoubleCount() public {
         ISettlement.EpochContent memory one = proposeWith(jobId, 1);
-        settlement.reject(1);
+        settlement.reject(1, 0);
         ISettlement.EpochContent memory two = proposeWith(jobId, 1);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(IFraudProofs.CountedOnce.selector, bytes32(uint256(1))));
         fraud.proveDoubleCount(bytes32(uint256(1)), counted(one, 1, 1), counted(two, 1, 1));
     }
 

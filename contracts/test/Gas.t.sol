@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import { IDisputes } from "../src/interfaces/IDisputes.sol";
 import { INodeRegistry } from "../src/interfaces/INodeRegistry.sol";
 import { IProvenance } from "../src/interfaces/IProvenance.sol";
+import { IRestitution } from "../src/interfaces/IRestitution.sol";
 import { IRewards } from "../src/interfaces/IRewards.sol";
 import { ISettlement } from "../src/interfaces/ISettlement.sol";
 import { DisputeFixture } from "./helpers/DisputeFixture.sol";
@@ -103,40 +104,96 @@ contract GasTest is DisputeFixture {
         snapshot("finalise an epoch of one job");
     }
 
-    function test_claimFirstAndNext() public {
-        rewards.open(address(money), dora);
-        (bytes32 root, bytes32[] memory proof) = pathOf(Merkle.rewardLeaf(address(money), dora, 100), 1, DEPTH);
-        settle(jobId, 1000, root);
-        rewards.claim(address(money), dora, 100, proof);
-        snapshot("claim, first");
-        (root, proof) = pathOf(Merkle.rewardLeaf(address(money), dora, 200), 2, DEPTH);
-        settle(jobId, 1000, root);
-        rewards.claim(address(money), dora, 200, proof);
-        snapshot("claim, next");
+    /// @dev A second line, so that what a further one costs can be told.
+    function test_proposeAndFinaliseTwoLines() public {
+        bytes32[] memory jobs = new bytes32[](2);
+        (jobs[0], jobs[1]) = (jobId, fund(alice, 1000, 1000));
+        ISettlement.EpochContent memory content = contentOf(jobs, 1000);
+        settlement.proposeEpoch(content);
+        snapshot("propose an epoch of two jobs");
+        skip(WINDOW);
+        settlement.finaliseEpoch(content);
+        snapshot("finalise an epoch of two jobs");
     }
 
-    function test_claimUnopened() public {
-        (bytes32 root, bytes32[] memory proof) = pathOf(Merkle.rewardLeaf(address(money), dora, 100), 1, DEPTH);
-        settle(jobId, 1000, root);
-        rewards.claim(address(money), dora, 100, proof);
-        snapshot("claim, first, in a token whose account was not opened");
+    function claimAt(uint256 index, uint256 salt) private {
+        (bytes32 root, bytes32[] memory proof) = pathOf(Merkle.rewardLeaf(index, dora, 100), salt, DEPTH);
+        uint256 epoch = settle(jobId, 1000, root);
+        rewards.claim(IRewards.Claim(epoch, jobId, index, dora, 100, proof));
+    }
+
+    /// @dev Of 128 neighbours in a tree the first to claim opens their word of marks.
+    function test_claimFirstOfAWord() public {
+        claimAt(300, 1);
+        snapshot("claim, first in the token, first of 128 leaves");
+        claimAt(300, 2);
+        snapshot("claim, next, first of 128 leaves");
+    }
+
+    function test_claimFirstAndNext() public {
+        bytes32[] memory leaves = new bytes32[](3);
+        leaves[0] = Merkle.rewardLeaf(0, carol, 10);
+        leaves[1] = Merkle.rewardLeaf(1, dora, 10);
+        leaves[2] = Merkle.rewardLeaf(2, dora, 10);
+        (bytes32 root, bytes32[] memory above) = pathOf(Merkle.root(leaves), 3, DEPTH - 2);
+        uint256 epoch = settle(jobId, 1000, root);
+        address[3] memory accounts = [carol, dora, dora];
+        for (uint256 i = 0; i < 3; ++i) {
+            bytes32[] memory proof = join(Merkle.proof(leaves, i), above);
+            rewards.claim(IRewards.Claim(epoch, jobId, i, accounts[i], 10, proof));
+            if (i == 1) snapshot("claim, first in the token");
+            if (i == 2) snapshot("claim, next");
+        }
     }
 
     function test_claimMany() public {
         uint256 count = 50;
         bytes32[] memory leaves = new bytes32[](count);
         for (uint256 i = 0; i < count; ++i) {
-            rewards.open(address(money), jurorAt(i));
-            leaves[i] = Merkle.rewardLeaf(address(money), jurorAt(i), 10);
+            leaves[i] = Merkle.rewardLeaf(i, jurorAt(i), 10);
         }
         (bytes32 root, bytes32[] memory above) = pathOf(Merkle.root(leaves), 3, DEPTH - 6);
-        settle(jobId, 1000, root);
+        uint256 epoch = settle(jobId, 1000, root);
         IRewards.Claim[] memory claims = new IRewards.Claim[](count);
         for (uint256 i = 0; i < count; ++i) {
-            claims[i] = IRewards.Claim(address(money), jurorAt(i), 10, join(Merkle.proof(leaves, i), above));
+            bytes32[] memory proof = join(Merkle.proof(leaves, i), above);
+            claims[i] = IRewards.Claim(epoch, jobId, i, jurorAt(i), 10, proof);
         }
         rewards.claimMany(claims);
-        snapshot("50 claims in one transaction");
+        snapshot("50 claims of 50 accounts in one transaction");
+    }
+
+    /// @dev What a host does who comes after many epochs; its neighbours in each tree were there before.
+    function test_claimManyOfOneAccount() public {
+        uint256 count = 50;
+        IRewards.Claim[] memory claims = new IRewards.Claim[](count);
+        bytes32[] memory leaves = new bytes32[](2);
+        for (uint256 i = 0; i < count; ++i) {
+            (leaves[0], leaves[1]) = (Merkle.rewardLeaf(0, carol, 1), Merkle.rewardLeaf(1, dora, 10));
+            (bytes32 root, bytes32[] memory above) = pathOf(Merkle.root(leaves), i, DEPTH - 1);
+            uint256 epoch = settle(jobId, 100, root);
+            rewards.claim(IRewards.Claim(epoch, jobId, 0, carol, 1, join(Merkle.proof(leaves, 0), above)));
+            claims[i] = IRewards.Claim(epoch, jobId, 1, dora, 10, join(Merkle.proof(leaves, 1), above));
+        }
+        rewards.claimMany(claims);
+        snapshot("50 claims of one account in one transaction");
+    }
+
+    function test_restitution() public {
+        bytes32 root = Merkle.rewardLeaf(0, carol, 10);
+        ISettlement.EpochContent memory content = propose(jobId, 1000, root);
+        skip(WINDOW);
+        settlement.finaliseEpoch(content);
+        openTraceDispute(1);
+        IProvenance.Trace memory trace = IProvenance.Trace(bytes32(uint256(1)), vm.addr(WORKER_KEY));
+        bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 8), 0);
+        IRestitution.Leaf memory leaf = IRestitution.Leaf(0, carol, 10);
+        restitution.hold(content, 0, trace, proof, leaf, new bytes32[](0));
+        snapshot("hold the pay of an accused trace");
+        skip(ANSWER);
+        disputes.resolve(disputes.disputeCount());
+        restitution.forfeit(content, 0, trace, proof, leaf, new bytes32[](0));
+        snapshot("forfeit the pay of a convicted trace");
     }
 
     /// @dev The lower part of a proof, continued by the upper part up to the usual depth.
@@ -150,8 +207,8 @@ contract GasTest is DisputeFixture {
     function test_challengeAndSlash() public {
         proposeAsBob();
         vm.prank(alice);
-        disputes.challengeEpoch(2, EVIDENCE);
-        snapshot("challenge an epoch");
+        disputes.challengeLine(2, 0, EVIDENCE);
+        snapshot("challenge a line");
         skip(ANSWER);
         disputes.resolve(2);
         snapshot("resolve by default: slash, bounty, burn, reject");
@@ -164,7 +221,7 @@ contract GasTest is DisputeFixture {
         vm.prank(dora);
         pool.join();
         snapshot("join a pool of 100 verifiers");
-        uint256 id = openEpochDispute();
+        uint256 id = openLineDispute();
         answerAs(bob, id);
         snapshot("answer");
         vm.roll(disputes.disputeOf(id).drawBlock + 1);

@@ -5,6 +5,7 @@ import { IAccessControl } from "@openzeppelin/contracts/access/IAccessControl.so
 import { IGovernor } from "@openzeppelin/contracts/governance/IGovernor.sol";
 import { TimelockController } from "@openzeppelin/contracts/governance/TimelockController.sol";
 import { IDisputes } from "../src/interfaces/IDisputes.sol";
+import { IRewards } from "../src/interfaces/IRewards.sol";
 import { ISettlement } from "../src/interfaces/ISettlement.sol";
 import { R1Governor } from "../src/R1Governor.sol";
 import { R1Timelock } from "../src/R1Timelock.sol";
@@ -82,6 +83,14 @@ contract GovernanceTest is DisputeFixture {
         governor.setVotingPeriod(1);
     }
 
+    function test_aVoteReplacesTheRestitution() public {
+        bytes32 role = rewards.RESTITUTION_ROLE();
+        pass(address(settlement), abi.encodeCall(settlement.grantRole, (role, carol)));
+        vm.prank(carol);
+        rewards.hold(1, jobId, keccak256("root"), 0);
+        check(rewards.isHeld(1, jobId, keccak256("root"), 0), "held");
+    }
+
     function test_aVoteReplacesASettler() public {
         pass(address(settlement), abi.encodeCall(settlement.grantRole, (settlement.SETTLER_ROLE(), carol)));
         check(settlement.hasRole(settlement.SETTLER_ROLE(), carol), "settler");
@@ -143,8 +152,8 @@ contract GovernanceTest is DisputeFixture {
     function testFuzz_theGuardianMovesNoMoney(uint256 amount) public {
         amount = bound(amount, 1, 1000);
         bytes32[] memory leaves = new bytes32[](2);
-        leaves[0] = Merkle.rewardLeaf(address(money), carol, amount);
-        settle(jobId, amount, Merkle.root(leaves));
+        leaves[0] = Merkle.rewardLeaf(0, carol, amount);
+        uint256 epoch = settle(jobId, amount, Merkle.root(leaves));
         vm.prank(alice);
         escrow.close(jobId);
         vm.prank(carol);
@@ -153,13 +162,13 @@ contract GovernanceTest is DisputeFixture {
         vm.startPrank(guardian);
         settlement.pause();
         vm.expectRevert();
-        settlement.reject(1);
+        settlement.reject(1, 0);
         vm.expectRevert();
         registry.lock(alice, 1);
         vm.expectRevert();
         escrow.pay(jobId, 1);
         vm.stopPrank();
-        rewards.claim(address(money), carol, amount, Merkle.proof(leaves, 0));
+        rewards.claim(IRewards.Claim(epoch, jobId, 0, carol, amount, Merkle.proof(leaves, 0)));
         escrow.refund(jobId);
         vm.prank(carol);
         registry.withdraw();
@@ -200,7 +209,7 @@ contract GovernanceTest is DisputeFixture {
     }
 
     function test_aPauseDelaysDisputesAndEndsNone() public {
-        uint256 id = openEpochDispute();
+        uint256 id = openLineDispute();
         vm.prank(guardian);
         settlement.pause();
         skip(settlement.MAX_PAUSE());

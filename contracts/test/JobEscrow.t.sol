@@ -3,39 +3,10 @@ pragma solidity 0.8.37;
 
 import { IJobEscrow } from "../src/interfaces/IJobEscrow.sol";
 import { JobEscrow } from "../src/JobEscrow.sol";
-import { TestBase } from "./helpers/TestBase.sol";
-import { PlainToken } from "./helpers/Tokens.sol";
+import { EscrowFixture } from "./helpers/EscrowFixture.sol";
+import { BlocklistToken, PlainToken } from "./helpers/Tokens.sol";
 
-/// @dev Here this contract plays the settlement.
-contract JobEscrowTest is TestBase {
-    uint256 private constant GRACE = 2 days;
-    uint256 private constant PERIOD = 1 days;
-    address private constant REWARDS = address(0x4E3A4D);
-    address private constant ALICE = address(0xA11CE);
-
-    JobEscrow private escrow;
-    PlainToken private money;
-    uint256 private paused;
-
-    function setUp() public {
-        vm.warp(1_800_000_000);
-        escrow = new JobEscrow(REWARDS, GRACE, PERIOD);
-        money = new PlainToken();
-    }
-
-    /// @notice As the settlement has it: Unix time without the pauses.
-    function clock() public view returns (uint256) {
-        return block.timestamp - paused;
-    }
-
-    function create(uint256 amount, uint256 cap) private returns (bytes32 jobId) {
-        money.mint(ALICE, amount);
-        vm.startPrank(ALICE);
-        money.approve(address(escrow), type(uint256).max);
-        jobId = escrow.createJob(address(money), amount, cap, keccak256("spec"));
-        vm.stopPrank();
-    }
-
+contract JobEscrowTest is EscrowFixture {
     function testFuzz_createFunds(uint256 amount, uint256 cap) public {
         amount = bound(amount, 1, type(uint128).max);
         cap = bound(cap, 1, type(uint96).max);
@@ -127,11 +98,31 @@ contract JobEscrowTest is TestBase {
         reserved = bound(reserved, 0, amount);
         bytes32 jobId = create(amount, type(uint96).max);
         escrow.reserve(jobId, reserved, clock());
-        escrow.pay(jobId, reserved);
+        (bool paid, address token) = escrow.pay(jobId, reserved);
+        check(paid && token == address(money), "paid");
         eq(money.balanceOf(REWARDS), reserved, "rewards");
         eq(escrow.jobOf(jobId).reserved, 0, "reserved");
         vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NotReserved.selector, jobId, 1, 0));
         escrow.pay(jobId, 1);
+    }
+
+    /// @dev What the token refuses to move stays promised, and can be paid later or taken back.
+    function testFuzz_whatIsRefusedStaysReserved(uint256 reserved, bool later) public {
+        BlocklistToken picky = new BlocklistToken();
+        money = PlainToken(address(picky));
+        bytes32 jobId = create(100, 100);
+        reserved = bound(reserved, 1, 100);
+        escrow.reserve(jobId, reserved, clock());
+        picky.setBlocked(REWARDS, true);
+        (bool paid,) = escrow.pay(jobId, reserved);
+        check(!paid, "refused");
+        eq(escrow.jobOf(jobId).reserved, reserved, "reserved");
+        eq(money.balanceOf(address(escrow)), 100, "nothing moved");
+        picky.setBlocked(REWARDS, false);
+        if (later) escrow.pay(jobId, reserved);
+        else escrow.unreserve(jobId, reserved);
+        eq(money.balanceOf(REWARDS), later ? reserved : 0, "rewards");
+        eq(escrow.jobOf(jobId).available, later ? 100 - reserved : 100, "available");
     }
 
     function testFuzz_unreserveGivesBack(uint256 amount, uint256 reserved) public {
@@ -165,119 +156,6 @@ contract JobEscrowTest is TestBase {
         vm.expectRevert(refusal);
         escrow.pay(jobId, 1);
         vm.stopPrank();
-    }
-
-    function testFuzz_onlyTheSubmitterCloses(address caller) public {
-        vm.assume(caller != ALICE);
-        bytes32 jobId = create(100, 100);
-        vm.prank(caller);
-        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NotSubmitter.selector, jobId, caller));
-        escrow.close(jobId);
-    }
-
-    function test_closeOnceOnly() public {
-        bytes32 jobId = create(100, 100);
-        vm.startPrank(ALICE);
-        escrow.close(jobId);
-        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.JobIsClosed.selector, jobId));
-        escrow.close(jobId);
-        vm.stopPrank();
-    }
-
-    function testFuzz_refundAfterTheGrace(uint256 amount, uint256 reserved, uint256 early, address caller) public {
-        amount = bound(amount, 2, type(uint96).max);
-        reserved = bound(reserved, 0, amount - 1);
-        early = bound(early, 0, GRACE - 1);
-        bytes32 jobId = create(amount, type(uint96).max);
-        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.JobIsOpen.selector, jobId));
-        escrow.refund(jobId);
-        vm.prank(ALICE);
-        escrow.close(jobId);
-        uint256 refundableAt = block.timestamp + GRACE;
-        skip(early);
-        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.GraceNotOver.selector, refundableAt));
-        escrow.refund(jobId);
-        escrow.reserve(jobId, reserved, clock());
-        escrow.pay(jobId, reserved);
-        vm.warp(refundableAt);
-        vm.prank(caller);
-        eq(escrow.refund(jobId), amount - reserved, "refund");
-        eq(money.balanceOf(ALICE), amount - reserved, "submitter's balance");
-        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.NothingToRefund.selector, jobId));
-        escrow.refund(jobId);
-    }
-
-    function testFuzz_refundsWaitForEveryPromise(uint256 amount, uint256 reserved, uint256 wait) public {
-        amount = bound(amount, 2, type(uint96).max);
-        reserved = bound(reserved, 1, amount - 1);
-        bytes32 jobId = create(amount, type(uint96).max);
-        escrow.reserve(jobId, reserved, clock());
-        vm.prank(ALICE);
-        escrow.close(jobId);
-        skip(GRACE + bound(wait, 0, 365 days));
-        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.StillReserved.selector, jobId, reserved));
-        escrow.refund(jobId);
-        escrow.pay(jobId, reserved);
-        escrow.refund(jobId);
-        eq(money.balanceOf(REWARDS), reserved, "paid");
-        eq(money.balanceOf(ALICE), amount - reserved, "the rest");
-    }
-
-    /// @dev Money that a rejected epoch gives back can be promised anew for a whole grace, and only then refunded.
-    function testFuzz_aRejectionStartsTheGraceAnew(uint256 reserved, uint256 late, uint256 wait) public {
-        reserved = bound(reserved, 1, 100);
-        bytes32 jobId = create(100, 100);
-        escrow.reserve(jobId, reserved, clock());
-        vm.prank(ALICE);
-        escrow.close(jobId);
-        skip(bound(late, PERIOD, 365 days));
-        escrow.unreserve(jobId, reserved);
-        uint256 refundableAt = block.timestamp + GRACE;
-        skip(bound(wait, 0, GRACE - 1));
-        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.GraceNotOver.selector, refundableAt));
-        escrow.refund(jobId);
-        escrow.reserve(jobId, reserved, clock());
-        vm.warp(refundableAt);
-        escrow.pay(jobId, reserved);
-        if (reserved < 100) escrow.refund(jobId);
-        eq(money.balanceOf(ALICE), 100 - reserved, "what was not earned");
-    }
-
-    /// @dev No wish to be paid nothing keeps a submitter from his money.
-    function test_aLineOfNothingDoesNotStartTheGraceAnew() public {
-        bytes32 jobId = create(100, 100);
-        escrow.reserve(jobId, 0, clock());
-        vm.prank(ALICE);
-        escrow.close(jobId);
-        skip(GRACE);
-        escrow.unreserve(jobId, 0);
-        eq(escrow.refund(jobId), 100, "refunded");
-    }
-
-    function testFuzz_nothingIsReservedAfterTheGrace(uint256 late, uint256 amount) public {
-        bytes32 jobId = create(100, 100);
-        vm.prank(ALICE);
-        escrow.close(jobId);
-        skip(GRACE - 1);
-        escrow.reserve(jobId, 1, clock());
-        escrow.pay(jobId, 1);
-        skip(bound(late, 1, 365 days));
-        uint256 present = clock();
-        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.JobIsClosed.selector, jobId));
-        escrow.reserve(jobId, bound(amount, 0, 99), present);
-    }
-
-    function testFuzz_thePausedClockHoldsTheRefund(uint256 pause) public {
-        pause = bound(pause, GRACE, 365 days);
-        bytes32 jobId = create(100, 100);
-        uint256 refundableAt = clock() + GRACE;
-        vm.prank(ALICE);
-        escrow.close(jobId);
-        skip(pause);
-        paused = pause;
-        vm.expectRevert(abi.encodeWithSelector(IJobEscrow.GraceNotOver.selector, refundableAt));
-        escrow.refund(jobId);
-        escrow.reserve(jobId, 1, clock());
     }
 
     /// @dev However it is cut into pieces: in one moment no more than a cap, and in any time no more than the cap with

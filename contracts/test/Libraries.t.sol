@@ -30,17 +30,14 @@ contract LibrariesTest is TestBase {
     }
 
     /// @dev Dirty upper bits of an address must not change its leaf.
-    function testFuzz_rewardLeaf(uint256 token, uint256 account, uint256 cumulative) public pure {
-        address cleanToken = address(uint160(token));
-        address cleanAccount = address(uint160(account));
-        bytes32 expected = keccak256(bytes.concat(keccak256(abi.encode(cleanToken, cleanAccount, cumulative))));
-        address dirtyToken;
-        address dirtyAccount;
+    function testFuzz_rewardLeaf(uint256 index, uint256 account, uint256 amount) public pure {
+        address clean = address(uint160(account));
+        bytes32 expected = keccak256(bytes.concat(keccak256(abi.encode(index, clean, amount))));
+        address dirty;
         assembly {
-            dirtyToken := token
-            dirtyAccount := account
+            dirty := account
         }
-        eq(MerklePath.rewardLeaf(dirtyToken, dirtyAccount, cumulative), expected, "leaf");
+        eq(MerklePath.rewardLeaf(index, dirty, amount), expected, "leaf");
     }
 
     function testFuzz_commitment(ISettlement.EpochContent memory content) public view {
@@ -48,25 +45,26 @@ contract LibrariesTest is TestBase {
     }
 
     /// @dev Call data that encodes the same content in another way has the same commitment.
-    function testFuzz_commitmentOfAnOddEncoding(bytes32[6] memory job, bytes32 root, uint256 gap) public view {
+    function testFuzz_commitmentOfAnOddEncoding(bytes32[8] memory job, uint256 gap) public view {
         ISettlement.EpochContent memory content;
         content.epoch = 7;
-        content.rewardsRoot = root;
         content.jobs = new ISettlement.JobSettlement[](1);
         content.jobs[0] = ISettlement.JobSettlement({
             jobId: job[0],
             amount: uint256(job[1]),
-            tracesRoot: job[2],
-            traceCount: uint256(job[3]),
-            parentPolicy: job[4],
-            newPolicy: job[5]
+            rewardsRoot: job[2],
+            reportDigest: job[3],
+            tracesRoot: job[4],
+            traceCount: uint256(job[5]),
+            parentPolicy: job[6],
+            newPolicy: job[7]
         });
         bytes memory hole = new bytes(32 * bound(gap, 0, 5));
         bytes memory text = bytes.concat(
             this.hashOf.selector,
             bytes32(0x20 + hole.length),
             hole,
-            abi.encode(uint256(7), root, bytes32(0), 0x80 + hole.length),
+            abi.encode(uint256(7), 0x40 + hole.length),
             hole,
             abi.encode(uint256(1)),
             abi.encode(job)
@@ -77,7 +75,7 @@ contract LibrariesTest is TestBase {
     /// @dev Jobs that would lie outside the call data are refused.
     function testFuzz_tooManyJobsForTheCallDataAreRefused(uint256 count) public view {
         count = bound(count, 1, type(uint256).max);
-        bytes memory head = abi.encode(uint256(0x20), uint256(7), bytes32(0), bytes32(0), uint256(0x80), count);
+        bytes memory head = abi.encode(uint256(0x20), uint256(7), uint256(0x40), count);
         (bool ok,) = address(this).staticcall(bytes.concat(this.hashOf.selector, head));
         require(!ok, "accepted");
     }

@@ -65,34 +65,34 @@ contract ProvenanceTest is DisputeFixture {
         bytes32[] memory none = new bytes32[](0);
         index = bound(index, 1, type(uint256).max);
         is_(provenance.traceStatus(content, index, traceOf(1), none), IProvenance.Status.Unknown, "no such job");
-        vm.assume(root != content.rewardsRoot);
-        content.rewardsRoot = root;
+        vm.assume(root != content.jobs[0].rewardsRoot);
+        content.jobs[0].rewardsRoot = root;
         is_(statusOf(content, 1, none), IProvenance.Status.Unknown, "not proposed");
         content.epoch = 2;
         is_(statusOf(content, 1, none), IProvenance.Status.Unknown, "no such epoch");
     }
 
-    function test_rejectedEpochsSaySo() public {
+    function test_rejectedLinesSaySo() public {
         ISettlement.EpochContent memory content = withTraces(1);
         bytes32[] memory none = new bytes32[](0);
-        settlement.reject(1);
+        settlement.reject(1, 0);
         is_(statusOf(content, 1, none), IProvenance.Status.Rejected, "rejected");
         settlement.unwindEpoch(content);
         is_(statusOf(content, 1, none), IProvenance.Status.Rejected, "and unwound");
     }
 
-    /// @dev What an epoch holds is disputed while the epoch is, or while the trace is.
+    /// @dev What a line holds is disputed while the line is, or while the trace is.
     function test_theAccusedAreDisputed() public {
         fillPool(20);
         ISettlement.EpochContent memory content = withTraces(8);
         bytes32[] memory proof = Merkle.proof(Merkle.traces(1, 8), 0);
         vm.prank(carol);
-        uint256 epochDispute = disputes.challengeEpoch(1, EVIDENCE);
-        is_(statusOf(content, 1, proof), IProvenance.Status.Disputed, "with its epoch");
-        answerAs(address(this), epochDispute);
-        judge(epochDispute, 0, 3);
-        afterAppealTime(epochDispute);
-        is_(statusOf(content, 1, proof), IProvenance.Status.Pending, "the epoch is right");
+        uint256 lineDispute = disputes.challengeLine(1, 0, EVIDENCE);
+        is_(statusOf(content, 1, proof), IProvenance.Status.Disputed, "with its line");
+        answerAs(address(this), lineDispute);
+        judge(lineDispute, 0, 3);
+        afterAppealTime(lineDispute);
+        is_(statusOf(content, 1, proof), IProvenance.Status.Pending, "the line is right");
         uint256 id = openTraceDispute(1);
         is_(statusOf(content, 1, proof), IProvenance.Status.Disputed, "the trace is accused");
         bytes32[] memory other = Merkle.proof(Merkle.traces(1, 8), 1);

@@ -31,6 +31,8 @@ contract SettlementTest is Fixture {
         eq(epoch.finalisableAt, block.timestamp + WINDOW, "window");
         eq(epoch.proposedBlock, block.number, "block");
         isStatus(1, ISettlement.Status.Pending);
+        eq(epoch.lines, 1, "lines");
+        eq(uint256(epoch.paid) + epoch.rejected + epoch.unwound + epoch.disputed, 0, "nothing happened yet");
         eq(escrow.jobOf(jobId).reserved, amount, "reserved");
         eq(settlement.nextEpoch(), 2, "next");
     }
@@ -43,10 +45,14 @@ contract SettlementTest is Fixture {
         settlement.proposeEpoch(content);
     }
 
-    function test_zeroRootIsRefused() public {
+    /// @dev Money without a root is nobody's; a line that takes none needs none.
+    function test_zeroRootIsRefusedWhereThereIsMoney() public {
         ISettlement.EpochContent memory content = contentOf(jobId, 1, 0);
         vm.expectRevert(ISettlement.ZeroRoot.selector);
         settlement.proposeEpoch(content);
+        settle(jobId, 0, 0);
+        isStatus(1, ISettlement.Status.Finalised);
+        eq(rewards.leftOf(1, jobId, 0), 0, "no pot");
     }
 
     function testFuzz_onlyASettlerProposes(address caller) public {
@@ -87,13 +93,18 @@ contract SettlementTest is Fixture {
     }
 
     function test_jobsOutOfOrderAreRefused() public {
-        ISettlement.EpochContent memory content = contentOf(jobId, 1, ROOT);
-        content.jobs = new ISettlement.JobSettlement[](2);
-        (content.jobs[0], content.jobs[1]) = (lineOf(fund(bob, 1, 1), 1), lineOf(jobId, 1));
-        if (content.jobs[0].jobId < content.jobs[1].jobId) {
-            (content.jobs[0], content.jobs[1]) = (content.jobs[1], content.jobs[0]);
-        }
+        bytes32[] memory jobs = new bytes32[](2);
+        (jobs[0], jobs[1]) = (jobId, fund(bob, 1, 1));
+        ISettlement.EpochContent memory content = contentOf(jobs, 1);
+        (content.jobs[0], content.jobs[1]) = (content.jobs[1], content.jobs[0]);
         vm.expectPartialRevert(ISettlement.JobsNotSorted.selector);
+        settlement.proposeEpoch(content);
+    }
+
+    function test_anEpochHasALine() public {
+        ISettlement.EpochContent memory content = contentOf(jobId, 1, ROOT);
+        content.jobs = new ISettlement.JobSettlement[](0);
+        vm.expectRevert(ISettlement.NoJobs.selector);
         settlement.proposeEpoch(content);
     }
 
@@ -112,7 +123,7 @@ contract SettlementTest is Fixture {
         vm.prank(caller);
         settlement.finaliseEpoch(content);
         isStatus(1, ISettlement.Status.Finalised);
-        eq(rewards.root(), ROOT, "root");
+        eq(rewards.leftOf(1, jobId, ROOT), amount, "pot");
         eq(money.balanceOf(address(rewards)), amount, "rewards' money");
         eq(escrow.jobOf(jobId).reserved, 0, "reserved");
     }
@@ -130,16 +141,16 @@ contract SettlementTest is Fixture {
         ISettlement.EpochContent memory content = propose(jobId, 1, ROOT);
         skip(WINDOW);
         settlement.finaliseEpoch(content);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Finalised));
-        settlement.finaliseEpoch(content);
+        nothingToPay(content);
+        eq(money.balanceOf(address(rewards)), 1, "paid once");
     }
 
     function testFuzz_onlyTheProposedContentBecomesFinal(uint256 amount, bytes32 report) public {
         ISettlement.EpochContent memory content = propose(jobId, 1, ROOT);
-        vm.assume(amount != 1 || report != content.reportDigest);
+        vm.assume(amount != 1 || report != content.jobs[0].reportDigest);
         skip(WINDOW);
         content.jobs[0].amount = amount;
-        content.reportDigest = report;
+        content.jobs[0].reportDigest = report;
         vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongContent.selector, 1));
         settlement.finaliseEpoch(content);
     }
@@ -151,15 +162,19 @@ contract SettlementTest is Fixture {
         settlement.finaliseEpoch(content);
     }
 
-    function test_epochsBecomeFinalInOrder() public {
-        ISettlement.EpochContent memory first = propose(jobId, 1, ROOT);
-        ISettlement.EpochContent memory second = propose(jobId, 1, keccak256("second"));
+    /// @dev Whatever the order, and whatever becomes of those before.
+    function testFuzz_epochsDoNotWaitForOneAnother(bool[4] memory held) public {
+        ISettlement.EpochContent[4] memory contents;
+        for (uint256 i = 0; i < 4; ++i) {
+            contents[i] = propose(jobId, 1 + i, ROOT);
+            if (held[i]) settlement.freeze(1 + i, 0);
+        }
         skip(WINDOW);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.NotNext.selector, 2, 1));
-        settlement.finaliseEpoch(second);
-        settlement.finaliseEpoch(first);
-        settlement.finaliseEpoch(second);
-        eq(rewards.root(), keccak256("second"), "root");
+        for (uint256 i = 4; i > 0; --i) {
+            if (held[i - 1]) nothingToPay(contents[i - 1]);
+            else settlement.finaliseEpoch(contents[i - 1]);
+            eq(rewards.leftOf(i, jobId, ROOT), held[i - 1] ? 0 : i, "pot");
+        }
     }
 
     function test_aWindowChangeLeavesPendingEpochsAlone() public {
@@ -188,17 +203,17 @@ contract SettlementTest is Fixture {
         settlement.setChallengeWindow(1);
     }
 
-    function test_theQueueIsBoundedAndDrains() public {
-        ISettlement.EpochContent[] memory contents = new ISettlement.EpochContent[](64);
-        for (uint256 i = 0; i < 64; ++i) {
+    /// @dev Pending epochs are bounded by the settler's stake and the jobs' money alone.
+    function test_aHundredEpochsMayBePending() public {
+        ISettlement.EpochContent[] memory contents = new ISettlement.EpochContent[](100);
+        for (uint256 i = 0; i < 100; ++i) {
             contents[i] = propose(jobId, 1, ROOT);
         }
-        ISettlement.EpochContent memory next = contentOf(jobId, 1, ROOT);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.TooManyPending.selector, 64));
-        settlement.proposeEpoch(next);
         skip(WINDOW);
-        settlement.finaliseEpoch(contents[0]);
-        settlement.proposeEpoch(next);
+        for (uint256 i = 0; i < 100; ++i) {
+            settlement.finaliseEpoch(contents[i]);
+        }
+        eq(money.balanceOf(address(rewards)), 100, "paid");
     }
 
     function testFuzz_anchoringCostsTheSameForAnyNumberOfTraces(uint64 few, uint64 many) public {

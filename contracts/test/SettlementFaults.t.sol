@@ -16,119 +16,80 @@ contract SettlementFaultsTest is Fixture {
         jobId = fund(alice, 100_000, 100);
     }
 
-    function proposeMany(uint256 count) private returns (ISettlement.EpochContent[] memory contents) {
-        contents = new ISettlement.EpochContent[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            contents[i] = propose(jobId, 10, ROOT);
-        }
-    }
-
-    function testFuzz_aFrozenEpochIsNotFinal(uint8 disputes) public {
+    function testFuzz_aFrozenLineIsNotPaid(uint8 disputes) public {
         uint256 count = bound(disputes, 1, 5);
         ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
         for (uint256 i = 0; i < count; ++i) {
-            settlement.freeze(1);
+            settlement.freeze(1, 0);
         }
         skip(WINDOW);
         for (uint256 i = count; i > 0; --i) {
-            vm.expectRevert(abi.encodeWithSelector(ISettlement.EpochIsFrozen.selector, 1, i));
-            settlement.finaliseEpoch(content);
-            settlement.unfreeze(1, false);
+            nothingToPay(content);
+            vm.expectEmit(address(settlement));
+            emit ISettlement.LineUnfrozen(1, 0, i - 1);
+            settlement.unfreeze(1, 0, false);
         }
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.LineIsNotFrozen.selector, 1, 0));
+        settlement.unfreeze(1, 0, false);
         settlement.finaliseEpoch(content);
     }
 
     /// @dev The guardian stops a theft that was found after the window; the clock gives the challenger all the time.
-    function testFuzz_aKnownTheftIsStoppedUntilItIsFinal(uint256 late) public {
+    function testFuzz_aKnownTheftIsStoppedUntilItIsPaid(uint256 late) public {
         ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
         skip(WINDOW + bound(late, 0, 365 days));
         settlement.pause();
-        settlement.freeze(1);
+        settlement.freeze(1, 0);
         skip(7 days);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.EpochIsFrozen.selector, 1, 1));
-        settlement.finaliseEpoch(content);
+        nothingToPay(content);
     }
 
-    function test_onlyPendingEpochsAreFrozenOrRejected() public {
-        bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.None);
+    function test_onlyPendingLinesAreFrozenOrRejected() public {
+        bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, 0, ISettlement.Status.None);
         vm.expectRevert(refusal);
-        settlement.freeze(1);
+        settlement.freeze(1, 0);
         vm.expectRevert(refusal);
-        settlement.reject(1);
+        settlement.reject(1, 0);
         settle(jobId, 10, ROOT);
-        refusal = abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Finalised);
+        refusal = abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, 0, ISettlement.Status.Finalised);
         vm.expectRevert(refusal);
-        settlement.reject(1);
+        settlement.reject(1, 0);
         vm.expectRevert(refusal);
-        settlement.freeze(1);
-    }
-
-    function testFuzz_rejectTakesThoseOnTopAlong(uint8 count_, uint8 spot_) public {
-        uint256 count = bound(count_, 1, 10);
-        uint256 spot = bound(spot_, 1, count);
-        ISettlement.EpochContent[] memory contents = proposeMany(count);
-        settlement.reject(spot);
-        for (uint256 i = 1; i <= count; ++i) {
-            isStatus(i, i < spot ? ISettlement.Status.Pending : ISettlement.Status.Rejected);
-        }
-        skip(WINDOW);
-        for (uint256 i = 1; i < spot; ++i) {
-            settlement.finaliseEpoch(contents[i - 1]);
-        }
-        eq(settlement.nextEpoch(), count + 1, "numbers are not used again");
-    }
-
-    function testFuzz_theQueueGoesOnPastRejectedEpochs(uint8 good_, uint8 bad_) public {
-        uint256 good = bound(good_, 0, 5);
-        uint256 bad = bound(bad_, 1, 5);
-        ISettlement.EpochContent[] memory contents = proposeMany(good + bad);
-        settlement.reject(good + 1);
-        ISettlement.EpochContent memory next = propose(jobId, 0, keccak256("next"));
-        skip(WINDOW);
-        for (uint256 i = 0; i < good; ++i) {
-            settlement.finaliseEpoch(contents[i]);
-        }
-        settlement.finaliseEpoch(next);
-        eq(rewards.root(), keccak256("next"), "root");
-    }
-
-    function test_rejectionsInARowNeverFillTheQueue() public {
-        for (uint256 i = 1; i <= 130; ++i) {
-            propose(jobId, 0, ROOT);
-            settlement.reject(i);
-        }
-        settle(jobId, 1, keccak256("after"));
-        eq(rewards.root(), keccak256("after"), "root");
+        settlement.freeze(1, 0);
     }
 
     function testFuzz_unwindGivesReservesBackOnce(uint256 amount, address caller) public {
         amount = bound(amount, 0, 100);
         ISettlement.EpochContent memory content = propose(jobId, amount, ROOT);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Pending));
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.NothingToUnwind.selector, 1));
         settlement.unwindEpoch(content);
-        settlement.reject(1);
+        settlement.reject(1, 0);
+        isStatus(1, ISettlement.Status.Rejected);
         vm.prank(caller);
         settlement.unwindEpoch(content);
         eq(escrow.jobOf(jobId).available, 100_000, "available");
         isStatus(1, ISettlement.Status.Unwound);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Unwound));
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.NothingToUnwind.selector, 1));
         settlement.unwindEpoch(content);
     }
 
     function test_unwindNeedsTheProposedContent() public {
         ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
-        settlement.reject(1);
+        settlement.reject(1, 0);
         content.jobs[0].amount = 100;
         vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongContent.selector, 1));
         settlement.unwindEpoch(content);
     }
 
-    function test_aRejectedEpochIsNeverFinal() public {
+    function test_aRejectedLineIsNeverPaid() public {
         ISettlement.EpochContent memory content = propose(jobId, 10, ROOT);
-        settlement.reject(1);
+        settlement.reject(1, 0);
         skip(WINDOW);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, ISettlement.Status.Rejected));
-        settlement.finaliseEpoch(content);
+        nothingToPay(content);
+        settlement.unwindEpoch(content);
+        nothingToPay(content);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 1, 0, ISettlement.Status.Unwound));
+        settlement.freeze(1, 0);
     }
 
     function testFuzz_onlyDisputesFreezesAndRejects(address caller) public {
@@ -139,11 +100,11 @@ contract SettlementFaultsTest is Fixture {
         );
         vm.startPrank(caller);
         vm.expectRevert(refusal);
-        settlement.freeze(1);
+        settlement.freeze(1, 0);
         vm.expectRevert(refusal);
-        settlement.unfreeze(1, false);
+        settlement.unfreeze(1, 0, false);
         vm.expectRevert(refusal);
-        settlement.reject(1);
+        settlement.reject(1, 0);
         vm.stopPrank();
     }
 

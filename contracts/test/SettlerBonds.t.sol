@@ -43,10 +43,12 @@ contract SettlerBondsTest is Fixture {
         rate = uint96(bound(rate, 0, 1.5 ether));
         if (listed) settlement.setBondRate(address(money), rate);
         else settlement.setBondTerms(ISettlerBonds.BondTerms(BASE, rate));
+        eq(settlement.bondTerms().base, BASE, "base");
+        eq(settlement.bondRate(address(money)), rate, "rate");
         uint256 bond = BASE + amount * rate / 1e18;
         proposeAs(bob, amount);
         eq(registry.nodeOf(bob).locked, bond, "locked");
-        (uint256 kept,) = settlement.standOf(1);
+        uint256 kept = settlement.bondOf(1);
         eq(kept, bond, "kept");
     }
 
@@ -95,14 +97,14 @@ contract SettlerBondsTest is Fixture {
     }
 
     function test_aConvictedSettlerIsSuspendedAndLosesTheBond() public {
-        proposeAs(bob, 400 ether);
+        proposeAs(bob, 300 ether);
         proposeAs(bob, 100 ether);
-        settlement.freeze(1);
-        settlement.unfreeze(1, true);
-        eq(registry.nodeOf(bob).stake, STAKE - BASE - 400 ether, "the wrong epoch's bond is burned");
-        eq(registry.nodeOf(bob).locked, 0, "the other's is free");
+        settlement.freeze(1, 0);
+        settlement.unfreeze(1, 0, true);
+        eq(registry.nodeOf(bob).stake, STAKE - BASE - 300 ether, "the wrong epoch's bond is burned");
+        eq(registry.nodeOf(bob).locked, BASE + 100 ether, "the other's is not touched");
         isStatus(1, ISettlement.Status.Rejected);
-        isStatus(2, ISettlement.Status.Rejected);
+        isStatus(2, ISettlement.Status.Pending);
         refuse(abi.encodeWithSelector(ISettlerBonds.SettlerSuspended.selector, bob));
         settlement.reinstate(bob);
         proposeAs(bob, 10);
@@ -112,34 +114,35 @@ contract SettlerBondsTest is Fixture {
     function test_hisOtherEpochsAreStillJudged() public {
         proposeAs(bob, 400 ether);
         proposeAs(bob, 100 ether);
-        settlement.freeze(2);
-        settlement.freeze(1);
-        settlement.unfreeze(2, true);
+        settlement.freeze(2, 0);
+        settlement.freeze(1, 0);
+        settlement.unfreeze(2, 0, true);
         isStatus(1, ISettlement.Status.Pending);
-        settlement.unfreeze(1, true);
+        check(isDisputed(1, 0), "still under dispute");
+        settlement.unfreeze(1, 0, true);
         eq(registry.nodeOf(bob).stake, STAKE - 2 * BASE - 500 ether, "both bonds");
         isStatus(1, ISettlement.Status.Rejected);
     }
 
-    /// @dev A puppet's dispute that ends without a verdict lets the epoch fall, and frees no bond of another dispute's.
-    function test_anEpochThatFellStillCostsItsBond() public {
+    /// @dev A puppet's dispute that ends without a verdict lets the line fall, and frees no bond of another dispute's.
+    function test_aLineThatFellStillCostsItsBond() public {
         proposeAs(bob, 400 ether);
-        settlement.freeze(1);
-        settlement.freeze(1);
-        settlement.unfreeze(1, false);
-        settlement.reject(1);
+        settlement.freeze(1, 0);
+        settlement.freeze(1, 0);
+        settlement.unfreeze(1, 0, false);
+        settlement.reject(1, 0);
         eq(registry.nodeOf(bob).locked, BASE + 400 ether, "held by the other dispute");
-        settlement.unfreeze(1, true);
+        settlement.unfreeze(1, 0, true);
         eq(registry.nodeOf(bob).stake, STAKE - BASE - 400 ether, "burned");
         check(settlement.suspended(bob), "suspended");
     }
 
-    function test_anEpochThatFellWithoutFaultGivesItsBondBack() public {
+    function test_aLineThatFellWithoutFaultGivesItsBondBack() public {
         proposeAs(bob, 400 ether);
-        settlement.freeze(1);
-        settlement.reject(1);
+        settlement.freeze(1, 0);
+        settlement.reject(1, 0);
         eq(registry.nodeOf(bob).locked, BASE + 400 ether, "until the dispute ends");
-        settlement.unfreeze(1, false);
+        settlement.unfreeze(1, 0, false);
         eq(registry.nodeOf(bob).locked, 0, "given back");
         eq(registry.nodeOf(bob).stake, STAKE, "all of it");
         check(!settlement.suspended(bob), "not suspended");
@@ -147,10 +150,10 @@ contract SettlerBondsTest is Fixture {
 
     function test_aBondIsBurnedOnce() public {
         proposeAs(bob, 400 ether);
-        settlement.freeze(1);
-        settlement.freeze(1);
-        settlement.unfreeze(1, true);
-        settlement.unfreeze(1, true);
+        settlement.freeze(1, 0);
+        settlement.freeze(1, 0);
+        settlement.unfreeze(1, 0, true);
+        settlement.unfreeze(1, 0, true);
         settlement.convict(1);
         eq(registry.nodeOf(bob).stake, STAKE - BASE - 400 ether, "once");
     }
@@ -163,7 +166,7 @@ contract SettlerBondsTest is Fixture {
         isStatus(1, ISettlement.Status.Finalised);
         check(settlement.suspended(bob), "suspended");
         eq(registry.nodeOf(bob).stake, STAKE, "the bond was free");
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongStatus.selector, 2, ISettlement.Status.None));
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.UnknownEpoch.selector, 2));
         settlement.convict(2);
     }
 

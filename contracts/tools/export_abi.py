@@ -17,6 +17,7 @@ CONTRACTS = [
     "JobEscrow",
     "Settlement",
     "Rewards",
+    "Restitution",
     "Provenance",
     "VerifierPool",
     "Disputes",

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from eth_account.signers.local import LocalAccount
 
-from r1net.chain import Chain, Deployment, EpochState, JobSettlement, JobState, TxReceipt
+from r1net.chain import Chain, Deployment, EpochContent, EpochState, JobSettlement, JobState, TxReceipt
 
 
 class ChainPort(Protocol):
@@ -46,20 +46,28 @@ class ChainPort(Protocol):
         """What the chain keeps of an epoch, `depth` blocks ago."""
         ...
 
-    def check(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> None:
+    def content(self, number: int) -> EpochContent:
+        """All that an epoch on chain says."""
+        ...
+
+    def account(self) -> str:
+        """Who proposes here; known without asking."""
+        ...
+
+    def check(self, number: int, jobs: Sequence[JobSettlement]) -> None:
         """Try a proposal without sending it; raises ChainError with the reason why it would be refused."""
         ...
 
-    def propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
+    def propose(self, number: int, jobs: Sequence[JobSettlement]) -> TxReceipt:
         """Propose an epoch."""
         ...
 
     def finalise(self, number: int) -> TxReceipt:
-        """Make an epoch final."""
+        """Pay the lines of an epoch that can be paid."""
         ...
 
     def unwind(self, number: int) -> TxReceipt:
-        """Give a rejected epoch's reserves back to its jobs."""
+        """Give the reserves of an epoch's rejected lines back to their jobs."""
         ...
 
     def now(self) -> int:
@@ -123,13 +131,21 @@ class RealChain:
         """See ChainPort."""
         return self._connected().settlement.epoch(number, depth)
 
-    def check(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> None:
+    def content(self, number: int) -> EpochContent:
         """See ChainPort."""
-        self._connected().settlement.check(number, root, report, jobs)
+        return self._connected().settlement.content(number)
 
-    def propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
+    def account(self) -> str:
         """See ChainPort."""
-        return self._connected().settlement.propose(number, root, report, jobs)
+        return str(self._account.address)
+
+    def check(self, number: int, jobs: Sequence[JobSettlement]) -> None:
+        """See ChainPort."""
+        self._connected().settlement.check(number, jobs)
+
+    def propose(self, number: int, jobs: Sequence[JobSettlement]) -> TxReceipt:
+        """See ChainPort."""
+        return self._connected().settlement.propose(number, jobs)
 
     def finalise(self, number: int) -> TxReceipt:
         """See ChainPort."""

@@ -107,7 +107,7 @@ class Settings(BaseModel):
         description="blocks on top before something counts as final (default: 64, and 0 on a development chain)",
     )
     max_rejections: int = Field(
-        default=3, ge=1, description="rejected epochs after which what they settle is held for the operator"
+        default=3, ge=1, description="rejections after which what a job owes is held for the operator"
     )
     max_fee_gwei: float = Field(default=500.0, gt=0, description="the most that is offered for a unit of gas")
     funding_poll_seconds: float = Field(
@@ -121,6 +121,11 @@ class Settings(BaseModel):
         if self.confirmations is not None:
             return self.confirmations
         return 0 if chain_id == DEVELOPMENT_CHAIN else 64
+
+    def settlement_pause(self, tries: int) -> float:
+        """Seconds until what failed so often is tried again."""
+        pause = self.settlement_poll_seconds * 2 ** min(tries, 20)
+        return float(min(pause, self.settlement_backoff_max_seconds))
 
     @model_validator(mode="after")
     def _heartbeats_fit(self) -> Settings:

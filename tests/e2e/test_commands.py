@@ -49,16 +49,16 @@ def test_a_host_earns_claims_and_audits(network: Network, client: Client, model:
     )
     epoch = (run.wait(), run.wait_settled())[1]
     earned = ask(network, "node1", "rewards")
-    assert sum(int(row["amount"]) for row in earned["earnings"]) == int(earned["cumulative"]) + int(earned["pending"])
-    claim = ask(network, "node1", "claim")[0]
-    assert int(claim["total"]) == int(earned["cumulative"])
-    again = ask(network, "node1", "claim")[0]
-    assert int(again["paid"]) == 0
-    assert int(again["total"]) == int(claim["total"])
+    assert sum(int(row["amount"]) for row in earned["earnings"]) == int(earned["final"]) + int(earned["pending"])
+    (claim,) = ask(network, "node1", "claim")
+    assert int(claim["paid"]) == int(earned["final"])
+    assert claim["lines"] == len({(row["job_id"], row["epoch"]) for row in earned["earnings"] if row["epoch"]})
+    assert ask(network, "node1", "claim") == []
     wallet = ask(network, "node1", "wallet")
-    assert int(wallet["r1_balance"]) == int(claim["total"])
+    assert int(wallet["r1_balance"]) == int(claim["paid"])
     findings = ask(network, "node1", "audit", str(epoch))["findings"]
     assert len(findings) >= 8
+    assert {finding["job"] for finding in findings} == {run.job_id}
     assert all(finding["holds"] for finding in findings)
 
 

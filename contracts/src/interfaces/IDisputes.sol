@@ -2,14 +2,14 @@
 pragma solidity 0.8.37;
 
 /// @title IDisputes
-/// @notice Bonded challenges to an epoch or to a trace, judged by drawn committees of staked verifiers.
+/// @notice Bonded challenges to a line of an epoch or to a trace, judged by drawn committees of staked verifiers.
 /// @dev Open (the accused must answer) -> Drawing (a block's hash picks the seats) -> Voting (commit, then reveal) ->
 /// Decided (the loser may appeal, twice at most, to ever larger committees of other jurors) -> Resolved. Every step has
 /// a deadline on the settlement's clock, and anyone may take the step that follows it.
 /// - No answer: guilty.
 /// - A verdict needs reveals for more than half of the seats, and a majority among them. Without one, another committee
 ///   is drawn, once in a dispute. If that fails too, or if nobody is left to be drawn, the dispute ends undecided:
-///   neither party loses anything; an epoch is rejected, since its work can be proposed anew and a theft cannot be
+///   neither party loses anything; a line is rejected, since its work can be proposed anew and a theft cannot be
 ///   undone; a trace may be challenged again.
 /// - Jurors who did not vote as the last committee found lose their stake, seat by seat and over all rounds; half of it
 ///   goes to those who did. The loser pays each coherent seat a fee which is the same for both verdicts. Half of every
@@ -69,7 +69,8 @@ interface IDisputes {
     /// @param accused Who answers: an epoch's proposer, or the owner of the worker that signed a trace.
     /// @param bond Challenger's stake locked here, lost if the accused is innocent.
     /// @param atRisk What the accused owes if he is guilty.
-    /// @param epoch The epoch, or 0 for a trace.
+    /// @param epoch The line's epoch, or 0 for a trace.
+    /// @param line The line.
     /// @param drawBlock The block whose hash picks the committee.
     /// @param revealUntil End of the reveals.
     struct Dispute {
@@ -84,6 +85,7 @@ interface IDisputes {
         uint96 bond;
         uint96 atRisk;
         uint32 epoch;
+        uint8 line;
         uint48 drawBlock;
         uint40 revealUntil;
     }
@@ -102,7 +104,7 @@ interface IDisputes {
         Verdict vote;
     }
 
-    /// @notice What the court knows of a subject: an epoch, or a trace of a worker.
+    /// @notice What the court knows of a subject: a line, keccak256(abi.encode(epoch, line)), or a trace of a worker.
     /// @param open Number of its open disputes; one at most for a trace.
     /// @param acquittals How often it was found right. Each doubles the bond of the next dispute, up to 16 times.
     /// @param convicted Whether it was found wrong. That is final.
@@ -125,12 +127,13 @@ interface IDisputes {
         bytes signature;
     }
 
-    /// @notice A dispute was opened. `subject` is an epoch's commitment or a trace's digest.
+    /// @notice A dispute was opened. `subject` is the commitment of the line's epoch, or a trace's digest (epoch 0).
     event DisputeOpened(
         uint256 indexed disputeId,
         address indexed challenger,
         address indexed accused,
         uint256 epoch,
+        uint256 line,
         bytes32 subject,
         bytes32 evidence
     );
@@ -170,7 +173,7 @@ interface IDisputes {
     error UnknownWorker(address worker);
     /// @notice The trace is not in the submission.
     error TraceNotInSubmission(bytes32 traceDigest);
-    /// @notice A dispute over the trace, or over the epoch with this evidence, is open.
+    /// @notice A dispute over the trace, or over the line with this evidence, is open.
     error AlreadyOpen(bytes32 subject);
     /// @notice The subject was found wrong; nothing is left to judge.
     error AlreadyConvicted(bytes32 subject);
@@ -195,11 +198,12 @@ interface IDisputes {
     /// @notice The parameters lie outside their bounds.
     error ParameterOutOfBounds();
 
-    /// @notice Challenges a pending epoch and freezes it.
+    /// @notice Challenges a pending line and freezes it, and no other.
     /// @param epoch Number of the epoch.
+    /// @param line Number of the line.
     /// @param evidence Digest of what is wrong with it.
     /// @return disputeId Number of the dispute.
-    function challengeEpoch(uint256 epoch, bytes32 evidence) external returns (uint256 disputeId);
+    function challengeLine(uint256 epoch, uint256 line, bytes32 evidence) external returns (uint256 disputeId);
 
     /// @notice Challenges a trace; its worker's signature tells who answers for it. The same trace in another submission
     /// of that worker is the same case.
@@ -270,8 +274,8 @@ interface IDisputes {
     /// @notice Number of disputes so far; the newest has this number.
     function disputeCount() external view returns (uint256);
 
-    /// @notice What the court knows of an epoch.
-    function epochDocket(uint256 epoch) external view returns (Docket memory);
+    /// @notice What the court knows of a line.
+    function lineDocket(uint256 epoch, uint256 line) external view returns (Docket memory);
 
     /// @notice What the court knows of a worker's trace. A trace names its worker; under another's name it is another
     /// case, so that nobody can taint a trace by signing for it and being convicted.

@@ -8,11 +8,11 @@ import { ISettlement } from "./ISettlement.sol";
 interface IFraudProofs {
     /// @notice Where a trace was counted.
     /// @param content The epoch's content.
-    /// @param jobIndex Which of its jobs.
+    /// @param line Which of its lines.
     /// @param proof Merkle proof of the trace.
     struct Counted {
         ISettlement.EpochContent content;
-        uint256 jobIndex;
+        uint256 line;
         bytes32[] proof;
     }
 
@@ -52,7 +52,7 @@ interface IFraudProofs {
     /// @param signature The proposer's signature over it.
     function proveContradiction(uint256 epoch, bytes32 commitment, bytes calldata signature) external;
 
-    /// @notice One trace counted twice, in two jobs or two epochs that both stand. The later epoch's proposer answers.
+    /// @notice One trace counted twice, in two lines that both stand. The later epoch's proposer answers.
     /// @param traceDigest The trace.
     /// @param first Where it was counted.
     /// @param second Where it was counted again; not in an earlier epoch than the first.

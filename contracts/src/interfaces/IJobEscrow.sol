@@ -3,18 +3,18 @@ pragma solidity 0.8.37;
 
 /// @title IJobEscrow
 /// @notice Holds the budget of every job, each in its own account.
-/// @dev For each job: funded = available + reserved + paid + refunded. Only the settlement contract moves
-/// money towards nodes, first by reserving it when an epoch is proposed and then by paying it when it is final.
+/// @dev For each job: funded = available + reserved + paid + refunded; what was forfeited is not paid. Only the settlement
+/// contract moves money towards nodes, first by reserving it when an epoch is proposed and then by paying its line.
 interface IJobEscrow {
     /// @notice A job's account; amounts in the token's smallest unit.
     /// @param submitter Who funded it, closes it, and gets the rest back.
     /// @param closedAt Time of the settlement's clock from which the grace runs: when it was closed, or when money of a
-    /// rejected epoch last came back; 0 while it is open.
+    /// rejected line last came back; 0 while it is open.
     /// @param token The ERC-20 it pays in.
     /// @param epochCap Most that one epoch may take, and all epochs of a cap period together.
     /// @param allowance What of the cap an epoch may take now: it refills with time, to one cap at most.
     /// @param available Neither reserved, paid nor refunded.
-    /// @param reserved Promised to epochs that are not final yet.
+    /// @param reserved Promised to lines that are not paid yet.
     /// @param funded All that was ever put in.
     /// @param refunded All that went back to the submitter.
     /// @param specDigest Digest of the job's specification.
@@ -43,21 +43,23 @@ interface IJobEscrow {
     /// @notice A job got more money.
     event JobToppedUp(bytes32 indexed jobId, address indexed from, uint256 amount);
     /// @notice A job takes no more money; the rest can go back from `refundableAt` on, by the settlement's clock. Comes
-    /// again when money of a rejected epoch comes back, which starts the grace anew.
+    /// again when money of a rejected line comes back, which starts the grace anew.
     event JobClosed(bytes32 indexed jobId, uint256 refundableAt);
     /// @notice What was left went back to the submitter.
     event JobRefunded(bytes32 indexed jobId, address indexed submitter, uint256 amount);
     /// @notice Money was promised to a proposed epoch.
     event JobReserved(bytes32 indexed jobId, uint256 amount);
-    /// @notice A promise was taken back, because its epoch was rejected.
+    /// @notice A promise was taken back, because its line was rejected.
     event JobUnreserved(bytes32 indexed jobId, uint256 amount);
-    /// @notice Money left for the rewards contract; `delivered` is false if the token refused and it waits here.
-    event JobPaid(bytes32 indexed jobId, uint256 amount, bool delivered);
-    /// @notice Money that the token had refused to move has arrived at the rewards contract.
-    event Delivered(address indexed token, uint256 amount);
+    /// @notice Money left for the rewards contract.
+    event JobPaid(bytes32 indexed jobId, uint256 amount);
+    /// @notice Money came back from the rewards contract: whoever it was for forfeited it.
+    event JobRestored(bytes32 indexed jobId, uint256 amount);
 
     /// @notice Only the settlement contract may do this.
     error NotSettlement(address caller);
+    /// @notice Only the rewards contract may do this.
+    error NotRewards(address caller);
     /// @notice Only the job's submitter may do this.
     error NotSubmitter(bytes32 jobId, address caller);
     /// @notice There is no such job.
@@ -68,8 +70,6 @@ interface IJobEscrow {
     error JobIsOpen(bytes32 jobId);
     /// @notice The time for last settlements is not over.
     error GraceNotOver(uint256 refundableAt);
-    /// @notice Epochs that are not final, or rejected ones that were not unwound, hold money of the job.
-    error StillReserved(bytes32 jobId, uint256 reserved);
     /// @notice The parameter lies outside its bounds.
     error ParameterOutOfBounds();
     /// @notice Nothing is left to refund.
@@ -108,13 +108,13 @@ interface IJobEscrow {
     /// @param jobId The job.
     function close(bytes32 jobId) external;
 
-    /// @notice Sends what is left to the submitter, after the grace period and once no epoch holds money of the job.
-    /// Anyone may call.
+    /// @notice Sends what is available to the submitter, after the grace period. What lines hold then stays for them, and
+    /// can be asked for once it has come back. Anyone may call.
     /// @param jobId The job.
     /// @return amount What was sent.
     function refund(bytes32 jobId) external returns (uint256 amount);
 
-    /// @notice Promises money to a proposed epoch. Only for the settlement contract, once for each job and epoch.
+    /// @notice Promises money to a proposed epoch. Only for the settlement contract, once for each line.
     /// @param jobId The job.
     /// @param amount At most what is left of the cap, and what is available.
     /// @param present Time of the settlement's clock. Nothing is reserved from a closed job after its grace.
@@ -126,16 +126,19 @@ interface IJobEscrow {
     /// @param amount As reserved.
     function unreserve(bytes32 jobId, uint256 amount) external;
 
-    /// @notice Pays a promise to the rewards contract. Only for the settlement contract. A token that refuses the
-    /// transfer does not stop the epoch: the money waits for {deliver}.
+    /// @notice Pays a promise to the rewards contract. Only for the settlement contract. If the token refuses the
+    /// transfer, the money stays promised.
     /// @param jobId The job.
     /// @param amount As reserved.
-    function pay(bytes32 jobId, uint256 amount) external;
+    /// @return paid Whether the token moved it.
+    /// @return token What the job pays in.
+    function pay(bytes32 jobId, uint256 amount) external returns (bool paid, address token);
 
-    /// @notice Sends money that a token had refused to move to the rewards contract. Anyone may call.
-    /// @param token The ERC-20.
-    /// @return amount What was sent.
-    function deliver(address token) external returns (uint256 amount);
+    /// @notice Takes money back that was paid and forfeited; it has arrived already. Only for the rewards contract. Also
+    /// for a closed job, whose submitter can ask for a refund again.
+    /// @param jobId The job.
+    /// @param amount What came back.
+    function restore(bytes32 jobId, uint256 amount) external;
 
     /// @notice A job's account.
     function jobOf(bytes32 jobId) external view returns (Job memory);
@@ -145,9 +148,6 @@ interface IJobEscrow {
 
     /// @notice How many jobs a submitter has created.
     function nonceOf(address submitter) external view returns (uint256);
-
-    /// @notice Money that waits for {deliver}.
-    function undelivered(address token) external view returns (uint256);
 
     /// @notice Seconds in which a job's cap refills.
     function capPeriod() external view returns (uint256);

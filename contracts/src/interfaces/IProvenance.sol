@@ -21,10 +21,10 @@ interface IProvenance {
         Withdrawal
     }
 
-    /// @notice What the chain knows of a trace in a job's epoch.
-    /// Unknown: this content was not proposed, or does not hold the trace. Pending: accepted, while the epoch may still
-    /// be found wrong. Finalised: accepted, and the epoch paid. Rejected: the epoch was found wrong, or stood on one
-    /// that was. Disputed: the trace, or its epoch, stands accused. Convicted: the trace was found wrong.
+    /// @notice What the chain knows of a trace in a line.
+    /// Unknown: this content was not proposed, or its line does not hold the trace. Pending: accepted, while the line may
+    /// still be found wrong. Finalised: accepted, and the line paid. Rejected: the line was, or its epoch's proposer was
+    /// convicted before it was paid. Disputed: the trace, or its line, stands accused. Convicted: the trace was found wrong.
     enum Status {
         Unknown,
         Pending,
@@ -50,29 +50,29 @@ interface IProvenance {
     /// @return head The caller's rolling hash: keccak256(previous head, kind, subject, value).
     function state(Kind kind, bytes32 subject, bytes32 value) external returns (bytes32 head);
 
-    /// @notice What the chain knows of a trace in a job's epoch.
+    /// @notice What the chain knows of a trace in a line.
     /// @dev Only under its own worker's name does a conviction show: a trace names its worker, so that another one who
     /// signs for it and is convicted does not taint it.
     /// @param content The epoch's content.
-    /// @param jobIndex Which of its jobs.
+    /// @param line Which of its lines.
     /// @param trace The trace.
     /// @param proof Merkle proof of the leaf (bytes32 digest).
     function traceStatus(
         ISettlement.EpochContent calldata content,
-        uint256 jobIndex,
+        uint256 line,
         Trace calldata trace,
         bytes32[] calldata proof
     ) external view returns (Status);
 
     /// @notice The same for several traces at once. If the proof does not hold for all of them, all are Unknown.
     /// @param content The epoch's content.
-    /// @param jobIndex Which of its jobs.
+    /// @param line Which of its lines.
     /// @param traces The traces, in the order of the multi-proof.
     /// @param proof Multi-proof of OpenZeppelin's StandardMerkleTree.
     /// @param proofFlags Its flags.
     function traceStatuses(
         ISettlement.EpochContent calldata content,
-        uint256 jobIndex,
+        uint256 line,
         Trace[] calldata traces,
         bytes32[] calldata proof,
         bool[] calldata proofFlags

@@ -2,61 +2,84 @@
 pragma solidity 0.8.37;
 
 /// @title IRewards
-/// @notice Pays cumulative rewards against the newest final Merkle root.
-/// @dev Leaves are those of OpenZeppelin's StandardMerkleTree over (address token, address account, uint256 cumulative).
-/// The contract holds only what finalised epochs brought in, so its balance is the limit of what can be paid.
+/// @notice Pays each line's rewards out of the line's own pot.
+/// @dev Leaves are those of OpenZeppelin's StandardMerkleTree over (uint256 index, address account, uint256 amount). A pot
+/// is known by (epoch, job, root) and holds what its line brought in: a tree that promises more, or one leaf twice, takes
+/// nothing from another pot.
 interface IRewards {
-    /// @notice One claim of a batch.
-    /// @param token The ERC-20 that is paid.
+    /// @notice A leaf, and the line whose tree it is in.
+    /// @param epoch The line's epoch.
+    /// @param jobId The line's job.
+    /// @param index The leaf's number, from 0.
     /// @param account Who is paid.
-    /// @param cumulative All that the account has ever earned in this token, in its smallest unit.
+    /// @param amount How much, in the smallest unit of the job's token.
     /// @param proof Merkle proof of the leaf.
     struct Claim {
-        address token;
+        uint256 epoch;
+        bytes32 jobId;
+        uint256 index;
         address account;
-        uint256 cumulative;
+        uint256 amount;
         bytes32[] proof;
     }
 
-    /// @notice A new root pays from now on.
-    event RootPublished(uint256 indexed epoch, bytes32 root);
-    /// @notice An account was paid; `cumulative` is its new total in this token.
-    event RewardPaid(address indexed token, address indexed account, uint256 amount, uint256 cumulative);
+    /// @notice An account was paid.
+    event RewardPaid(uint256 indexed epoch, bytes32 indexed jobId, address indexed account, uint256 amount);
+    /// @notice A leaf cannot be claimed for now.
+    event RewardHeld(uint256 indexed epoch, bytes32 indexed jobId, uint256 index);
+    /// @notice A leaf can be claimed again.
+    event RewardReleased(uint256 indexed epoch, bytes32 indexed jobId, uint256 index);
+    /// @notice A leaf's amount went back to the job.
+    event RewardForfeited(uint256 indexed epoch, bytes32 indexed jobId, address indexed account, uint256 amount);
 
     /// @notice Only the settlement contract may do this.
     error NotSettlement(address caller);
-    /// @notice The proof does not lead from this leaf to the present root.
-    error InvalidRewardProof(address token, address account, uint256 cumulative);
+    /// @notice Only a holder of RESTITUTION_ROLE may do this.
+    error NotRestitution(address caller);
+    /// @notice The proof does not lead from this leaf to the root of a pot of this epoch and job.
+    error InvalidRewardProof(uint256 epoch, bytes32 jobId, uint256 index, address account, uint256 amount);
+    /// @notice The leaf is held, because a trace of the account's stands accused or was convicted.
+    error LeafHeld(uint256 epoch, bytes32 jobId, uint256 index);
+    /// @notice The tree promises more than its line brought in.
+    error PotExceeded(uint256 epoch, bytes32 jobId, uint256 amount, uint256 left);
 
-    /// @notice Pays an account what its leaf grants beyond what it was paid before. Anyone may call.
-    /// @dev Pays nothing, without an error, if the account has been paid as much or more already.
-    /// @param token The ERC-20 that is paid.
-    /// @param account Who is paid.
-    /// @param cumulative The leaf's amount.
-    /// @param proof Merkle proof of the leaf.
+    /// @notice Pays a leaf to its account. Anyone may call. Pays nothing, without an error, if it was paid before.
+    /// @param leaf The leaf.
     /// @return amount What was paid.
-    function claim(address token, address account, uint256 cumulative, bytes32[] calldata proof)
-        external
-        returns (uint256 amount);
+    function claim(Claim calldata leaf) external returns (uint256 amount);
 
-    /// @notice Several claims in one transaction; those already paid are passed over.
-    /// @param claims The claims.
+    /// @notice Several claims in one transaction; those that are paid already or held are passed over. Neighbours for one
+    /// account in one token are sent together.
+    /// @param leaves The leaves.
     /// @return amounts What each one paid.
-    function claimMany(Claim[] calldata claims) external returns (uint256[] memory amounts);
+    function claimMany(Claim[] calldata leaves) external returns (uint256[] memory amounts);
 
-    /// @notice Makes an account's slot non-zero, which makes its first claim cheaper. Anyone may call.
-    /// @param token The ERC-20.
-    /// @param account The account.
-    function open(address token, address account) external;
+    /// @notice Makes a line's pot, whose money has arrived. Only for the settlement contract.
+    /// @param epoch The line's epoch.
+    /// @param jobId The line's job.
+    /// @param root The line's rewards root.
+    /// @param token What the job pays in.
+    /// @param amount What the line brought in; fits in 96 bits, as every cap does.
+    function fund(uint256 epoch, bytes32 jobId, bytes32 root, address token, uint256 amount) external;
 
-    /// @notice Replaces the root. Only for the settlement contract.
-    /// @param epoch The epoch that became final.
-    /// @param newRoot Its rewards root.
-    function publish(uint256 epoch, bytes32 newRoot) external;
+    /// @notice Keeps a leaf from being claimed, also before its pot is there. Only for RESTITUTION_ROLE.
+    function hold(uint256 epoch, bytes32 jobId, bytes32 root, uint256 index) external;
 
-    /// @notice What an account has been paid in a token so far.
-    function claimed(address token, address account) external view returns (uint256);
+    /// @notice Undoes {hold}. Only for RESTITUTION_ROLE.
+    function release(uint256 epoch, bytes32 jobId, bytes32 root, uint256 index) external;
 
-    /// @notice The newest final root.
-    function root() external view returns (bytes32);
+    /// @notice Sends a leaf's amount back to the job's escrow, held or not; from then on it counts as claimed. Nothing
+    /// happens, without an error, if it was claimed before. Only for RESTITUTION_ROLE.
+    /// @param leaf The leaf.
+    /// @return amount What went back.
+    function forfeit(Claim calldata leaf) external returns (uint256 amount);
+
+    /// @notice Whether a leaf was paid or forfeited.
+    function isClaimed(uint256 epoch, bytes32 jobId, bytes32 root, uint256 index) external view returns (bool);
+
+    /// @notice Whether a leaf is held.
+    function isHeld(uint256 epoch, bytes32 jobId, bytes32 root, uint256 index) external view returns (bool);
+
+    /// @notice What is left in a line's pot; 0 also where there is none.
+    function leftOf(uint256 epoch, bytes32 jobId, bytes32 root) external view returns (uint256);
 }

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import { IJobEscrow } from "./IJobEscrow.sol";
+import { IRewards } from "./IRewards.sol";
 import { ISettlerBonds } from "./ISettlerBonds.sol";
 
 /// @title ISettlement
-/// @notice Turns epochs of work into money: proposed, open to challenge for a window, then final.
-/// @dev Epochs are numbered from 1 and become final in order. A number is used once: a rejected epoch keeps its
-/// number and the work is proposed anew under the next one. Rewards are cumulative, so rejecting an epoch
-/// rejects those proposed on top of it.
+/// @notice Turns epochs of work into money: proposed, open to challenge for a window, then paid.
+/// @dev An epoch has a line for each of its jobs, with a rewards root and an amount of its own: a line pays no more than
+/// its amount, once, and nothing that befalls one line touches another's money. Epochs are numbered from 1 and do not
+/// wait for one another. A number is used once: the work of a rejected line is proposed anew in a later epoch.
 interface ISettlement is ISettlerBonds {
-    /// @notice What happened in one job during the epoch.
+    /// @notice A line: what happened in one job during the epoch.
     /// @param jobId The job.
-    /// @param amount What the epoch takes from the job's escrow, in the smallest unit of the job's token.
+    /// @param amount What the line takes from the job's escrow, in the smallest unit of the job's token.
+    /// @param rewardsRoot Root of the StandardMerkleTree over (uint256 index, address account, uint256 amount); may be zero
+    /// where the amount is.
+    /// @param reportDigest Digest of the line's public report.
     /// @param tracesRoot Root of the StandardMerkleTree over (bytes32 traceDigest) of the accepted traces.
     /// @param traceCount Number of accepted traces.
     /// @param parentPolicy Digest of the policy that the epoch started from.
@@ -19,6 +24,8 @@ interface ISettlement is ISettlerBonds {
     struct JobSettlement {
         bytes32 jobId;
         uint256 amount;
+        bytes32 rewardsRoot;
+        bytes32 reportDigest;
         bytes32 tracesRoot;
         uint256 traceCount;
         bytes32 parentPolicy;
@@ -27,17 +34,13 @@ interface ISettlement is ISettlerBonds {
 
     /// @notice All that an epoch says. The chain keeps its hash; the event that announces it keeps its text.
     /// @param epoch Number, from 1.
-    /// @param rewardsRoot Root of the StandardMerkleTree over (address token, address account, uint256 cumulative).
-    /// @param reportDigest Digest of the public settlement report.
-    /// @param jobs In strictly ascending order of job id.
+    /// @param jobs The lines, in strictly ascending order of job id; a line's number is its place here, from 0.
     struct EpochContent {
         uint256 epoch;
-        bytes32 rewardsRoot;
-        bytes32 reportDigest;
         JobSettlement[] jobs;
     }
 
-    /// @notice The life of an epoch: Pending, then Finalised, or Rejected and then Unwound (its reserves freed).
+    /// @notice The life of a line: Pending, then Finalised (paid), or Rejected and then Unwound (its reserve freed).
     enum Status {
         None,
         Pending,
@@ -46,41 +49,42 @@ interface ISettlement is ISettlerBonds {
         Unwound
     }
 
-    /// @notice What the chain keeps of an epoch.
-    /// @param commitment keccak256(abi.encode(EpochContent)): pins all of it, the rewards root included.
+    /// @notice What the chain keeps of an epoch. In the sets of lines, bit n stands for line n.
+    /// @param commitment keccak256(abi.encode(EpochContent)): pins all of it, the rewards roots included.
     /// @param proposer Who proposed it and answers for it with his stake.
-    /// @param finalisableAt Time of {clock} from which it may become final.
+    /// @param finalisableAt Time of {clock} from which its lines may be paid.
     /// @param proposedBlock Block of the proposal, where its event is.
-    /// @param disputes Number of open disputes; while there is one, the epoch is frozen.
-    /// @param status See Status.
+    /// @param lines Number of lines.
+    /// @param paid Lines that are Finalised.
+    /// @param rejected Lines that are Rejected or Unwound.
+    /// @param unwound Lines that are Unwound.
+    /// @param disputed Lines on which a dispute is open.
     struct Epoch {
         bytes32 commitment;
         address proposer;
         uint40 finalisableAt;
         uint32 proposedBlock;
-        uint16 disputes;
-        Status status;
+        uint8 lines;
+        uint64 paid;
+        uint64 rejected;
+        uint64 unwound;
+        uint64 disputed;
     }
 
     /// @notice An epoch was proposed; carries all of its text.
-    event EpochProposed(
-        uint256 indexed epoch,
-        address indexed proposer,
-        bytes32 rewardsRoot,
-        bytes32 reportDigest,
-        uint256 finalisableAt,
-        JobSettlement[] jobs
-    );
-    /// @notice An epoch is final; its root pays.
-    event EpochFinalised(uint256 indexed epoch, bytes32 rewardsRoot);
-    /// @notice An epoch was found wrong, or stands on one that was.
-    event EpochRejected(uint256 indexed epoch);
-    /// @notice A rejected epoch's reserves went back to its jobs.
-    event EpochUnwound(uint256 indexed epoch);
-    /// @notice A dispute holds the epoch.
-    event EpochFrozen(uint256 indexed epoch, uint256 disputes);
-    /// @notice A dispute lets go of the epoch.
-    event EpochUnfrozen(uint256 indexed epoch, uint256 disputes);
+    event EpochProposed(uint256 indexed epoch, address indexed proposer, uint256 finalisableAt, JobSettlement[] jobs);
+    /// @notice A line is paid: its rewards can be claimed.
+    event LineFinalised(uint256 indexed epoch, uint256 line, bytes32 indexed jobId);
+    /// @notice The job's token refused to move the line's money. The line stays pending; anyone may try again.
+    event LineRefused(uint256 indexed epoch, uint256 line, bytes32 indexed jobId);
+    /// @notice A line was found wrong, or nobody judged it, or its epoch's proposer was convicted before it was paid.
+    event LineRejected(uint256 indexed epoch, uint256 line);
+    /// @notice A rejected line's reserve went back to its job.
+    event LineUnwound(uint256 indexed epoch, uint256 line);
+    /// @notice A dispute holds the line.
+    event LineFrozen(uint256 indexed epoch, uint256 line, uint256 disputes);
+    /// @notice A dispute lets go of the line.
+    event LineUnfrozen(uint256 indexed epoch, uint256 line, uint256 disputes);
     /// @notice The guardian stopped settlement until a time.
     event Paused(address indexed guardian, uint256 until);
     /// @notice Settlement goes on.
@@ -88,70 +92,75 @@ interface ISettlement is ISettlerBonds {
     /// @notice The challenge window changed, for epochs proposed from now on.
     event ChallengeWindowChanged(uint256 challengeWindow);
 
-    /// @notice Epochs come one after the other.
+    /// @notice Epochs are numbered one after the other.
     error WrongEpoch(uint256 epoch, uint256 expected);
-    /// @notice A root must not be zero.
+    /// @notice A line that takes money must say whose it is.
     error ZeroRoot();
     /// @notice Jobs must be in strictly ascending order of id, each once.
     error JobsNotSorted(bytes32 jobId);
-    /// @notice An epoch settles at most MAX_JOBS jobs.
+    /// @notice An epoch has a line at least.
+    error NoJobs();
+    /// @notice An epoch has at most MAX_JOBS lines.
     error TooManyJobs(uint256 count);
-    /// @notice Too many epochs are pending; finalise some first.
-    error TooManyPending(uint256 pending);
     /// @notice The content is not what was proposed under this number.
     error WrongContent(uint256 epoch);
-    /// @notice The epoch is not in the state that this needs.
-    error WrongStatus(uint256 epoch, Status status);
+    /// @notice Nothing was proposed under this number.
+    error UnknownEpoch(uint256 epoch);
+    /// @notice The line is not in the state that this needs.
+    error WrongStatus(uint256 epoch, uint256 line, Status status);
+    /// @notice No dispute holds the line.
+    error LineIsNotFrozen(uint256 epoch, uint256 line);
     /// @notice The challenge window is open.
     error WindowOpen(uint256 finalisableAt);
-    /// @notice A dispute is open on the epoch.
-    error EpochIsFrozen(uint256 epoch, uint256 disputes);
-    /// @notice An earlier epoch must become final or be rejected first.
-    error NotNext(uint256 epoch, uint256 next);
-    /// @notice The lines of an earlier epoch must be paid first.
-    error LinesUnpaid(uint256 epoch);
+    /// @notice None of these lines can be paid: each is paid already, rejected, or disputed.
+    error NothingToPay(uint256 epoch);
+    /// @notice No rejected line's reserve is left to give back.
+    error NothingToUnwind(uint256 epoch);
     /// @notice The guardian has stopped settlement.
     error IsPaused(uint256 until);
     /// @notice Settlement is not stopped.
     error NotPaused();
     /// @notice The guardian may not pause again so soon.
     error PauseCoolingDown(uint256 until);
+
     /// @notice Proposes the next epoch, reserves its money, and locks the settler's bond. Only for a settler with a
     /// stake and without a conviction, and only while there are jurors enough.
     /// @param content What happened; `content.epoch` must be {nextEpoch}.
     function proposeEpoch(EpochContent calldata content) external;
 
-    /// @notice Makes an epoch final once its window is over: pays the rewards contract, publishes the root. Or pays what
-    /// {finaliseInParts} left of it.
+    /// @notice Pays every line that may be paid, once the epoch's window is over, into a pot of its own. Passes over those
+    /// that are paid, rejected or disputed. A line whose token refuses stays pending, to be tried again. Anyone may call.
     /// @param content As proposed.
     function finaliseEpoch(EpochContent calldata content) external;
 
-    /// @notice The same, but pays so many lines at most: tokens that burn all gas they get could make a whole epoch too
-    /// dear for one transaction. Call again until all are paid; then the root is published.
+    /// @notice The same for some lines: tokens that burn all gas they get could make a whole epoch too dear for one
+    /// transaction.
     /// @param content As proposed.
-    /// @param lines How many lines to pay now.
-    function finaliseInParts(EpochContent calldata content, uint256 lines) external;
+    /// @param lines Which lines; bit n stands for line n.
+    function finaliseLines(EpochContent calldata content, uint64 lines) external;
 
-    /// @notice Gives a rejected epoch's reserves back to its jobs. Anyone may call.
+    /// @notice Gives the reserves of rejected lines back to their jobs. Anyone may call.
     /// @param content As proposed.
     function unwindEpoch(EpochContent calldata content) external;
 
-    /// @notice Holds a pending epoch. Only for the disputes contract, at any time before the epoch is final.
-    /// @param epoch Its number.
+    /// @notice Holds a pending line. Only for the courts, at any time before the line is paid.
+    /// @param epoch Number of the epoch.
+    /// @param line Number of the line.
     /// @return proposer Who answers for it.
-    /// @return commitment Hash of its content.
-    function freeze(uint256 epoch) external returns (address proposer, bytes32 commitment);
+    /// @return commitment Hash of the epoch's content.
+    function freeze(uint256 epoch, uint256 line) external returns (address proposer, bytes32 commitment);
 
-    /// @notice Lets go of an epoch. Only for the disputes contract.
-    /// @param epoch Its number.
-    /// @param wrong Whether it was found wrong: then its proposer is convicted, see {convict}.
-    function unfreeze(uint256 epoch, bool wrong) external;
+    /// @notice Ends one hold on a line. Only for the courts.
+    /// @param epoch Number of the epoch.
+    /// @param line Number of the line.
+    /// @param wrong Whether it was found wrong: then the proposer is convicted, see {convict}.
+    function unfreeze(uint256 epoch, uint256 line, bool wrong) external;
 
-    /// @notice Rejects a pending epoch and all after it, without fault: nobody judged it. Only for the courts.
-    function reject(uint256 epoch) external;
+    /// @notice Rejects a pending line without fault: nobody judged it. Only for the courts.
+    function reject(uint256 epoch, uint256 line) external;
 
-    /// @notice Convicts an epoch's proposer: he is suspended, the epoch's bond is burned if it is still locked, and the
-    /// epoch is rejected if it is still pending. Only for the courts.
+    /// @notice Convicts an epoch's proposer: he is suspended, the epoch's bond is burned if it is still locked, and all
+    /// lines that are not paid are rejected. Only for the courts.
     function convict(uint256 epoch) external;
 
     /// @notice Stops proposals, finalisation and {clock} for MAX_PAUSE at most. Only for the guardian. Claims go on.
@@ -167,13 +176,19 @@ interface ISettlement is ISettlerBonds {
     /// @notice What the chain keeps of an epoch.
     function epochOf(uint256 epoch) external view returns (Epoch memory);
 
-    /// @notice The final epoch whose lines are not all paid yet; 0 if there is none.
-    function payingEpoch() external view returns (uint256);
+    /// @notice How a line stands; None where there is no such line.
+    function statusOf(uint256 epoch, uint256 line) external view returns (Status);
+
+    /// @notice Holds the jobs' money.
+    function escrow() external view returns (IJobEscrow);
+
+    /// @notice Pays the nodes.
+    function rewards() external view returns (IRewards);
 
     /// @notice The number that the next proposal must have.
     function nextEpoch() external view returns (uint256);
 
-    /// @notice Seconds of {clock} before an epoch may become final. It can be challenged until it is.
+    /// @notice Seconds of {clock} before an epoch's lines may be paid. A line can be challenged until it is.
     function challengeWindow() external view returns (uint256);
 
     /// @notice Unix time less all seconds that settlement was stopped for: stands still in pauses. Deadlines of

@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import { IVerifierPool } from "./IVerifierPool.sol";
 
 /// @title ISettlerBonds
-/// @notice What a settler stands to lose: stake in proportion to the money that his epochs reserve, locked until they
-/// are final or rejected, and burned with a conviction, which also suspends him.
+/// @notice What a settler stands to lose: stake in proportion to the money that his epochs reserve, locked until no
+/// line of theirs is pending or disputed, and burned with a conviction, which also suspends him.
 interface ISettlerBonds {
     /// @notice Terms of the bonds.
     /// @param base R1 in wei for every epoch; above 0.
@@ -63,8 +63,9 @@ interface ISettlerBonds {
     /// @notice R1 in wei for 1e18 of a token's smallest units.
     function bondRate(address token) external view returns (uint256);
 
-    /// @notice What an epoch's proposer has locked for it, and how many lines have been paid, while it is paid in parts.
-    function standOf(uint256 epoch) external view returns (uint256 bond, uint256 linesPaid);
+    /// @notice R1 in wei that an epoch's proposer has locked for it: until each line was paid, refused by its token after
+    /// the window, or rejected, and none is disputed.
+    function bondOf(uint256 epoch) external view returns (uint256);
 
     /// @notice The pool that must be ready whenever an epoch is proposed.
     function pool() external view returns (IVerifierPool);

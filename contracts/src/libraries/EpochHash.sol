@@ -14,12 +14,12 @@ library EpochHash {
         assembly ("memory-safe") {
             let words := mload(0x40)
             mstore(words, 0x20)
-            calldatacopy(add(words, 0x20), content, 0x60)
-            mstore(add(words, 0x80), 0x80)
-            mstore(add(words, 0xa0), jobs.length)
-            let size := mul(jobs.length, 0xc0)
-            calldatacopy(add(words, 0xc0), jobs.offset, size)
-            hash := keccak256(words, add(size, 0xc0))
+            mstore(add(words, 0x20), calldataload(content))
+            mstore(add(words, 0x40), 0x40)
+            mstore(add(words, 0x60), jobs.length)
+            let size := shl(8, jobs.length)
+            calldatacopy(add(words, 0x80), jobs.offset, size)
+            hash := keccak256(words, add(size, 0x80))
         }
     }
 }

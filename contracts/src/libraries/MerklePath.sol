@@ -5,15 +5,15 @@ pragma solidity 0.8.37;
 /// @notice Leaves and proofs of a StandardMerkleTree: the same results as OpenZeppelin's MerkleProof and the plain
 /// Solidity of a leaf, at less than half of their gas, which is what a claim spends most of its own work on.
 library MerklePath {
-    /// @notice The leaf of ["address", "address", "uint256"]; hashed twice, so that an inner node never passes for one.
-    function rewardLeaf(address token, address account, uint256 cumulative) internal pure returns (bytes32 leaf) {
+    /// @notice The leaf of ["uint256", "address", "uint256"]; hashed twice, so that an inner node never passes for one.
+    function rewardLeaf(uint256 index, address account, uint256 amount) internal pure returns (bytes32 leaf) {
         // keccak256(bytes.concat(keccak256(abi.encode(...)))) without two allocations: the words are put behind the
         // free memory pointer and forgotten.
         assembly ("memory-safe") {
             let words := mload(0x40)
-            mstore(words, shr(96, shl(96, token)))
+            mstore(words, index)
             mstore(add(words, 0x20), shr(96, shl(96, account)))
-            mstore(add(words, 0x40), cumulative)
+            mstore(add(words, 0x40), amount)
             mstore(0x00, keccak256(words, 0x60))
             leaf := keccak256(0x00, 0x20)
         }

@@ -7,6 +7,7 @@ import { IDisputes } from "../../src/interfaces/IDisputes.sol";
 import { ISettlement } from "../../src/interfaces/ISettlement.sol";
 import { IVerifierPool } from "../../src/interfaces/IVerifierPool.sol";
 import { Provenance } from "../../src/Provenance.sol";
+import { Restitution } from "../../src/Restitution.sol";
 import { VerifierPool } from "../../src/VerifierPool.sol";
 import { Fixture } from "./Fixture.sol";
 import { Merkle } from "./Merkle.sol";
@@ -32,6 +33,7 @@ abstract contract DisputeFixture is Fixture {
     Provenance internal provenance;
     Disputes internal disputes;
     FraudProofs internal fraud;
+    Restitution internal restitution;
     bytes32 internal jobId;
 
     function setUp() public virtual override {
@@ -40,6 +42,8 @@ abstract contract DisputeFixture is Fixture {
         disputes = new Disputes(address(this), registry, settlement, pool, defaults());
         provenance = new Provenance(settlement, disputes);
         fraud = new FraudProofs(address(this), registry, settlement, provenance, PENALTY);
+        restitution = new Restitution(settlement, provenance);
+        settlement.grantRole(rewards.RESTITUTION_ROLE(), address(restitution));
         for (uint256 i = 0; i < 2; ++i) {
             address court = i == 0 ? address(disputes) : address(fraud);
             registry.grantRole(registry.SLASHER_ROLE(), court);
@@ -90,11 +94,11 @@ abstract contract DisputeFixture is Fixture {
         settlement.proposeEpoch(content);
     }
 
-    /// @dev Alice challenges a fresh epoch of bob's.
-    function openEpochDispute() internal returns (uint256 id) {
+    /// @dev Alice challenges the line of a fresh epoch of bob's.
+    function openLineDispute() internal returns (uint256 id) {
         uint256 epoch = proposeAsBob().epoch;
         vm.prank(alice);
-        return disputes.challengeEpoch(epoch, EVIDENCE);
+        return disputes.challengeLine(epoch, 0, EVIDENCE);
     }
 
     function submissionOf(uint256 key, uint256 first) internal view returns (IDisputes.Submission memory submission) {
@@ -180,11 +184,11 @@ abstract contract DisputeFixture is Fixture {
         eq(registry.nodeOf(owner).locked, bondsOf(owner), "locked");
     }
 
-    /// @dev What epochs of his that are pending, or still under dispute, hold of a settler's stake.
+    /// @dev What epochs of his with pending or disputed lines hold of a settler's stake.
     function bondsOf(address settler) internal view returns (uint256 sum) {
         uint256 next = settlement.nextEpoch();
         for (uint256 epoch = 1; epoch < next; ++epoch) {
-            (uint256 bond,) = settlement.standOf(epoch);
+            uint256 bond = settlement.bondOf(epoch);
             if (settlement.epochOf(epoch).proposer == settler) sum += bond;
         }
     }

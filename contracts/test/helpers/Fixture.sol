@@ -49,8 +49,8 @@ abstract contract Fixture is TestBase {
         ISettlerBonds.BondTerms memory terms = ISettlerBonds.BondTerms(BASE_BOND, 0);
         settlement = new Settlement(address(this), registry, WINDOW, GRACE, CAP_PERIOD, terms);
         settlement.setPool(IVerifierPool(address(this)));
-        escrow = settlement.escrow();
-        rewards = settlement.rewards();
+        escrow = JobEscrow(address(settlement.escrow()));
+        rewards = Rewards(address(settlement.rewards()));
         money = new PlainToken();
         settlement.grantRole(settlement.SETTLER_ROLE(), address(this));
         settlement.grantRole(settlement.DISPUTES_ROLE(), address(this));
@@ -113,10 +113,29 @@ abstract contract Fixture is TestBase {
         vm.stopPrank();
     }
 
+    /// @dev A job of alice's in a token of one's own.
+    function fundIn(PlainToken token, uint256 amount) internal returns (bytes32 jobId) {
+        token.mint(alice, amount);
+        vm.startPrank(alice);
+        token.approve(address(escrow), type(uint256).max);
+        jobId = escrow.createJob(address(token), amount, amount, 0);
+        vm.stopPrank();
+    }
+
     function lineOf(bytes32 jobId, uint256 amount) internal pure returns (ISettlement.JobSettlement memory) {
+        return lineOf(jobId, amount, keccak256("root"));
+    }
+
+    function lineOf(bytes32 jobId, uint256 amount, bytes32 root)
+        internal
+        pure
+        returns (ISettlement.JobSettlement memory)
+    {
         return ISettlement.JobSettlement({
             jobId: jobId,
             amount: amount,
+            rewardsRoot: root,
+            reportDigest: keccak256("report"),
             tracesRoot: Merkle.root(Merkle.traces(1, 8)),
             traceCount: 8,
             parentPolicy: keccak256("parent"),
@@ -130,32 +149,65 @@ abstract contract Fixture is TestBase {
         returns (ISettlement.EpochContent memory content)
     {
         content.epoch = settlement.nextEpoch();
-        content.rewardsRoot = root;
-        content.reportDigest = keccak256("report");
         content.jobs = new ISettlement.JobSettlement[](1);
-        content.jobs[0] = lineOf(jobId, amount);
+        content.jobs[0] = lineOf(jobId, amount, root);
+    }
+
+    /// @dev One line of `amount` for each job, sorted.
+    function contentOf(bytes32[] memory jobs, uint256 amount)
+        internal
+        view
+        returns (ISettlement.EpochContent memory content)
+    {
+        content.epoch = settlement.nextEpoch();
+        content.jobs = new ISettlement.JobSettlement[](jobs.length);
+        for (uint256 i = 0; i < jobs.length; ++i) {
+            uint256 place = i;
+            for (; place > 0 && content.jobs[place - 1].jobId > jobs[i]; --place) {
+                content.jobs[place] = content.jobs[place - 1];
+            }
+            content.jobs[place] = lineOf(jobs[i], amount);
+        }
     }
 
     function propose(bytes32 jobId, uint256 amount, bytes32 root)
         internal
         returns (ISettlement.EpochContent memory content)
     {
-        becomeSettler();
         content = contentOf(jobId, amount, root);
+        propose(content);
+    }
+
+    function propose(ISettlement.EpochContent memory content) internal {
+        becomeSettler();
         settlement.proposeEpoch(content);
     }
 
-    function settle(bytes32 jobId, uint256 amount, bytes32 root) internal {
+    function settle(bytes32 jobId, uint256 amount, bytes32 root) internal returns (uint256 epoch) {
         ISettlement.EpochContent memory content = propose(jobId, amount, root);
         skip(WINDOW);
+        settlement.finaliseEpoch(content);
+        return content.epoch;
+    }
+
+    function isDisputed(uint256 epoch, uint256 line) internal view returns (bool) {
+        return (settlement.epochOf(epoch).disputed >> line) & 1 == 1;
+    }
+
+    function nothingToPay(ISettlement.EpochContent memory content) internal {
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.NothingToPay.selector, content.epoch));
         settlement.finaliseEpoch(content);
     }
 
     function statusOf(uint256 epoch) internal view returns (ISettlement.Status) {
-        return settlement.epochOf(epoch).status;
+        return settlement.statusOf(epoch, 0);
     }
 
     function isStatus(uint256 epoch, ISettlement.Status status) internal view {
-        eq(uint256(statusOf(epoch)), uint256(status), "epoch status");
+        isStatus(epoch, 0, status);
+    }
+
+    function isStatus(uint256 epoch, uint256 line, ISettlement.Status status) internal view {
+        eq(uint256(settlement.statusOf(epoch, line)), uint256(status), "status");
     }
 }

@@ -36,8 +36,8 @@ library Merkle {
         }
     }
 
-    function rewardLeaf(address token, address account, uint256 cumulative) internal pure returns (bytes32) {
-        return keccak256(bytes.concat(keccak256(abi.encode(token, account, cumulative))));
+    function rewardLeaf(uint256 index, address account, uint256 amount) internal pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(abi.encode(index, account, amount))));
     }
 
     function traceLeaf(bytes32 digest) internal pure returns (bytes32) {

@@ -119,3 +119,24 @@ contract MoodyToken is PlainToken {
         return super.transfer(to, value);
     }
 }
+
+/// @notice Calls back as CallbackToken does, and then says that it did not move the money, or that it did and did not.
+contract TurncoatToken is CallbackToken {
+    bool private _refusing;
+    bool private _lying;
+
+    function setRefusing(bool refusing) external {
+        _refusing = refusing;
+    }
+
+    function setLying(bool lying) external {
+        _lying = lying;
+    }
+
+    function transfer(address to, uint256 value) public override returns (bool) {
+        if (_lying) return true;
+        if (!_refusing) return super.transfer(to, value);
+        _update(msg.sender, msg.sender, value);
+        return false;
+    }
+}

@@ -20,7 +20,7 @@ contract DisputeHandler is TestBase {
     Settlement public immutable settlement;
     NodeRegistry public immutable registry;
     VerifierPool public immutable pool;
-    bytes32 public immutable jobId;
+    bytes32[2] public jobs;
 
     /// @dev ABI-encoded, because the compiler does not copy nested arrays to storage.
     bytes[] private _contents;
@@ -28,12 +28,12 @@ contract DisputeHandler is TestBase {
     mapping(uint256 disputeId => bool) public accusedHeld;
     mapping(address owner => bool) public left;
 
-    constructor(Disputes disputes_, bytes32 jobId_) {
+    constructor(Disputes disputes_, bytes32[2] memory jobs_) {
         disputes = disputes_;
         settlement = Settlement(address(disputes_.settlement()));
         registry = disputes_.registry();
         pool = VerifierPool(address(disputes_.pool()));
-        jobId = jobId_;
+        jobs = jobs_;
     }
 
     function ownerAt(uint256 index) public pure returns (address) {
@@ -91,9 +91,10 @@ contract DisputeHandler is TestBase {
         if (node.stake == node.locked) return;
         ISettlement.EpochContent memory content;
         content.epoch = settlement.nextEpoch();
-        content.rewardsRoot = keccak256("root");
-        content.jobs = new ISettlement.JobSettlement[](1);
-        content.jobs[0] = ISettlement.JobSettlement(jobId, 1, keccak256("traces"), 1, 0, 0);
+        content.jobs = new ISettlement.JobSettlement[](2);
+        for (uint256 i = 0; i < 2; ++i) {
+            content.jobs[i] = ISettlement.JobSettlement(jobs[i], 1, keccak256("root"), 0, keccak256("traces"), 1, 0, 0);
+        }
         _contents.push(abi.encode(content));
         vm.prank(settler);
         settlement.proposeEpoch(content);
@@ -106,7 +107,7 @@ contract DisputeHandler is TestBase {
         uint256 before = registry.nodeOf(accused).locked;
         vm.prank(ownerAt(who));
         // May fail for good reasons: too late, no free stake, one's own epoch, this evidence was heard.
-        try disputes.challengeEpoch(epoch, bytes32(which % 7)) returns (uint256 id) {
+        try disputes.challengeLine(epoch, which % 2, bytes32(which % 7)) returns (uint256 id) {
             accusedHeld[id] = registry.nodeOf(accused).locked > before;
         } catch { }
     }
@@ -129,9 +130,12 @@ contract DisputeHandler is TestBase {
         if (_contents.length == 0) return;
         ISettlement.EpochContent memory content =
             abi.decode(_contents[which % _contents.length], (ISettlement.EpochContent));
-        ISettlement.Epoch memory epoch = settlement.epochOf(content.epoch);
+        ISettlement.Epoch memory before = settlement.epochOf(content.epoch);
         try settlement.finaliseEpoch(content) {
-            check(epoch.disputes == 0 && block.timestamp >= epoch.finalisableAt, "final while disputed or early");
+            uint64 fresh = settlement.epochOf(content.epoch).paid & ~before.paid;
+            check(
+                fresh & before.disputed == 0 && block.timestamp >= before.finalisableAt, "paid while disputed or early"
+            );
         } catch { }
     }
 

@@ -12,7 +12,8 @@ contract DisputeInvariants is DisputeFixture {
 
     function setUp() public override {
         super.setUp();
-        handler = new DisputeHandler(disputes, jobId);
+        bytes32 other = fund(carol, 100_000, 1000);
+        handler = new DisputeHandler(disputes, jobId < other ? [jobId, other] : [other, jobId]);
         for (uint256 i = 0; i < handler.OWNERS(); ++i) {
             register(handler.ownerAt(i), STAKE);
             vm.prank(handler.ownerAt(i));
@@ -88,7 +89,8 @@ contract DisputeInvariants is DisputeFixture {
             }
             if (dispute.verdict == IDisputes.Verdict.Innocent) check(quorum && innocent > guilty, "innocent by one");
             if (dispute.verdict != IDisputes.Verdict.None || dispute.epoch == 0) continue;
-            check(statusOf(dispute.epoch) != ISettlement.Status.Finalised, "an undecided epoch pays nobody");
+            ISettlement.Status status = settlement.statusOf(dispute.epoch, dispute.line);
+            check(status != ISettlement.Status.Finalised, "an undecided line pays nobody");
         }
     }
 
@@ -125,15 +127,19 @@ contract DisputeInvariants is DisputeFixture {
         eq(r1.balanceOf(address(disputes)), 0, "the disputes contract keeps nothing");
     }
 
-    function invariant_frozenEpochsAreThoseInDispute() external view {
+    function invariant_frozenLinesAreThoseInDispute() external view {
         uint256 next = settlement.nextEpoch();
         for (uint256 epoch = 1; epoch < next; ++epoch) {
-            uint256 open = 0;
-            for (uint256 id = 1; id <= disputes.disputeCount(); ++id) {
-                IDisputes.Dispute memory dispute = disputes.disputeOf(id);
-                if (dispute.epoch == epoch && dispute.phase != IDisputes.Phase.Resolved) ++open;
+            for (uint256 line = 0; line < 2; ++line) {
+                uint256 open = 0;
+                for (uint256 id = 1; id <= disputes.disputeCount(); ++id) {
+                    IDisputes.Dispute memory dispute = disputes.disputeOf(id);
+                    if (dispute.epoch != epoch || dispute.line != line) continue;
+                    if (dispute.phase != IDisputes.Phase.Resolved) ++open;
+                }
+                check(isDisputed(epoch, line) == (open != 0), "disputed");
+                eq(disputes.lineDocket(epoch, line).open, open, "open disputes");
             }
-            eq(settlement.epochOf(epoch).disputes, open, "open disputes");
         }
     }
 

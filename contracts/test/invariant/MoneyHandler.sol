@@ -2,204 +2,129 @@
 pragma solidity 0.8.37;
 
 import { IJobEscrow } from "../../src/interfaces/IJobEscrow.sol";
+import { IRewards } from "../../src/interfaces/IRewards.sol";
 import { ISettlement } from "../../src/interfaces/ISettlement.sol";
-import { JobEscrow } from "../../src/JobEscrow.sol";
-import { Rewards } from "../../src/Rewards.sol";
 import { Settlement } from "../../src/Settlement.sol";
 import { Merkle } from "../helpers/Merkle.sol";
-import { TestBase } from "../helpers/TestBase.sol";
-import { PlainToken } from "../helpers/Tokens.sol";
+import { MoodyToken } from "../helpers/Tokens.sol";
+import { MoneyBooks } from "./MoneyBooks.sol";
 
-/// @notice Random jobs, epochs, disputes and claims. Plays submitters, the settler, the disputes contract and nodes.
-/// @dev Keeps its own books, independent of the contracts', for the invariants to compare with.
-contract MoneyHandler is TestBase {
-    uint256 public constant ACCOUNTS = 4;
+/// @notice Random epochs of up to four lines, disputes, convictions, claims and forfeits. Plays the settler, the courts
+/// and nodes. Trees may promise more than their line brings in.
+contract MoneyHandler is MoneyBooks {
+    constructor(Settlement settlement_, MoodyToken[2] memory tokens_) MoneyBooks(settlement_, tokens_) { }
 
-    Settlement public immutable settlement;
-    JobEscrow public immutable escrow;
-    Rewards public immutable rewards;
-    PlainToken public immutable money;
-
-    bytes32[] public jobs;
-    mapping(bytes32 jobId => uint256) public funded;
-    mapping(bytes32 jobId => uint256) public refunded;
-    mapping(bytes32 jobId => uint256) public paid;
-
-    uint256[] public pending;
-    mapping(uint256 epoch => ISettlement.EpochContent) private _contents;
-    mapping(uint256 epoch => uint256[4]) private _leaves;
-    mapping(uint256 epoch => bytes32) public finalRoot;
-    mapping(uint256 epoch => bytes32) public finalContent;
-    uint256 public lastFinal;
-    uint256 public finalisedIn;
-    uint256[4] public claimed;
-    mapping(uint256 epoch => uint256) public frozen;
-    /// @notice What a job's epochs took since its first one, and when that was.
-    mapping(bytes32 jobId => uint256) public taken;
-    mapping(bytes32 jobId => uint256) public since;
-    uint256[] public rejected;
-
-    constructor(Settlement settlement_, PlainToken money_) {
-        settlement = settlement_;
-        escrow = settlement_.escrow();
-        rewards = settlement_.rewards();
-        money = money_;
-        money.approve(address(escrow), type(uint256).max);
-    }
-
-    function accountOf(uint256 index) public pure returns (address) {
-        return address(uint160(0x1000 + index));
-    }
-
-    function jobCount() external view returns (uint256) {
-        return jobs.length;
-    }
-
-    function createJob(uint256 amount, uint256 cap) external {
-        if (jobs.length == 6) return;
-        amount = bound(amount, 1, 1e24);
-        money.mint(address(this), amount);
-        bytes32 jobId = escrow.createJob(address(money), amount, bound(cap, 1, 1e24), 0);
-        jobs.push(jobId);
-        funded[jobId] = amount;
-    }
-
-    function topUp(uint256 which, uint256 amount) external {
-        (bytes32 jobId, IJobEscrow.Job memory job) = _job(which);
-        if (jobId == 0 || job.closedAt != 0) return;
-        amount = bound(amount, 1, 1e24);
-        money.mint(address(this), amount);
-        escrow.topUp(jobId, amount);
-        funded[jobId] += amount;
-    }
-
-    function close(uint256 which) external {
-        (bytes32 jobId, IJobEscrow.Job memory job) = _job(which);
-        // One job stays open, so that runs don't come to an early end.
-        if (jobId == 0 || job.closedAt != 0 || jobId == jobs[0]) return;
-        escrow.close(jobId);
-    }
-
-    function refund(uint256 which) external {
-        (bytes32 jobId, IJobEscrow.Job memory job) = _job(which);
-        if (jobId == 0 || job.available == 0) return;
-        bool due = job.closedAt != 0 && job.reserved == 0 && settlement.clock() >= job.closedAt + escrow.closeGrace();
-        try escrow.refund(jobId) returns (uint256 amount) {
-            check(due, "refunded early");
-            refunded[jobId] += amount;
-        } catch {
-            check(!due, "a due refund failed");
+    function propose(uint256 chosen, uint256[4] memory amounts, uint256 split) external {
+        if (block.timestamp < settlement.pausedUntil() || _lines.length > 40) return;
+        ISettlement.EpochContent memory content;
+        content.epoch = settlement.nextEpoch();
+        content.jobs = new ISettlement.JobSettlement[](4);
+        uint256 count = 0;
+        for (bytes32 jobId = _jobAfter(0, chosen); jobId != 0 && count < 4; jobId = _jobAfter(jobId, chosen)) {
+            content.jobs[count] = _draft(content.epoch, count, jobId, amounts[count], split);
+            ++count;
         }
-    }
-
-    function propose(uint256 which, uint256 amount, uint256 split) external {
-        (bytes32 jobId, IJobEscrow.Job memory job) = _job(which);
-        if (jobId == 0 || pending.length == 10 || block.timestamp < settlement.pausedUntil()) return;
-        if (job.closedAt != 0 && settlement.clock() >= job.closedAt + escrow.closeGrace()) return;
-        uint256 most = job.available < job.allowance ? job.available : job.allowance;
-        amount = bound(amount, 0, most);
-        uint256 epoch = settlement.nextEpoch();
-        uint256 base = pending.length == 0 ? lastFinal : pending[pending.length - 1];
-        _share(epoch, base, amount, split);
-        ISettlement.EpochContent storage content = _contents[epoch];
-        content.epoch = epoch;
-        content.rewardsRoot = Merkle.root(leavesOf(epoch));
-        content.jobs.push(ISettlement.JobSettlement(jobId, amount, keccak256("traces"), 1, 0, 0));
+        if (count == 0) return;
+        ISettlement.JobSettlement[] memory drafted = content.jobs;
+        assembly ("memory-safe") {
+            mstore(drafted, count)
+        }
+        _contents[content.epoch] = abi.encode(content);
         settlement.proposeEpoch(content);
-        pending.push(epoch);
-        _reckonCap(jobId, job.epochCap, amount);
     }
 
-    /// @dev Tries too early, while frozen and while paused as well: that must fail, and a ripe epoch must never fail.
-    function finalise(bool inParts) external {
-        if (pending.length == 0) return;
-        uint256 epoch = pending[0];
-        ISettlement.EpochContent memory content = _contents[epoch];
-        bool ripe = settlement.clock() >= settlement.epochOf(epoch).finalisableAt && frozen[epoch] == 0
+    /// @dev Tries too early and while paused as well. A line that may be paid and whose token is honest must be paid.
+    function finalise(uint256 which, uint64 lines) external {
+        uint256 next = settlement.nextEpoch();
+        if (next == 1) return;
+        uint256 epoch = 1 + which % (next - 1);
+        bool ripe = settlement.clock() >= settlement.epochOf(epoch).finalisableAt
             && block.timestamp >= settlement.pausedUntil();
-        if (inParts && ripe) settlement.finaliseInParts(content, 0);
-        try settlement.finaliseEpoch(content) {
-            check(ripe, "final early or while disputed");
+        uint256 due = _count(epoch, lines);
+        try settlement.finaliseLines(_contentOf(epoch), lines) {
+            check(ripe && due != 0, "paid early, twice, rejected or disputed");
         } catch {
-            check(!ripe, "a ripe epoch could not become final");
+            check(!ripe || due == 0, "a ripe epoch was not paid");
             return;
         }
-        _removeFrom(0, 1);
-        lastFinal = epoch;
-        finalRoot[epoch] = content.rewardsRoot;
-        finalContent[epoch] = keccak256(abi.encode(content));
-        finalisedIn += content.jobs[0].amount;
-        paid[content.jobs[0].jobId] += content.jobs[0].amount;
+        for (uint256 i = 0; i < _lines.length; ++i) {
+            if (_isDue(_lines[i], epoch, lines)) _noteTry(_lines[i]);
+        }
+        _noteBond(epoch);
     }
 
     function freeze(uint256 which) external {
-        if (pending.length == 0) return;
-        uint256 epoch = pending[which % pending.length];
-        settlement.freeze(epoch);
-        ++frozen[epoch];
+        if (_lines.length == 0) return;
+        Line storage line = _lines[which % _lines.length];
+        if (line.status != ISettlement.Status.Pending) return;
+        settlement.freeze(line.epoch, line.number);
+        ++line.disputes;
     }
 
-    function unfreeze(uint256 which) external {
-        if (pending.length == 0) return;
-        uint256 epoch = pending[which % pending.length];
-        if (frozen[epoch] == 0) return;
-        settlement.unfreeze(epoch, false);
-        --frozen[epoch];
+    /// @dev Found wrong seldom, or hardly any epoch would live.
+    function unfreeze(uint256 which, uint256 wrong) external {
+        if (_lines.length == 0) return;
+        Line storage line = _lines[which % _lines.length];
+        if (line.disputes == 0) return;
+        settlement.unfreeze(line.epoch, line.number, wrong % 8 == 0);
+        --line.disputes;
+        if (wrong % 8 == 0) _noteConviction(line.epoch);
+        _noteBond(line.epoch);
     }
 
     function reject(uint256 which) external {
-        // Seldom, or hardly any epoch would live.
-        if (pending.length == 0 || which % 4 != 0) return;
-        uint256 from = (which >> 8) % pending.length;
-        settlement.reject(pending[from]);
-        for (uint256 i = from; i < pending.length; ++i) {
-            rejected.push(pending[i]);
+        if (_lines.length == 0 || which % 4 != 0) return;
+        Line storage line = _lines[(which >> 8) % _lines.length];
+        if (line.status != ISettlement.Status.Pending) return;
+        settlement.reject(line.epoch, line.number);
+        line.status = ISettlement.Status.Rejected;
+        _noteBond(line.epoch);
+    }
+
+    function unwind(uint256 which) external {
+        if (_lines.length == 0) return;
+        uint256 epoch = _lines[which % _lines.length].epoch;
+        bool due = false;
+        for (uint256 i = 0; i < _lines.length; ++i) {
+            if (_lines[i].epoch != epoch || _lines[i].status != ISettlement.Status.Rejected) continue;
+            (due, _lines[i].status) = (true, ISettlement.Status.Unwound);
         }
-        _removeFrom(from, pending.length - from);
+        if (due) settlement.unwindEpoch(_contentOf(epoch));
     }
 
-    function unwind() external {
-        if (rejected.length == 0) return;
-        uint256 epoch = rejected[rejected.length - 1];
-        rejected.pop();
-        _thaw(epoch);
-        settlement.unwindEpoch(_contents[epoch]);
+    function claim(uint256 which, uint256 who) external {
+        if (_lines.length == 0) return;
+        _move(_lines[which % _lines.length], who % ACCOUNTS, false);
     }
 
-    function pause() external {
-        uint256 until = settlement.pausedUntil();
-        if (until != 0 && block.timestamp < until + settlement.MAX_PAUSE()) return;
-        settlement.pause();
+    function forfeit(uint256 which, uint256 who) external {
+        if (_lines.length == 0) return;
+        _move(_lines[which % _lines.length], who % ACCOUNTS, true);
     }
 
-    function claim(uint256 who) external {
-        if (lastFinal == 0) return;
-        who = who % ACCOUNTS;
-        uint256 cumulative = _leaves[lastFinal][who];
-        bytes32[] memory proof = Merkle.proof(leavesOf(lastFinal), who);
-        uint256 amount = rewards.claim(address(money), accountOf(who), cumulative, proof);
-        eq(amount, cumulative - claimed[who], "a claim pays exactly the difference");
-        claimed[who] = cumulative;
-    }
-
-    function wait(uint256 duration) external {
-        skip(bound(duration, 1, 1 days));
+    function hold(uint256 which, uint256 who, bool held) external {
+        if (_lines.length == 0) return;
+        Line storage line = _lines[which % _lines.length];
+        bytes32 root = Merkle.root(_leavesOf(line));
+        if (held) rewards.hold(line.epoch, line.jobId, root, who % ACCOUNTS);
+        else rewards.release(line.epoch, line.jobId, root, who % ACCOUNTS);
+        line.held[who % ACCOUNTS] = held;
     }
 
     /// @dev Ends everything that is under way; the invariants then look for money that is stuck.
     function windUp() external {
-        for (uint256 i = 0; i < pending.length; ++i) {
-            _thaw(pending[i]);
+        tokens[0].setMood(MoodyToken.Mood.Honest);
+        tokens[1].setMood(MoodyToken.Mood.Honest);
+        for (uint256 i = 0; i < _lines.length; ++i) {
+            Line storage line = _lines[i];
+            for (; line.disputes != 0; --line.disputes) {
+                settlement.unfreeze(line.epoch, line.number, false);
+            }
+            if (line.status == ISettlement.Status.Pending) settlement.reject(line.epoch, line.number);
+            if (line.status == ISettlement.Status.Pending) line.status = ISettlement.Status.Rejected;
         }
-        for (uint256 i = 0; i < rejected.length; ++i) {
-            _thaw(rejected[i]);
-        }
-        if (pending.length != 0) settlement.reject(pending[0]);
-        for (uint256 i = 0; i < pending.length; ++i) {
-            settlement.unwindEpoch(_contents[pending[i]]);
-        }
-        for (uint256 i = 0; i < rejected.length; ++i) {
-            settlement.unwindEpoch(_contents[rejected[i]]);
+        for (uint256 i = 0; i < _lines.length; ++i) {
+            this.unwind(i);
         }
         for (uint256 i = 0; i < jobs.length; ++i) {
             if (escrow.jobOf(jobs[i]).closedAt == 0) escrow.close(jobs[i]);
@@ -208,56 +133,91 @@ contract MoneyHandler is TestBase {
         for (uint256 i = 0; i < jobs.length; ++i) {
             if (escrow.jobOf(jobs[i]).available != 0) escrow.refund(jobs[i]);
         }
-        for (uint256 who = 0; who < ACCOUNTS && lastFinal != 0; ++who) {
-            bytes32[] memory proof = Merkle.proof(leavesOf(lastFinal), who);
-            rewards.claim(address(money), accountOf(who), _leaves[lastFinal][who], proof);
+    }
+
+    /// @dev Pays a leaf to its account, or back to its job. Does so exactly if it may.
+    function _move(Line storage line, uint256 who, bool back) private {
+        bytes32[] memory proof = Merkle.proof(_leavesOf(line), who);
+        uint256 amount = line.leaves[who];
+        bool honest = tokenOf[line.jobId].mood() == MoodyToken.Mood.Honest;
+        bool possible = line.status == ISettlement.Status.Finalised && line.amount != 0
+            && (line.gone[who] || (amount <= line.left && honest && (back || !line.held[who])));
+        IRewards.Claim memory leaf = IRewards.Claim(line.epoch, line.jobId, who, accountOf(who), amount, proof);
+        uint256 moved = 0;
+        if (back) {
+            try rewards.forfeit(leaf) returns (uint256 result) {
+                moved = result;
+            } catch {
+                check(!possible, "a forfeit failed");
+                return;
+            }
+        } else {
+            try rewards.claim(leaf) returns (uint256 result) {
+                moved = result;
+            } catch {
+                check(!possible, "a claim failed");
+                return;
+            }
         }
+        check(possible, "paid what must not be");
+        eq(moved, line.gone[who] ? 0 : amount, "once");
+        (line.gone[who], line.left) = (true, line.left - moved);
+        if (back) booksOf[line.jobId].paid -= moved;
     }
 
-    function leavesOf(uint256 epoch) public view returns (bytes32[] memory leaves) {
-        leaves = new bytes32[](ACCOUNTS);
-        for (uint256 i = 0; i < ACCOUNTS; ++i) {
-            leaves[i] = Merkle.rewardLeaf(address(money), accountOf(i), _leaves[epoch][i]);
+    function _draft(uint256 epoch, uint256 number, bytes32 jobId, uint256 amount, uint256 split)
+        private
+        returns (ISettlement.JobSettlement memory)
+    {
+        IJobEscrow.Job memory job = escrow.jobOf(jobId);
+        amount = bound(amount, 0, job.available < job.allowance ? job.available : job.allowance);
+        Line storage line = _lines.push();
+        (line.epoch, line.number, line.jobId, line.amount) = (epoch, number, jobId, amount);
+        line.status = ISettlement.Status.Pending;
+        for (uint256 who = 0; who < ACCOUNTS; ++who) {
+            // Twice what there is, on average, where the tree lies.
+            uint256 most = split % 3 == 0 ? amount : amount / ACCOUNTS;
+            line.leaves[who] = uint256(keccak256(abi.encode(split, number, who))) % (most + 1);
         }
-    }
-
-    function leafOf(uint256 epoch, uint256 who) external view returns (uint256) {
-        return _leaves[epoch][who];
-    }
-
-    function _thaw(uint256 epoch) private {
-        for (; frozen[epoch] != 0; --frozen[epoch]) {
-            settlement.unfreeze(epoch, false);
-        }
-    }
-
-    /// @dev A cap at once, and then a cap for each period: no sequence of epochs and rejections takes more.
-    function _reckonCap(bytes32 jobId, uint256 cap, uint256 amount) private {
-        if (since[jobId] == 0) since[jobId] = settlement.clock();
-        taken[jobId] += amount;
+        Books storage books = booksOf[jobId];
+        if (books.since == 0) books.since = settlement.clock();
+        books.taken += amount;
+        // A cap at once, and then a cap for each period: no sequence of epochs and rejections takes more.
         uint256 period = escrow.capPeriod();
-        atMost(taken[jobId] * period, cap * (period + settlement.clock() - since[jobId]), "cap over time");
+        uint256 time = period + settlement.clock() - books.since;
+        atMost(books.taken * period, uint256(job.epochCap) * time, "cap over time");
+        bytes32 root = Merkle.root(_leavesOf(line));
+        return ISettlement.JobSettlement(jobId, amount, root, 0, keccak256("traces"), 1, 0, 0);
     }
 
-    function _share(uint256 epoch, uint256 base, uint256 amount, uint256 split) private {
-        uint256 first = amount == 0 ? 0 : split % (amount + 1);
-        _leaves[epoch] = _leaves[base];
-        _leaves[epoch][split % ACCOUNTS] += first;
-        _leaves[epoch][(split >> 8) % ACCOUNTS] += amount - first;
-    }
-
-    function _job(uint256 which) private view returns (bytes32 jobId, IJobEscrow.Job memory job) {
-        if (jobs.length == 0) return (0, job);
-        jobId = jobs[which % jobs.length];
-        job = escrow.jobOf(jobId);
-    }
-
-    function _removeFrom(uint256 index, uint256 count) private {
-        for (uint256 i = index; i + count < pending.length; ++i) {
-            pending[i] = pending[i + count];
+    function _noteTry(Line storage line) private {
+        bool honest = tokenOf[line.jobId].mood() == MoodyToken.Mood.Honest;
+        if (!honest && line.amount != 0) {
+            line.refused = true;
+            return;
         }
-        for (uint256 i = 0; i < count; ++i) {
-            pending.pop();
+        (line.status, line.left) = (ISettlement.Status.Finalised, line.amount);
+        booksOf[line.jobId].paid += line.amount;
+    }
+
+    function _noteConviction(uint256 epoch) private {
+        bondGone[epoch] = true;
+        settlement.reinstate(address(this));
+        for (uint256 i = 0; i < _lines.length; ++i) {
+            Line storage line = _lines[i];
+            bool falls = line.epoch == epoch && line.status == ISettlement.Status.Pending;
+            if (falls) line.status = ISettlement.Status.Rejected;
         }
+    }
+
+    function _count(uint256 epoch, uint64 lines) private view returns (uint256 count) {
+        for (uint256 i = 0; i < _lines.length; ++i) {
+            if (_isDue(_lines[i], epoch, lines)) ++count;
+        }
+    }
+
+    function _isDue(Line storage line, uint256 epoch, uint64 lines) private view returns (bool) {
+        bool named = line.epoch == epoch && (lines >> line.number) & 1 == 1;
+        return named && line.status == ISettlement.Status.Pending && line.disputes == 0;
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import { IJobEscrow } from "../../src/interfaces/IJobEscrow.sol";
+import { IRewards } from "../../src/interfaces/IRewards.sol";
 import { JobEscrow } from "../../src/JobEscrow.sol";
 import { Rewards } from "../../src/Rewards.sol";
 import { TestBase } from "../helpers/TestBase.sol";
@@ -26,36 +27,36 @@ contract SymbolicMoney is TestBase {
         return block.timestamp;
     }
 
-    function publish(address account, uint256 cumulative) private {
-        rewards.publish(1, keccak256(bytes.concat(keccak256(abi.encode(address(money), account, cumulative)))));
+    function claimOf(uint256 index, address account, uint256 amount) private pure returns (IRewards.Claim memory) {
+        return IRewards.Claim(1, 0, index, account, amount, new bytes32[](0));
+    }
+
+    function leafOf(uint256 index, address account, uint256 amount) private pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(abi.encode(index, account, amount))));
     }
 
     /// @notice One leaf, claimed twice, pays once, however much the contract holds.
-    function check_noDoubleClaim(address account, uint256 cumulative, uint256 held) public {
-        vm.assume(account != address(0) && account != address(rewards));
-        vm.assume(cumulative < type(uint256).max && held >= cumulative);
+    function check_noDoubleClaim(uint256 index, address account, uint96 amount, uint96 held) public {
+        vm.assume(account != address(0) && account != address(rewards) && held >= amount);
         money.mint(address(rewards), held);
-        publish(account, cumulative);
-        uint256 first = rewards.claim(address(money), account, cumulative, new bytes32[](0));
-        uint256 second = rewards.claim(address(money), account, cumulative, new bytes32[](0));
-        assert(first == cumulative && second == 0);
-        assert(money.balanceOf(account) == cumulative);
+        rewards.fund(1, 0, leafOf(index, account, amount), address(money), held);
+        uint256 first = rewards.claim(claimOf(index, account, amount));
+        uint256 second = rewards.claim(claimOf(index, account, amount));
+        assert(first == amount && second == 0);
+        assert(money.balanceOf(account) == amount);
     }
 
-    /// @notice Two roots in a row never pay more than the larger of the two leaves, whichever comes first.
-    function check_neverBeyondTheLeaf(address account, uint256 one, uint256 two, uint256 held) public {
+    /// @notice A leaf never takes more than its pot, and leaves another pot of the same token as it was.
+    function check_potsAreApart(uint256 index, address account, uint256 amount, uint96 own, uint96 others) public {
         vm.assume(account != address(0) && account != address(rewards));
-        vm.assume(one < type(uint256).max && two < type(uint256).max);
-        uint256 most = one > two ? one : two;
-        vm.assume(held >= most);
-        money.mint(address(rewards), held);
-        publish(account, one);
-        rewards.claim(address(money), account, one, new bytes32[](0));
-        publish(account, two);
-        rewards.claim(address(money), account, two, new bytes32[](0));
-        assert(rewards.claimed(address(money), account) == most);
-        assert(money.balanceOf(account) == most);
-        assert(money.balanceOf(address(rewards)) == held - most);
+        money.mint(address(rewards), uint256(own) + others);
+        rewards.fund(1, 0, leafOf(index, account, amount), address(money), own);
+        rewards.fund(2, 0, keccak256("others"), address(money), others);
+        rewards.claim(claimOf(index, account, amount));
+        assert(amount <= own);
+        assert(rewards.leftOf(1, 0, leafOf(index, account, amount)) == own - amount);
+        assert(rewards.leftOf(2, 0, keccak256("others")) == others);
+        assert(money.balanceOf(address(rewards)) == uint256(own) - amount + others);
     }
 
     /// @notice Whatever is reserved and paid, the escrow holds what it owes, and pays within cap and funding.

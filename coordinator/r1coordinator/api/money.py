@@ -12,15 +12,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.api.wire import Number, Use
-from r1coordinator.settlement.report import reward_tree
+from r1coordinator.settlement.ledger import parts_of
+from r1coordinator.settlement.report import report_text
 from r1coordinator.store.cache import ByteCache
 from r1coordinator.store.rows import get_job, parse_spec
-from r1coordinator.store.tables import ContributionRow, DueRow, EpochRow
+from r1coordinator.store.tables import ContributionRow, DueRow, EpochRow, LineRow
 from r1net.errors import Refused
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.pricing import Work, asked
-from r1net.protocol.settlement import ClaimProof, DueView, EpochReport
-from r1net.protocol.views import AccountRewards, Earning, EpochView
+from r1net.protocol.settlement import ClaimProof, DueView, EpochReport, JobEpoch, reward_tree
+from r1net.protocol.views import AccountRewards, Earning, EpochView, LineView
 
 router = APIRouter(prefix="/v1", tags=["money"])
 
@@ -30,36 +31,43 @@ Account = Annotated[str, Path(pattern=_ADDRESS), AfterValidator(to_checksum_addr
 Token = Annotated[Annotated[str, AfterValidator(to_checksum_address)] | None, Query(pattern=_ADDRESS)]
 
 
-_REPORTS = 1 << 21
-"""Bytes of reports that are kept parsed, and of those whose trees are."""
-_reports: ByteCache[EpochReport] = ByteCache(_REPORTS)
-_trees: ByteCache[StandardMerkleTree] = ByteCache(_REPORTS)
+_LINES = 1 << 21
+"""Bytes of lines that are kept parsed, with their trees."""
+_lines: ByteCache[tuple[JobEpoch, StandardMerkleTree]] = ByteCache(_LINES)
 
 
-def _parsed(epoch: EpochRow) -> EpochReport:
-    return _reports.get(epoch.report_digest, len(epoch.report), lambda: EpochReport.parse(epoch.report))
+def _line_and_tree(due: DueRow) -> tuple[JobEpoch, StandardMerkleTree]:
+    """A line that pays somebody, and the tree of its rewards."""
 
+    def make() -> tuple[JobEpoch, StandardMerkleTree]:
+        part = JobEpoch.parse(due.part)
+        return part, reward_tree(part.rewards)
 
-def _rewards_tree(epoch: EpochRow) -> StandardMerkleTree:
-    return _trees.get(epoch.report_digest, len(epoch.report), lambda: reward_tree(_parsed(epoch).rewards))
+    return _lines.get(due.digest, len(due.part), make)
 
 
 @router.get("/epochs")
 def get_epochs(services: Use) -> list[EpochView]:
     """Every epoch and where its settlement stands. What is in none yet: GET /v1/jobs/{id}/dues."""
+    columns = (LineRow.epoch, LineRow.state, DueRow.job_id, DueRow.digest, DueRow.traces, DueRow.amount)
+    query = select(*columns).join(DueRow, DueRow.id == LineRow.due_id).order_by(LineRow.epoch, LineRow.line)
     with services.db.read() as s:
-        return [_epoch_view(row) for row in s.scalars(select(EpochRow).order_by(EpochRow.epoch))]
+        epochs = list(s.scalars(select(EpochRow).order_by(EpochRow.epoch)))
+        lines: dict[int, list[LineView]] = {row.epoch: [] for row in epochs}
+        for epoch, state, job_id, digest, traces, amount in s.execute(query):
+            view = {"job_id": job_id, "state": state, "report": digest, "traces": traces, "amount": amount}
+            lines[epoch].append(LineView.model_validate(view))
+    return [_epoch_view(row, lines[row.epoch]) for row in epochs]
 
 
-def _epoch_view(row: EpochRow) -> EpochView:
+def _epoch_view(row: EpochRow, lines: Sequence[LineView]) -> EpochView:
     return EpochView.model_validate(
         {
             "epoch": row.epoch,
             "state": row.state,
-            "rewards_root": row.rewards_root,
-            "report": row.report_digest,
-            "traces": row.traces,
-            "amount": row.amount,
+            "lines": tuple(lines),
+            "traces": sum(line.traces for line in lines),
+            "amount": sum(line.amount for line in lines),
             "transaction": row.finalise_tx or row.propose_tx,
             "error": row.error,
         }
@@ -94,35 +102,43 @@ def _due_view(row: DueRow) -> DueView:
 
 @router.get("/epochs/{epoch}/report", response_model=EpochReport)
 def get_report(epoch: Number, services: Use) -> Response:
-    """The public report, in the very bytes whose digest is on chain."""
+    """The public report: the epoch's lines, whose digests are on chain."""
     with services.db.read() as s:
-        row = s.get(EpochRow, epoch)
-    if row is None:
+        parts = parts_of(s, epoch)
+    if not parts:
         raise Refused("unknown_epoch", f"there is no epoch {epoch}", status=404)
-    return Response(row.report, media_type="application/json")
+    return Response(report_text(epoch, services.chain.chain_id(), parts), media_type="application/json")
 
 
-def _newest_final(s: Session) -> EpochRow | None:
-    return s.scalar(select(EpochRow).where(EpochRow.state == "final").order_by(EpochRow.epoch.desc()).limit(1))
-
-
-@router.get("/accounts/{account}/claim")
-def get_claim(account: Account, services: Use, token: Token = None) -> ClaimProof:
-    """What the account needs to claim all it has earned in final epochs."""
+@router.get("/accounts/{account}/claims")
+def get_claims(
+    account: Account,
+    services: Use,
+    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> list[ClaimProof]:
+    """What the account needs to claim, for each line that is paid and pays it, in order; `after=N` leaves the first N
+    out. What is claimed already is on chain, in the events of the rewards contract."""
     with services.db.read() as s:
-        epoch = _newest_final(s)
-    rewards = _parsed(epoch).rewards if epoch else ()
-    for place, row in enumerate(rewards):
-        if row.account == account and token in (None, row.token):
-            assert epoch is not None
-            return ClaimProof(
-                token=row.token,
-                account=row.account,
-                epoch=epoch.epoch,
-                cumulative=row.cumulative,
-                proof=tuple(_rewards_tree(epoch).proof(place)),
-            )
-    raise Refused("nothing_to_claim", f"no final epoch pays {account}", status=404, hint="see GET /v1/epochs")
+        earned = select(ContributionRow.due_id).where(ContributionRow.account == account, ContributionRow.amount != 0)
+        query = select(LineRow.epoch, DueRow).join(DueRow, DueRow.id == LineRow.due_id)
+        query = query.where(LineRow.state == "final", LineRow.due_id.in_(earned))
+        rows = s.execute(query.order_by(LineRow.epoch, LineRow.line).offset(after).limit(limit)).tuples().all()
+    return [_claim(epoch, due, account) for epoch, due in rows]
+
+
+def _claim(epoch: int, due: DueRow, account: str) -> ClaimProof:
+    part, tree = _line_and_tree(due)
+    index, reward = next((n, row) for n, row in enumerate(part.rewards) if row.account == account)
+    return ClaimProof(
+        epoch=epoch,
+        job_id=due.job_id,
+        token=part.token,
+        index=index,
+        account=account,
+        amount=reward.amount,
+        proof=tuple(tree.proof(index)),
+    )
 
 
 @router.get("/accounts/{account}/rewards")
@@ -135,12 +151,13 @@ def get_rewards(account: Account, services: Use, token: Token = None) -> Account
         rows = [row for row in rows if row.token == chosen]
         lost = _lost(s)
         amounts = {row.lease_id: 0 if row.due_id in lost else _amount(s, row) for row in rows}
-        final = set(s.scalars(select(EpochRow.epoch).where(EpochRow.state == "final")))
-    paid = sum(amounts[row.lease_id] for row in rows if row.epoch in final)
+        closed = {row.due_id for row in rows}
+        final = set(s.scalars(select(DueRow.id).where(DueRow.state == "settled", DueRow.id.in_(closed))))
+    paid = sum(amounts[row.lease_id] for row in rows if row.due_id in final)
     return AccountRewards(
         account=account,
         token=chosen,
-        cumulative=paid,
+        final=paid,
         pending=sum(amounts.values()) - paid,
         earnings=_earnings(rows[-_SHOWN:], amounts, lost),
     )

@@ -15,10 +15,10 @@ from r1coordinator.services import Services
 from r1coordinator.store.cache import ByteCache
 from r1coordinator.store.retention import require_kept
 from r1coordinator.store.rows import get_job, parse_spec
-from r1coordinator.store.tables import BundleRow, CheckRow, EpochRow, FailedTraceRow, GradientRow, TraceRow
+from r1coordinator.store.tables import BundleRow, CheckRow, DueRow, FailedTraceRow, GradientRow, TraceRow
 from r1net.errors import Refused
 from r1net.protocol.merkle import StandardMerkleTree
-from r1net.protocol.settlement import EpochReport, TraceProof
+from r1net.protocol.settlement import JobEpoch, TraceProof
 from r1net.protocol.trace import SignedTrace, Split, TraceBundle, trace_tree
 from r1net.protocol.views import TraceView
 
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/traces", tags=["traces"])
 
 _PAGE_TOKENS = 1 << 18
 _TREES = 1 << 21
-"""Bytes of reports whose trees are kept."""
+"""Bytes of lines whose trees are kept."""
 
 
 def kept_bundle(services: Services, sha256: str) -> TraceBundle:
@@ -38,14 +38,13 @@ def kept_bundle(services: Services, sha256: str) -> TraceBundle:
 _trees: ByteCache[tuple[StandardMerkleTree, dict[str, int]]] = ByteCache(_TREES)
 
 
-def _tree(epoch: EpochRow, job_id: str) -> tuple[StandardMerkleTree, dict[str, int]]:
-    key = (epoch.report_digest, job_id)
-    return _trees.get(key, len(epoch.report), lambda: _make_tree(epoch.report, job_id))
+def _tree(due: DueRow) -> tuple[StandardMerkleTree, dict[str, int]]:
+    return _trees.get(due.digest, len(due.part), lambda: _make_tree(due.part))
 
 
-def _make_tree(report: str, job_id: str) -> tuple[StandardMerkleTree, dict[str, int]]:
-    part = next(job for job in EpochReport.parse(report).jobs if job.job_id == job_id)
-    return trace_tree(list(part.trace_digests)), {digest: n for n, digest in enumerate(part.trace_digests)}
+def _make_tree(line: str) -> tuple[StandardMerkleTree, dict[str, int]]:
+    digests = JobEpoch.parse(line).trace_digests
+    return trace_tree(list(digests)), {digest: n for n, digest in enumerate(digests)}
 
 
 def _select(job_id: str, split: Split | None) -> Select[TraceRow, str]:
@@ -110,11 +109,11 @@ def _views(services: Services, job_id: str, limit: int, after: int | None, split
 @router.get("/{digest}/proof")
 def get_proof(job_id: str, digest: str, services: Use) -> TraceProof:
     """The proof that a trace is in its epoch's anchored tree."""
-    row, epoch = _settled(services, job_id, digest)
-    tree, places = _tree(epoch, job_id)
+    row, epoch, due = _settled(services, job_id, digest)
+    tree, places = _tree(due)
     return TraceProof(
         job_id=job_id,
-        epoch=epoch.epoch,
+        epoch=epoch,
         trace_digest=row.digest,
         proof=tuple(tree.proof(places[row.digest])),
         traces_root=tree.root,
@@ -181,11 +180,11 @@ def _signed_trace(s: Session, job_id: str, digest: str) -> TraceRow | FailedTrac
     return s.scalar(failed.limit(1)) or _trace(s, job_id, digest)
 
 
-def _settled(services: Services, job_id: str, digest: str) -> tuple[TraceRow, EpochRow]:
+def _settled(services: Services, job_id: str, digest: str) -> tuple[TraceRow, int, DueRow]:
     with services.db.read() as s:
         row = _trace(s, job_id, digest)
         if row.epoch is None:
             raise Refused(
                 "not_settled", "the trace's epoch is still open", status=409, hint="ask again after the epoch"
             )
-        return row, s.get_one(EpochRow, row.epoch)
+        return row, row.epoch, s.get_one(DueRow, row.due_id)

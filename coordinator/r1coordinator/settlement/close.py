@@ -1,4 +1,5 @@
-"""Closing a job's work: what it owes since the last closing is priced and fixed as a due. Needs no chain."""
+"""Closing a job's work: what it owes since the last closing is priced and fixed as a due, a whole line of an epoch to
+come. Needs no chain."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from r1coordinator.scheduling.checks import undecided_leases
 from r1coordinator.store.rows import parse_spec, token_of
 from r1coordinator.store.tables import ContributionRow, DueRow, JobRow, TraceRow
 from r1net.protocol.pricing import Work, price
-from r1net.protocol.settlement import Contribution, JobEpoch
+from r1net.protocol.settlement import Contribution, JobEpoch, rewards_of, rewards_root
 from r1net.protocol.trace import trace_tree
 
 
@@ -38,10 +39,12 @@ def close_due(s: Session, job: JobRow, now: float) -> int | None:
     due = DueRow(
         job_id=job.job_id,
         part=part.canonical().decode(),
+        digest=part.digest(),
         amount=part.amount,
         traces=len(digests),
         state="waiting",
         epoch=None,
+        sent_as=None,
         tries=0,
         rejections=0,
         retry_at=0.0,
@@ -67,6 +70,7 @@ def _price(s: Session, job: JobRow, contributions: Sequence[ContributionRow]) ->
 
 
 def _job_epoch(job: JobRow, contributions: Sequence[ContributionRow], digests: list[str]) -> JobEpoch:
+    rewards = rewards_of((row.account, row.amount or 0) for row in contributions)
     return JobEpoch(
         job_id=job.job_id,
         token=token_of(parse_spec(job.spec)),
@@ -77,6 +81,8 @@ def _job_epoch(job: JobRow, contributions: Sequence[ContributionRow], digests: l
         traces_root=trace_tree(digests).root,
         trace_digests=tuple(digests),
         contributions=tuple(_message(row) for row in contributions),
+        rewards=rewards,
+        rewards_root=rewards_root(rewards),
     )
 
 

@@ -1,161 +1,155 @@
-"""The states of epochs follow the chain, forwards and, when it reorganises, backwards."""
+"""The states of epochs and their lines follow the chain, forwards and, when it reorganises, backwards."""
 
 from __future__ import annotations
 
 import logging
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.chain import ChainPort
 from r1coordinator.settlement import ledger
 from r1coordinator.store.database import Database
-from r1coordinator.store.tables import DraftRow, EpochRow
-from r1net.chain import EpochState, EpochStatus
+from r1coordinator.store.tables import EpochRow, LineRow
+from r1net.chain import EpochState, LineStatus
 from r1net.errors import ChainError
 
 log = logging.getLogger("r1coordinator.settlement")
 
-_FALLEN = (EpochStatus.REJECTED, EpochStatus.UNWOUND)
+_FALLEN = (LineStatus.REJECTED, LineStatus.UNWOUND)
+_STATES = {LineStatus.FINALISED: "final", LineStatus.REJECTED: "rejected", LineStatus.UNWOUND: "unwound"}
 
 
 class Follower:
     """Compares the rows with the chain.
 
-    What is meant to last (final, rejected) is written once it is `depth` blocks deep; what the newest block takes
-    back is taken back at once.
+    What is meant to last (paid, rejected) is written once it is `depth` blocks deep; what the newest block takes back
+    is taken back at once.
     """
 
     def __init__(self, db: Database, chain: ChainPort, depth: int, most_rejections: int) -> None:
         self._db, self._chain, self._depth, self._most_rejections = db, chain, depth, most_rejections
-        self.clear = True
-        """False while a rejection is known that may still be taken back: nothing may be built on such ground."""
+        self._foreign: set[int] = set()
+        self._shallow = f"paid or rejected on chain, and not yet {depth} blocks deep"
+        self.standing: dict[int, EpochState] = {}
+        """The epochs on chain that can still change, as of the last look."""
 
     def follow(self) -> None:
         """Bring every row that may have changed to where the chain is. Raises ChainError where that can't be done."""
-        self.clear = True
-        while (last := self._newest_final()) is not None and not self._still_final(last):
-            log.warning("the chain took back that epoch %d is final", last.epoch)
-        self._forget_from(self._chain.next_epoch())
+        self.standing = {}
+        while self._reopen():
+            pass
+        next_epoch = self._chain.next_epoch()
+        self._forget_from(next_epoch)
         with self._db.read() as s:
-            rows = ledger.epochs(s, ("open", "proposed", "rejected"))
-            # far behind a final one nothing is taken back any more
-            rows += [row for row in ledger.epochs(s, ("unwound",)) if row.epoch > (last.epoch if last else 0)]
-        rows.sort(key=lambda row: row.epoch)
-        quiet = self._newest_is_pending([row for row in rows if row.state == "proposed"])
-        waits = False
-        for row in rows:
-            if row.state == "proposed" and quiet and waits:
-                continue  # the newest is pending, so none below it fell; and they become final in order
-            state = self.look(row.epoch)
-            waits = waits or (row.state == "proposed" and state == "proposed")
+            settled = set(s.scalars(select(EpochRow.epoch).where(EpochRow.state == "final"))) | self._foreign
+        for number in range(1, next_epoch):
+            if number not in settled:
+                self.look(number)
 
     def look(self, number: int) -> str | None:
-        """Bring one row to where the chain is; its state then, None if it was given up. Raises ChainError when the
-        chain holds what this coordinator never made."""
+        """Bring one epoch to where the chain is; its state then, None where it is not ours. Raises ChainError when this
+        account has proposed what the database doesn't know."""
+        self.standing.pop(number, None)
         kept = self._chain.epoch(number)
-        sunk = self._sunk(kept)
-        with self._db.write() as s:
+        if not kept.known:
+            with self._db.write() as s:
+                row = s.get(EpochRow, number)
+                if row is not None and row.state != "open":
+                    ledger.forgotten(s, row)
+            return None
+        with self._db.read() as s:
             row = s.get(EpochRow, number)
-            if row is None or kept.status == EpochStatus.NONE:
-                return _none(s, row) if row is not None else None
-            revived = row.state in ledger.REJECTED and kept.status not in _FALLEN
-            if revived or not same(row, kept):
-                adopted = _adopt(s, row, kept)
-                if adopted is None:
-                    return None
-                row = adopted
-            if row.state == "open":
-                ledger.stands(s, row)
-            return self._advance(s, row, kept.status, sunk)
-
-    def adopt(self, kept: EpochState) -> bool:
-        """Whether what the chain holds under a number without a row is a draft of ours; it is that number's epoch
-        then."""
+        if (row is None or row.commitment != kept.commitment) and not self._adopt(kept):
+            return None
+        sunk, head = self._sunk(kept), self._chain.head() if kept.over else None
         with self._db.write() as s:
-            draft = s.get(DraftRow, kept.report_digest)
-            return draft is not None and draft.epoch == kept.epoch and ledger.adopt(s, draft)
+            row = ledger.proposed(s, number)
+            if row.error == self._shallow:
+                row.error = None
+            for line in ledger.lines_of(s, number):
+                self._advance(s, row, line, kept.status(line.line), sunk.status(line.line))
+            if all(line.state in ledger.OVER for line in ledger.lines_of(s, number)):
+                row.state, row.error, row.final_at = "final", None, head
+                log.info("epoch %d is final", number)
+            state = row.state
+        if state == "proposed":
+            self.standing[number] = kept
+        return state
 
     def is_deep(self, number: int) -> bool:
-        """Whether an epoch's proposal is as deep as it takes."""
-        return self._depth == 0 or self._chain.epoch(number, self._depth).status != EpochStatus.NONE
+        """Whether the chain holds an epoch of this number as deep as it takes: it will hold no other."""
+        return self._chain.epoch(number, self._depth).known
 
-    def _sunk(self, kept: EpochState) -> EpochStatus:
-        """The status that is as deep as it takes: the newest one, or one before it."""
-        if kept.status in (EpochStatus.NONE, EpochStatus.PENDING) or self._depth == 0:
-            return kept.status
-        return self._chain.epoch(kept.epoch, self._depth).status
+    def _sunk(self, kept: EpochState) -> EpochState:
+        """The epoch as deep as it takes."""
+        changed = kept.paid | kept.rejected
+        return self._chain.epoch(kept.epoch, self._depth) if self._depth and changed else kept
 
-    def _advance(self, s: Session, row: EpochRow, status: EpochStatus, sunk: EpochStatus) -> str:
-        if status == sunk == EpochStatus.FINALISED:
-            ledger.final(s, row)
-            log.info("epoch %d is final", row.epoch)
-        elif status == EpochStatus.FINALISED:
-            row.error = f"final on chain, and not yet {self._depth} blocks deep"
-        elif status in _FALLEN and row.state not in ledger.REJECTED and sunk in _FALLEN:
-            ledger.rejected(s, row, self._most_rejections)
-            log.warning("epoch %d was rejected on chain; its jobs are proposed anew", row.epoch)
-        elif status in _FALLEN and row.state not in ledger.REJECTED:
-            row.error = f"rejected on chain, and not yet {self._depth} blocks deep"
-            self.clear = False
-        if status == sunk == EpochStatus.UNWOUND:
-            row.state, row.error = "unwound", "rejected on chain; its reserves are given back"
-        return row.state
+    def _adopt(self, kept: EpochState) -> bool:
+        """Whether every line that the chain holds under the number is one of our dues; it is that number's epoch then.
+        Another settler's is none of our business."""
+        content = self._chain.content(kept.epoch)
+        with self._db.write() as s:
+            dues = ledger.known(s, content.jobs)
+            if dues is not None:
+                ledger.adopt(s, kept.epoch, kept.commitment, dues)
+                return True
+            row = s.get(EpochRow, kept.epoch)
+            if row is not None:
+                ledger.take_back(s, row)
+        stands = any(kept.status(line) not in _FALLEN for line in range(kept.lines))
+        if stands and kept.proposer == self._chain.account():
+            raise ChainError(
+                f"this account has proposed an epoch {kept.epoch} that the database doesn't know",
+                hint="use the database that belongs to this deployment and account, or another account",
+            )
+        if self.is_deep(kept.epoch):
+            self._foreign.add(kept.epoch)
+        return False
+
+    def _advance(self, s: Session, row: EpochRow, line: LineRow, status: LineStatus, sunk: LineStatus) -> None:
+        if status is LineStatus.PENDING:
+            if line.state != "pending":
+                ledger.pending(s, line)
+            return
+        if line.state in ledger.REJECTED and status is LineStatus.FINALISED:
+            ledger.pending(s, line)
+        same = sunk in _FALLEN if status in _FALLEN else sunk is status
+        if not same:
+            row.error = self._shallow
+        elif status is LineStatus.FINALISED and line.state != "final":
+            ledger.paid(s, line)
+        elif status in _FALLEN:
+            if line.state not in ledger.REJECTED:
+                ledger.rejected(s, line, self._most_rejections)
+                log.warning("line %d of epoch %d was rejected on chain", line.line, line.epoch)
+            line.state = "unwound" if sunk is LineStatus.UNWOUND else "rejected"
 
     def _forget_from(self, number: int) -> None:
         """The chain has no epoch from this number on, whatever it had before."""
+        self._foreign = {one for one in self._foreign if one < number}
         with self._db.write() as s:
-            for row in ledger.epochs(s, ("proposed", *ledger.REJECTED)):
+            for row in ledger.epochs(s, "proposed", "final"):
                 if row.epoch >= number:
-                    _none(s, row)
+                    ledger.forgotten(s, row)
 
-    def _newest_final(self) -> EpochRow | None:
+    def _reopen(self) -> bool:
+        """Whether the chain took something of the epochs back that became final last. If not, those before are final
+        too."""
         with self._db.read() as s:
-            return ledger.newest(s, ("final",))
+            last = s.scalar(select(func.max(EpochRow.final_at)))
+            rows = list(s.scalars(select(EpochRow).where(EpochRow.state == "final", EpochRow.final_at == last)))
+        taken_back = [row for row in rows if not self._still_final(row)]
+        with self._db.write() as s:
+            for row in taken_back:
+                log.warning("the chain took back that epoch %d is final", row.epoch)
+                s.get_one(EpochRow, row.epoch).state, s.get_one(EpochRow, row.epoch).final_at = "proposed", None
+        return bool(taken_back) and len(taken_back) == len(rows)
 
     def _still_final(self, row: EpochRow) -> bool:
         kept = self._chain.epoch(row.epoch)
-        if kept.status == EpochStatus.FINALISED and same(row, kept):
-            return True
-        with self._db.write() as s:
-            ledger.stands(s, s.get_one(EpochRow, row.epoch))
-        return False
-
-    def _newest_is_pending(self, proposed: list[EpochRow]) -> bool:
-        if len(proposed) <= 2:  # looking at each costs no more
-            return False
-        kept = self._chain.epoch(proposed[-1].epoch)
-        return kept.status == EpochStatus.PENDING and same(proposed[-1], kept)
-
-
-def same(row: EpochRow, kept: EpochState) -> bool:
-    """Whether the chain's epoch is the row's."""
-    return (row.report_digest, row.rewards_root) == (kept.report_digest.lower(), kept.rewards_root.lower())
-
-
-def _none(s: Session, row: EpochRow) -> str | None:
-    if row.state in ledger.REJECTED:
-        ledger.take_back(s, row)  # the number is free again; the dues have moved on already
-        return None
-    if row.state != "open":
-        ledger.forgotten(s, row)
-        log.warning("epoch %d: %s", row.epoch, row.error)
-    return row.state
-
-
-def _adopt(s: Session, row: EpochRow, kept: EpochState) -> EpochRow | None:
-    """The row of what the chain holds under the row's number; None where that is void and not ours."""
-    draft = s.get(DraftRow, kept.report_digest)
-    if draft is None and kept.status in _FALLEN:
-        ledger.take_back(s, row)
-        return None
-    if draft is None or draft.epoch != row.epoch or not ledger.adopt(s, draft):
-        raise foreign(row.epoch)
-    return s.get_one(EpochRow, row.epoch)
-
-
-def foreign(number: int) -> ChainError:
-    """The chain holds what this coordinator can't build on."""
-    return ChainError(
-        f"the chain holds another epoch {number}",
-        hint="use the database that belongs to this deployment, or deploy anew",
-    )
+        with self._db.read() as s:
+            lines = ledger.lines_of(s, row.epoch)
+        same = all(_STATES.get(kept.status(line.line)) == line.state for line in lines)
+        return same and kept.commitment == row.commitment

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from r1coordinator.chain import ChainPort
 from r1coordinator.settings import Settings
 from r1coordinator.settlement import payable
+from r1coordinator.settlement.follower import Follower
 from r1coordinator.store.database import Database
 from r1coordinator.store.tables import DueRow
 from r1net.chain import JobState
@@ -25,17 +26,18 @@ class Planner:
     """Chooses the dues of an epoch, and puts off what can't be paid."""
 
     def __init__(
-        self, db: Database, chain: ChainPort, settings: Settings, depth: int, clock: Callable[[], float]
+        self, db: Database, chain: ChainPort, settings: Settings, follower: Follower, clock: Callable[[], float]
     ) -> None:
-        self._db, self._chain, self._settings, self._depth, self._clock = db, chain, settings, depth, clock
+        self._db, self._chain, self._settings, self._follower, self._clock = db, chain, settings, follower, clock
+        self._depth = settings.depth(chain.chain_id())
 
-    def choose(self, most: int) -> list[DueRow]:
-        """At most so many dues, one of each job, those that failed least first.
+    def choose(self, most: int, number: int) -> list[DueRow]:
+        """At most so many dues for the epoch of this number, one of each job, those that failed least first.
 
-        What was in a rejected epoch goes alone, after everything else: it may be rejected again, and takes nobody
-        with it then.
+        What was rejected goes alone, after everything else: it may be rejected again, and a conviction takes the whole
+        epoch along.
         """
-        candidates = self._candidates()
+        candidates = [due for due in self._candidates() if self._is_free(due, number)]
         fresh = self._payable([due for due in candidates if not due.rejections], most)
         return fresh or self._payable([due for due in candidates if due.rejections], 1)
 
@@ -44,8 +46,7 @@ class Planner:
         with self._db.write() as s:
             due = s.get_one(DueRow, due_id)
             due.tries += 1
-            pause = self._settings.settlement_poll_seconds * 2 ** min(due.tries, 20)
-            due.retry_at = self._clock() + min(pause, self._settings.settlement_backoff_max_seconds)
+            due.retry_at = self._clock() + self._settings.settlement_pause(due.tries)
             due.error = error
             if for_good:
                 due.state = "unpayable"
@@ -70,6 +71,15 @@ class Planner:
             ids = [due_id for due_id, retry_at in oldest.values() if retry_at <= now]
             rows = select(DueRow).where(DueRow.id.in_(ids)).order_by(DueRow.tries, DueRow.id).limit(_LOOKS)
             return list(s.scalars(rows))
+
+    def _is_free(self, due: DueRow, number: int) -> bool:
+        """Whether no older proposal with the due can still be mined beside the epoch of this number."""
+        if due.sent_as is None or due.sent_as >= number or self._follower.is_deep(due.sent_as):
+            return True
+        with self._db.write() as s:
+            reason = f"an earlier proposal of epoch {due.sent_as} may still come back"
+            s.get_one(DueRow, due.id).error = reason
+        return False
 
     def _payable(self, dues: Sequence[DueRow], most: int) -> list[DueRow]:
         found: list[DueRow] = []

@@ -1,10 +1,12 @@
-"""Settling: what jobs owe is proposed, and what is proposed becomes final, each once, whatever fails in between."""
+"""Settling: what jobs owe is proposed, and what is proposed is paid, each once, whatever fails in between."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
+
+from sqlalchemy import select
 
 from r1coordinator.chain import ChainPort
 from r1coordinator.settings import Settings
@@ -13,9 +15,9 @@ from r1coordinator.settlement.follower import Follower
 from r1coordinator.settlement.planner import Planner
 from r1coordinator.settlement.proposer import Proposer
 from r1coordinator.store.database import Database
-from r1coordinator.store.tables import EpochRow
-from r1net.chain import EpochStatus
-from r1net.errors import ChainError, ChainUnavailable
+from r1coordinator.store.tables import EpochRow, LineRow
+from r1net.chain import EpochState, TxReceipt
+from r1net.errors import ChainError, ChainUnavailable, TransactionPending
 
 
 class Settler:
@@ -28,10 +30,10 @@ class Settler:
     def __init__(
         self, db: Database, chain: ChainPort, settings: Settings, clock: Callable[[], float] = time.time
     ) -> None:
-        self._db, self._chain, self._settings = db, chain, settings
-        depth = settings.depth(chain.chain_id())
-        self._follower = Follower(db, chain, depth, settings.max_rejections)
-        self._proposer = Proposer(db, chain, self._follower, Planner(db, chain, settings, depth, clock))
+        self._db, self._chain, self._settings, self._clock = db, chain, settings, clock
+        self._follower = Follower(db, chain, settings.depth(chain.chain_id()), settings.max_rejections)
+        planner = Planner(db, chain, settings, self._follower, clock)
+        self._proposer = Proposer(db, chain, self._follower, planner)
         self._failures = 0
         self._told: str | None = None
 
@@ -43,57 +45,66 @@ class Settler:
                 stage()
             except ChainError as error:
                 failed = True
-                unknown = isinstance(error, ChainUnavailable) or stage == self._follower.follow
-                if unknown or stage != self._finalise:
-                    self._told = str(error)
-                    ledger.tell(self._db, self._told)
-                if unknown:
+                self._told = str(error)
+                ledger.tell(self._db, self._told)
+                if isinstance(error, ChainUnavailable) or stage == self._follower.follow:
                     break  # without knowing where the chain is, nothing may be sent
         if self._told is not None and not failed:
             ledger.untell(self._db, self._told)
             self._told = None
         self._failures = self._failures + 1 if failed else 0
-        pause = self._settings.settlement_poll_seconds * 2 ** min(self._failures, 20)
-        return float(min(pause, self._settings.settlement_backoff_max_seconds))
+        return self._settings.settlement_pause(self._failures)
 
     def _unwind(self) -> None:
-        """Give the reserves of rejected epochs back to their jobs. One that can't be is no reason to stop."""
+        """Give the reserves of rejected lines back to their jobs. One that can't be is no reason to stop."""
         with self._db.read() as s:
-            rows = ledger.epochs(s, ("rejected",))
-        for row in rows:
-            try:
-                if self._chain.epoch(row.epoch).status == EpochStatus.REJECTED:
-                    self._chain.unwind(row.epoch)
-                self._follower.look(row.epoch)
-            except ChainUnavailable:
-                raise
-            except ChainError as error:
-                ledger.note(self._db, row.epoch, str(error))
+            numbers = s.scalars(select(LineRow.epoch).where(LineRow.state == "rejected").distinct()).all()
+        for number in sorted(numbers):
+            kept = self._follower.standing.get(number)
+            if kept is not None and kept.rejected & ~kept.unwound:
+                self._try(number, self._chain.unwind)
 
     def _finalise(self) -> None:
-        """Make the oldest pending epochs final, as far as their windows are over: the contract wants them in order."""
-        with self._db.read() as s:
-            rows = ledger.epochs(s, ("proposed",))
-        for row in rows:
-            kept = self._chain.epoch(row.epoch)
-            if kept.status == EpochStatus.FINALISED:
-                continue
-            left = kept.finalisable_at - self._chain.now()
-            if kept.status != EpochStatus.PENDING or kept.disputes or left > 0:
-                if kept.disputes:
-                    ledger.note(self._db, row.epoch, f"{kept.disputes} disputes hold the epoch")
-                elif left > 0:
-                    reason = f"the challenge window is open for {left} s more, by the chain's clock"
-                    ledger.note(self._db, row.epoch, reason, logging.DEBUG)
-                return
-            self._send_final(row)
+        """Pay the lines whose window is over, each epoch by itself."""
+        for number, kept in sorted(self._follower.standing.items()):
+            with self._db.read() as s:
+                retry_at = s.get_one(EpochRow, number).retry_at
+            reason, level = self._obstacle(kept)
+            if reason is not None:
+                ledger.note(self._db, number, reason, level)
+            elif kept.payable() and retry_at <= self._clock():
+                self._pay(number)
 
-    def _send_final(self, row: EpochRow) -> None:
-        try:
-            transaction = self._chain.finalise(row.epoch).tx_hash
-        except ChainError as error:
-            ledger.note(self._db, row.epoch, str(error))
-            raise
+    def _obstacle(self, kept: EpochState) -> tuple[str | None, int]:
+        """Why nothing of an epoch can be paid now, if there is more to say than that all of it was."""
+        left = kept.finalisable_at - self._chain.now()
+        if left > 0:
+            return f"the challenge window is open for {left} s more, by the chain's clock", logging.DEBUG
+        if kept.disputed and not kept.payable():
+            return f"{kept.disputed.bit_count()} of its lines are disputed", logging.WARNING
+        return None, logging.DEBUG
+
+    def _pay(self, number: int) -> None:
+        transaction = self._try(number, self._chain.finalise)
+        kept = self._follower.standing.get(number)
+        refused = len(kept.payable()) if kept is not None else 0
         with self._db.write() as s:
-            s.get_one(EpochRow, row.epoch).finalise_tx = transaction
-        self._follower.look(row.epoch)
+            row = s.get_one(EpochRow, number)
+            row.finalise_tx = transaction or row.finalise_tx
+            row.tries = row.tries + 1 if refused else 0
+            row.retry_at = self._clock() + self._settings.settlement_pause(row.tries) if refused else 0.0
+        if refused and transaction is not None:
+            ledger.note(self._db, number, f"{refused} of its lines can't be paid: their tokens refuse the transfer")
+
+    def _try(self, number: int, send: Callable[[int], TxReceipt]) -> str | None:
+        """Send something for one epoch; its transaction, or None where it was refused: that is told, and stops no
+        other."""
+        try:
+            transaction = send(number).tx_hash
+        except (ChainUnavailable, TransactionPending):
+            raise
+        except ChainError as error:
+            ledger.note(self._db, number, str(error))
+            return None
+        self._follower.look(number)
+        return transaction

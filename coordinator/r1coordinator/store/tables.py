@@ -366,20 +366,25 @@ class ContributionRow(Base):
 
 
 class DueRow(Base):
-    """What a job owes for the work between two closings, fixed for good: `part` is the JobEpoch that settles it.
+    """What a job owes for the work between two closings, fixed for good: `part` is the JobEpoch that settles it, whose
+    `digest` goes on chain.
 
-    `state`: waiting, settling (in the epoch `epoch`), settled, unpayable (its escrow can never pay it) or held (its
-    epochs were rejected too often). `retry_at` is when a waiting one may be looked at again.
+    `state`: waiting, settling (by a line of the epoch `epoch`), settled, unpayable (its escrow can never pay it) or
+    held (its lines were rejected too often). `retry_at` is when a waiting one may be looked at again. `sent_as` is the
+    highest number under which it may have been sent: a transaction that was given up may still be mined, or come back
+    in a reorganisation.
     """
 
     __tablename__ = "dues"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(String(66), index=True)
     part: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(66), index=True)
     amount: Mapped[int] = mapped_column(WeiColumn)
     traces: Mapped[int]
     state: Mapped[str] = mapped_column(String(10), index=True)
     epoch: Mapped[int | None] = mapped_column(index=True)
+    sent_as: Mapped[int | None]
     tries: Mapped[int]
     rejections: Mapped[int]
     retry_at: Mapped[float]
@@ -388,34 +393,31 @@ class DueRow(Base):
 
 
 class EpochRow(Base):
-    """An epoch and where its settlement stands: open (not on chain), proposed, final, rejected, or rejected and
-    unwound. `report` is the canonical JSON whose digest goes on chain, `previous_report` the digest of the one that it
-    builds on."""
+    """An epoch and where its settlement stands: open (not on chain), proposed, or final once none of its lines can
+    change any more. `commitment` is what the chain keeps of its content. `retry_at` is when the lines that could not be
+    paid may be tried again, `final_at` the newest block when it was found to be final."""
 
     __tablename__ = "epochs"
     epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     state: Mapped[str] = mapped_column(String(10), index=True)
-    report: Mapped[str] = mapped_column(Text)
-    report_digest: Mapped[str] = mapped_column(String(66))
-    rewards_root: Mapped[str] = mapped_column(String(66))
-    traces: Mapped[int]
-    amount: Mapped[int] = mapped_column(WeiColumn)
+    commitment: Mapped[str] = mapped_column(String(66))
     propose_tx: Mapped[str | None] = mapped_column(String(66))
     finalise_tx: Mapped[str | None] = mapped_column(String(66))
+    tries: Mapped[int]
+    retry_at: Mapped[float]
+    final_at: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str | None] = mapped_column(Text)
-    closed_at: Mapped[float]
-    previous_report: Mapped[str | None] = mapped_column(String(66))
 
 
-class DraftRow(Base):
-    """A report that may have been sent under its number, kept until that number is final: a transaction that was given
-    up may still be mined, or come back in a reorganisation, and then its epoch is known again."""
+class LineRow(Base):
+    """A line of an epoch: the due that it settles, and where it stands: open (not on chain), pending, final, rejected,
+    or rejected and unwound."""
 
-    __tablename__ = "drafts"
-    report_digest: Mapped[str] = mapped_column(String(66), primary_key=True)
-    epoch: Mapped[int] = mapped_column(index=True)
-    report: Mapped[str] = mapped_column(Text)
-    dues: Mapped[list[int]] = mapped_column(JSON)
+    __tablename__ = "lines"
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    due_id: Mapped[int] = mapped_column(index=True)
+    state: Mapped[str] = mapped_column(String(10), index=True)
 
 
 class RefusalRow(Base):

@@ -7,16 +7,28 @@ from typing import Annotated
 
 import typer
 
-from r1net.audit import AuditResult, audit_epoch
+from r1net.audit import LineAudit, audit_epoch
 from r1node.cli.context import Context
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One check of one line."""
+
+    line: int
+    job: str
+    check: str
+    holds: bool
+    recomputed: str
+    on_chain: str
+
+
+@dataclass(frozen=True)
 class Audit:
-    """Every finding of one epoch's audit; exit code 1 when one of them is bad."""
+    """Every finding of one epoch's audit, line by line; exit code 1 when one of them is bad."""
 
     epoch: int
-    findings: list[AuditResult]
+    findings: list[Finding]
 
     @property
     def exit_code(self) -> int:
@@ -25,9 +37,16 @@ class Audit:
 
 
 def audit(ctx: typer.Context, epoch: Annotated[int, typer.Argument(help="number of the epoch", min=1)]) -> Audit:
-    """Recompute an epoch's roots and amounts, and compare them with the chain."""
+    """Recompute the roots and amounts of an epoch's lines, and compare them with the chain."""
     context: Context = ctx.obj
-    return Audit(epoch, audit_epoch(epoch, context.coordinator(), context.chain()))
+    lines = audit_epoch(epoch, context.coordinator(), context.chain())
+    return Audit(epoch, [row for line in lines for row in _rows(line)])
+
+
+def _rows(line: LineAudit) -> list[Finding]:
+    return [
+        Finding(line.line, line.job_id, one.check, one.holds, one.recomputed, one.on_chain) for one in line.findings
+    ]
 
 
 def add_to(app: typer.Typer) -> None:

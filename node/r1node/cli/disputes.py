@@ -157,7 +157,9 @@ def _row(chain: Chain, state: DisputeState) -> DisputeRow:
         dispute=state.dispute_id,
         phase=state.phase.name.lower(),
         verdict="–" if state.verdict is Verdict.NONE else state.verdict.name.lower(),
-        subject=f"epoch {state.epoch}" if state.epoch else chain.disputes.subject(state.dispute_id)[0],
+        subject=f"epoch {state.epoch}, line {state.line}"
+        if state.epoch
+        else chain.disputes.subject(state.dispute_id)[0],
         challenger=state.challenger,
         accused=state.accused,
         deadline=state.reveal_until if state.phase is DisputePhase.VOTING else state.deadline,

@@ -9,17 +9,19 @@ import typer
 from r1net.errors import ChainUnavailable, Unreachable
 from r1net.protocol.evidence import Evidence
 from r1node.cli.context import Context
-from r1node.cli.disputes import challenge_trace, keep_evidence, turns
+from r1node.cli.disputes import challenge_trace, keep_evidence, signing_domain_of, turns
 from r1node.cli.verify import open_desk
 from r1node.events import Events
+from r1node.verification.bailiff import Bailiff
 
 
 def watch(
     ctx: typer.Context, once: Annotated[bool, typer.Option(help="look at what there is, then end")] = False
 ) -> None:
-    """Dispute submissions that failed their checks, and epochs whose settlement doesn't hold, with a bond.
+    """Dispute submissions that failed their checks, and lines of epochs that don't hold, with a bond.
 
-    Each is replayed or recomputed here first. A lost dispute costs the bond, a won one brings a share of the slash.
+    Each is replayed or recomputed here first. A lost dispute costs the bond, a won one brings a share of the slash. Pay
+    for disputed traces is held, and goes back to the job when they are convicted.
     """
     context: Context = ctx.obj
     events = Events(context.as_json)
@@ -32,11 +34,13 @@ def watch(
         def accuse(job: str, trace: str) -> int:
             return challenge_trace(context, desk, job, trace).dispute
 
-        def object_to(epoch: int, faults: tuple[str, ...]) -> int:
-            _, digest = keep_evidence(context, Evidence(kind="accusation", words=f"epoch {epoch}: {'; '.join(faults)}"))
-            return chain.disputes.challenge_epoch(epoch, digest)
+        def object_to(epoch: int, line: int, faults: tuple[str, ...]) -> int:
+            words = f"line {line} of epoch {epoch}: {'; '.join(faults)}"
+            _, digest = keep_evidence(context, Evidence(kind="accusation", words=words))
+            return chain.disputes.challenge_line(epoch, line, digest)
 
-        watcher = Watcher(chain, desk.source, owner.address, accuse, object_to)
+        bailiff = Bailiff(chain, desk.source, signing_domain_of(context))
+        watcher = Watcher(chain, desk.source, owner.address, accuse, object_to, bailiff)
         events.note("watch", f"{owner.address} watches every job and every epoch")
         for _ in turns(once):
             try:

@@ -1,10 +1,10 @@
-"""How a juror comes to a verdict: by replaying the disputed submission, or recomputing the disputed epoch."""
+"""How a juror comes to a verdict: by replaying the disputed submission, or recomputing the disputed line."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from r1net.audit import audit_epoch
+from r1net.audit import audit_line
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputeState, Verdict
 from r1net.errors import ProtocolError, Refused, UsageError
@@ -27,7 +27,7 @@ class Bench:
     def judge(self, state: DisputeState) -> Judgement:
         """The verdict on one dispute. Raises Unreachable when the coordinator is away: ask again."""
         try:
-            return self._epoch(state.epoch) if state.epoch else self._trace(state.dispute_id)
+            return self._line(state) if state.epoch else self._trace(state.dispute_id)
         except (Refused, ProtocolError, UsageError, ValueError) as error:  # ValueError: a policy of another model
             return Judgement(Verdict.INNOCENT, f"cannot be shown: {error}")
 
@@ -39,8 +39,8 @@ class Bench:
             return Judgement(Verdict.INNOCENT, f"{verdict.finding.traces} traces replayed, nothing speaks against them")
         return Judgement(Verdict.GUILTY, "; ".join(verdict.finding.faults))
 
-    def _epoch(self, epoch: int) -> Judgement:
-        wrong = [finding.check for finding in audit_epoch(epoch, self.desk.source, self.chain) if not finding.holds]
+    def _line(self, state: DisputeState) -> Judgement:
+        wrong = audit_line(state.epoch, state.line, self.desk.source, self.chain).faults
         if wrong:
             return Judgement(Verdict.GUILTY, f"does not hold: {', '.join(wrong)}")
         return Judgement(Verdict.INNOCENT, "every root and amount was recomputed and holds")

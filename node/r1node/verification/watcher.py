@@ -1,4 +1,5 @@
-"""What a watcher looks at, again and again: submissions that failed their checks, and epochs that are not final.
+"""What a watcher looks at, again and again: submissions that failed their checks, lines that are not paid, and pay for
+traces that the court has in hand.
 
 It believes neither the verifiers nor the coordinator: what it accuses it has replayed or recomputed itself.
 """
@@ -8,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from r1net.audit import audit_epoch
-from r1net.chain import Chain, EpochStatus
-from r1net.errors import ChainError, ChainUnavailable, R1Error, Refused, Unreachable
+from r1net.audit import LineAudit, audit_epoch
+from r1net.chain import Chain, LineStatus
+from r1net.errors import ChainError, ChainUnavailable, R1Error, Unreachable
 from r1net.protocol.checks import CheckView
 from r1net.protocol.job import JobView
 from r1net.protocol.trace import TraceBundle
 from r1net.transport import Transport
+from r1node.verification.bailiff import Bailiff
 
 _PAGE = 100
 
@@ -30,14 +32,15 @@ class Seen:
 
 @dataclass
 class Watcher:
-    """`accuse(job, trace)` disputes a trace after an own replay, `object_to(epoch, faults)` an epoch; both return the
-    dispute's number, and raise R1Error when there is nothing to dispute or somebody else has."""
+    """`accuse(job, trace)` disputes a trace after an own replay, `object_to(epoch, line, faults)` a line; both return
+    the dispute's number, and raise R1Error when there is nothing to dispute or somebody else has."""
 
     chain: Chain
     source: Transport
     owner: str
     accuse: Callable[[str, str], int]
-    object_to: Callable[[int, tuple[str, ...]], int]
+    object_to: Callable[[int, int, tuple[str, ...]], int]
+    bailiff: Bailiff
     _done: set[tuple[str, int]] = field(default_factory=set)
     _epochs: set[int] = field(default_factory=set)
 
@@ -48,6 +51,8 @@ class Watcher:
         for number in range(1, self.chain.settlement.next_epoch()):
             if number not in self._epochs:
                 yield from self._epoch(number)
+        for step in self.bailiff.round():
+            yield Seen(f"pay for trace {step.trace}", step.detail)
 
     def _job(self, job_id: str) -> Iterator[Seen]:
         for check in self.source.walk(f"/v1/jobs/{job_id}/checks", CheckView, _PAGE, state="failed"):
@@ -70,25 +75,30 @@ class Watcher:
         return Seen(subject, "is bad by the own replay, and disputed", number)
 
     def _epoch(self, number: int) -> Iterator[Seen]:
-        if self.chain.settlement.epoch(number).status is not EpochStatus.PENDING:
+        if not self.chain.settlement.epoch(number).lines_that_are(LineStatus.PENDING):
             self._epochs.add(number)
             return
         try:
-            faults = tuple(found.check for found in audit_epoch(number, self.source, self.chain) if not found.holds)
-        except Refused as refusal:  # what isn't shown is a fault of who must show it
-            faults = (f"its report is not shown: {refusal.message}",)
-        if faults:
-            yield self._object(number, faults)
-        else:
+            lines = audit_epoch(number, self.source, self.chain)
+        except (Unreachable, ChainUnavailable):
+            raise
+        except R1Error as error:  # the coordinator doesn't say yes or no: it is asked again
+            yield Seen(f"epoch {number}", f"could not be audited: {error}")
+            return
+        for line in lines:
+            if line.faults and self.chain.settlement.status(number, line.line) is LineStatus.PENDING:
+                yield self._object(number, line)
+        if not any(line.faults for line in lines):
             yield Seen(f"epoch {number}", "holds")
         self._epochs.add(number)
 
-    def _object(self, number: int, faults: tuple[str, ...]) -> Seen:
-        words = "; ".join(faults)
+    def _object(self, number: int, line: LineAudit) -> Seen:
+        """Dispute one line, and no other."""
+        subject, words = f"line {line.line} of epoch {number}", "; ".join(line.faults)
         try:
-            dispute = self.object_to(number, faults)
+            dispute = self.object_to(number, line.line, line.faults)
         except ChainUnavailable:
             raise
         except ChainError as error:
-            return Seen(f"epoch {number}", f"does not hold ({words}), and is not disputed: {error}")
-        return Seen(f"epoch {number}", f"does not hold: {words}", dispute)
+            return Seen(subject, f"does not hold ({words}), and is not disputed: {error}")
+        return Seen(subject, f"does not hold: {words}", dispute)

@@ -15,6 +15,20 @@ class AuditResult:
     on_chain: str
 
 
+@dataclass(frozen=True)
+class LineAudit:
+    """All that was checked of one line."""
+
+    line: int
+    job_id: str
+    findings: tuple[AuditResult, ...]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What doesn't hold."""
+        return tuple(found.check for found in self.findings if not found.holds)
+
+
 def compare(check: str, recomputed: str, said: str) -> AuditResult:
     """Whether two figures are the same."""
     return AuditResult(check, recomputed.lower() == said.lower(), recomputed, said)

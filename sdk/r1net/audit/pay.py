@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from r1net.audit.findings import AuditResult, compare
 from r1net.protocol.job import JobSpec
 from r1net.protocol.pricing import Work, asked
-from r1net.protocol.settlement import EpochReport, JobEpoch
-
-Account = tuple[str, str]
-"""Token and owner."""
+from r1net.protocol.settlement import JobEpoch
 
 
 @dataclass(frozen=True)
@@ -26,35 +23,30 @@ class Pay:
         return Pay(self.least + other.least, self.most + other.most)
 
 
-def check_pay(report: EpochReport, previous: EpochReport | None, specs: Mapping[str, JobSpec]) -> Iterator[AuditResult]:
-    """Every account's reward rises by what its contributions are worth, and nobody else's does."""
-    due: dict[Account, Pay] = defaultdict(Pay)
-    for job in report.jobs:
-        spec = specs.get(job.job_id)
-        if spec is None:
-            continue
-        yield compare(f"job {job.job_id[:10]}… token", spec.payment_token, job.token)
-        total = sum(asked(Work(row.kind, row.tokens), spec.prices) for row in job.contributions)
-        yield AuditResult(f"job {job.job_id[:10]}… asks", job.amount <= total, str(total), str(job.amount))
-        for account, pay in _pay_of(job, spec, total).items():
-            due[account] += pay
-    before = {(row.token, row.account): row.cumulative for row in previous.rewards} if previous else {}
-    after = {(row.token, row.account): row.cumulative for row in report.rewards}
-    for account in sorted(due.keys() | after.keys()):
-        rise, pay = after.get(account, 0) - before.get(account, 0), due[account]
-        holds = pay.least <= rise <= pay.most
+def check_pay(job: JobEpoch, spec: JobSpec) -> Iterator[AuditResult]:
+    """Every account is paid what its contributions are worth, and nobody else is."""
+    yield compare("token", spec.payment_token, job.token)
+    total = sum(asked(Work(row.kind, row.tokens), spec.prices) for row in job.contributions)
+    yield AuditResult("asks", job.amount <= total, str(total), str(job.amount))
+    due = _pay_of(job, spec, total)
+    paid: dict[str, int] = defaultdict(int)
+    for row in job.rewards:
+        paid[row.account.lower()] += row.amount
+    for account in sorted(due.keys() | paid.keys()):
+        pay, given = due[account], paid[account]
+        holds = pay.least <= given <= pay.most
         if not holds or pay.most:
-            yield AuditResult(f"pay of {account[1][:10]}…", holds, f"{pay.least} to {pay.most}", str(rise))
+            yield AuditResult(f"pay of {account[:10]}…", holds, f"{pay.least} to {pay.most}", str(given))
 
 
-def _pay_of(job: JobEpoch, spec: JobSpec, total: int) -> dict[Account, Pay]:
+def _pay_of(job: JobEpoch, spec: JobSpec, total: int) -> dict[str, Pay]:
     """Each account's pay. Where the job pays less than its prices ask, everyone is paid in proportion, rounded down:
     what there was to share is then known but for the rounding of each contribution."""
-    found: dict[Account, Pay] = defaultdict(Pay)
+    found: dict[str, Pay] = defaultdict(Pay)
     short = job.amount < total
     for row in job.contributions:
         wanted = asked(Work(row.kind, row.tokens), spec.prices)
         least = wanted * job.amount // total if short else wanted
         most = wanted * min(total, job.amount + len(job.contributions)) // total if short else wanted
-        found[job.token, row.account] += Pay(least, most)
+        found[row.account.lower()] += Pay(least, most)
     return found

@@ -27,6 +27,7 @@ class Chain:
         from r1net.chain.governance import Governance  # noqa: PLC0415
         from r1net.chain.provenance import Provenance  # noqa: PLC0415
         from r1net.chain.registry import Registry  # noqa: PLC0415
+        from r1net.chain.restitution import Restitution  # noqa: PLC0415
         from r1net.chain.rewards import Rewards  # noqa: PLC0415
         from r1net.chain.settlement import Settlement  # noqa: PLC0415
         from r1net.chain.token import Token  # noqa: PLC0415
@@ -38,12 +39,13 @@ class Chain:
         self.token = Token(at("R1Token"), sender)
         self.registry = Registry(at("NodeRegistry"), sender, self.token, first_block)
         self.escrow = Escrow(at("JobEscrow"), sender)
-        self.settlement = Settlement(at("Settlement"), sender)
-        self.rewards = Rewards(at("Rewards"), sender)
+        self.settlement = Settlement(at("Settlement"), sender, first_block)
+        self.rewards = Rewards(at("Rewards"), sender, first_block)
         self.provenance = Provenance(at("Provenance"), sender, self.settlement, first_block)
         self.pool = VerifierPool(at("VerifierPool"), sender)
         self.disputes = Disputes(at("Disputes"), sender, first_block)
         self.fraud = FraudProofs(at("FraudProofs"), sender, self.settlement)
+        self.restitution = Restitution(at("Restitution"), sender, self.settlement)
         self.governance = Governance(at("R1Governor"), at("R1Timelock"), sender, deployment.contracts)
 
     @classmethod

@@ -31,6 +31,7 @@ MADE_WITH = {
     "Disputes": ("NodeRegistry", "Settlement", "VerifierPool"),
     "Provenance": ("Settlement", "Disputes"),
     "FraudProofs": ("NodeRegistry", "Settlement", "Provenance"),
+    "Restitution": ("Settlement", "Provenance"),
     "R1Governor": ("R1Token", "NodeRegistry", "R1Timelock"),
 }
 """Which contracts a contract was told at its construction, for good."""
@@ -51,6 +52,10 @@ LINKS = [
     ("FraudProofs", "registry", "NodeRegistry"),
     ("FraudProofs", "settlement", "Settlement"),
     ("FraudProofs", "provenance", "Provenance"),
+    ("Restitution", "rewards", "Rewards"),
+    ("Restitution", "registry", "NodeRegistry"),
+    ("Restitution", "provenance", "Provenance"),
+    ("Restitution", "disputes", "Disputes"),
     ("R1Governor", "token", "R1Token"),
     ("R1Governor", "registry", "NodeRegistry"),
     ("R1Governor", "timelock", "R1Timelock"),
@@ -105,6 +110,7 @@ class Deployer:
         self._ensure(
             "FraudProofs", lambda: [me, at["NodeRegistry"], at["Settlement"], at["Provenance"], given.fraud_penalty]
         )
+        self._ensure("Restitution", lambda: [at["Settlement"], at["Provenance"]])
         self._ensure("R1Timelock", lambda: [given.timelock_delay, me])
         times = [given.voting_delay, given.voting_period]
         limits = [given.proposal_threshold, given.quorum_percent]

@@ -40,7 +40,8 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True)
 class DisputeState:
-    """A dispute. Stakes in wei of R1, times in seconds of the settlement's clock; `epoch` is 0 for a trace. `deadline`
+    """A dispute. Stakes in wei of R1, times in seconds of the settlement's clock; `epoch` is 0 for a trace, else `line`
+    is the disputed one in it. `deadline`
     ends the present step (to answer, to commit, to appeal), `reveal_until` the reveals; the draw needs a block after
     `draw_block`. `round` counts committees, `appeals` only those that an appeal called for."""
 
@@ -56,6 +57,7 @@ class DisputeState:
     bond: int
     at_risk: int
     epoch: int
+    line: int
     draw_block: int
     reveal_until: int
 
@@ -73,7 +75,7 @@ class Ballot:
 
 @dataclass(frozen=True)
 class Docket:
-    """What the court knows of an epoch or a trace. Each acquittal doubles the bond of the next dispute, four times at
+    """What the court knows of a line or a trace. Each acquittal doubles the bond of the next dispute, four times at
     most; a conviction is final."""
 
     open: int
@@ -100,10 +102,10 @@ class Disputes:
         self._sender = sender
         self._first_block = first_block
 
-    def challenge_epoch(self, epoch: int, evidence: str) -> int:
-        """Challenge an epoch that is not final, and freeze it. `evidence` is a digest, each taken once. Returns the
-        dispute's number."""
-        return self._opened(self._contract.send("challengeEpoch", epoch, unhex(evidence)))
+    def challenge_line(self, epoch: int, line: int, evidence: str) -> int:
+        """Challenge a line that is not paid yet, and freeze it, and no other. `evidence` is a digest, each taken once.
+        Returns the dispute's number."""
+        return self._opened(self._contract.send("challengeLine", epoch, line, unhex(evidence)))
 
     def challenge_trace(
         self, submission: SignedSubmission, trace_digest: str, proof: Sequence[str], evidence: str
@@ -151,9 +153,9 @@ class Disputes:
         challenger, deadline, phase, verdict, *rest = self._contract.call("disputeOf", dispute_id)
         return DisputeState(dispute_id, challenger, deadline, DisputePhase(phase), Verdict(verdict), *rest)
 
-    def epoch_docket(self, epoch: int) -> Docket:
-        """What the court knows of an epoch."""
-        return Docket(*self._contract.call("epochDocket", epoch))
+    def line_docket(self, epoch: int, line: int) -> Docket:
+        """What the court knows of a line."""
+        return Docket(*self._contract.call("lineDocket", epoch, line))
 
     def trace_docket(self, worker: str, trace_digest: str) -> Docket:
         """What the court knows of a worker's trace."""
@@ -186,7 +188,7 @@ class Disputes:
         return [one for round_, one in found if one.phase is DisputePhase.VOTING and one.round == round_]
 
     def subject(self, dispute_id: int) -> tuple[str, str]:
-        """What a dispute is about (a trace's digest or an epoch's commitment), and the digest of the evidence."""
+        """What a dispute is about (a trace's digest or a line's subject), and the digest of the evidence."""
         event = self._contract.logs("DisputeOpened", from_block=self._first_block, disputeId=dispute_id)[0]
         return enhex(event["subject"]), enhex(event["evidence"])
 

@@ -33,16 +33,8 @@ class Escrow:
         return self._contract.send("close", unhex(job_id))
 
     def refund(self, job_id: str) -> TxReceipt:
-        """Send what is left to the submitter, after the grace period and once no epoch holds money of the job."""
+        """Send what is left to the submitter, after the grace period and once no line holds money of the job."""
         return self._contract.send("refund", unhex(job_id))
-
-    def deliver(self, token: str) -> TxReceipt:
-        """Send money that the token had refused to move on to the rewards contract."""
-        return self._contract.send("deliver", token)
-
-    def undelivered(self, token: str) -> int:
-        """Money that waits for `deliver`."""
-        return int(self._contract.call("undelivered", token))
 
     def close_grace(self) -> int:
         """Seconds between close and refund."""

@@ -78,11 +78,8 @@ class FraudProofs:
         return int(self._contract.call("penalty"))
 
     def _counted(self, counted: CountedTrace) -> tuple[Any, int, list[bytes]]:
-        content = self._settlement.content(counted.epoch)
-        index = content.job_index(counted.job_id)
-        if index is None:
-            raise ChainError(f"epoch {counted.epoch} has no job {counted.job_id}", hint="check job id and epoch")
-        return (content.abi(), index, [unhex(node) for node in counted.proof])
+        content, line = self._settlement.locate(counted.epoch, counted.job_id)
+        return (content.abi(), line, [unhex(node) for node in counted.proof])
 
     def _message(self, epoch: int, commitment: str) -> SignableMessage:
         chain_id = self._sender.read(lambda: self._sender.w3.eth.chain_id)

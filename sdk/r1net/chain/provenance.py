@@ -10,7 +10,7 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from r1net.chain.contract import BoundContract
-from r1net.chain.models import EpochContent, ProvenanceRecord, TxReceipt, enhex, unhex
+from r1net.chain.models import ProvenanceRecord, TxReceipt, enhex, unhex
 from r1net.chain.sender import Sender
 from r1net.chain.settlement import Settlement
 from r1net.errors import ChainError
@@ -66,9 +66,9 @@ class Provenance:
     ) -> TraceStatus:
         """How a trace stands in a job's epoch. `worker` is the one that the trace itself names: convictions are of a
         trace under its worker, so that nobody taints another's trace by signing for it."""
-        content, index = self._locate(job_id, epoch)
+        content, line = self._settlement.locate(epoch, job_id)
         trace, nodes = (unhex(trace_digest), worker), [unhex(node) for node in proof]
-        return TraceStatus(self._contract.call("traceStatus", content.abi(), index, trace, nodes))
+        return TraceStatus(self._contract.call("traceStatus", content.abi(), line, trace, nodes))
 
     def trace_statuses(
         self,
@@ -80,24 +80,24 @@ class Provenance:
     ) -> list[TraceStatus]:
         """The same for several traces at once, each as (digest, worker), with a multi-proof. If that does not hold,
         all are UNKNOWN."""
-        content, index = self._locate(job_id, epoch)
+        content, line = self._settlement.locate(epoch, job_id)
         named, nodes = [(unhex(digest), worker) for digest, worker in traces], [unhex(node) for node in proof]
-        found = self._contract.call("traceStatuses", content.abi(), index, named, nodes, list(flags))
+        found = self._contract.call("traceStatuses", content.abi(), line, named, nodes, list(flags))
         return [TraceStatus(status) for status in found]
 
     def record(self, job_id: str, epoch: int) -> ProvenanceRecord:
         """What is anchored for one job and epoch."""
-        content, index = self._locate(job_id, epoch)
-        job = content.jobs[index]
+        content, line = self._settlement.locate(epoch, job_id)
+        job = content.jobs[line]
         return ProvenanceRecord(
             job_id=job.job_id,
             epoch=epoch,
-            status=self._settlement.epoch(epoch).status,
+            status=self._settlement.status(epoch, line),
             traces_root=job.traces_root,
             trace_count=job.trace_count,
             parent_policy=job.parent_policy,
             new_policy=job.new_policy,
-            report_digest=content.report_digest,
+            report_digest=job.report_digest,
         )
 
     def state(self, kind: StatementKind, subject: str, value: str) -> TxReceipt:
@@ -133,10 +133,3 @@ class Provenance:
             if one.subject == subject.lower() and one.kind is StatementKind.WITHDRAWAL
         ]
         return reasons[-1] if reasons else None
-
-    def _locate(self, job_id: str, epoch: int) -> tuple[EpochContent, int]:
-        content = self._settlement.content(epoch)
-        index = content.job_index(job_id)
-        if index is None:
-            raise ChainError(f"epoch {epoch} has no job {job_id}", hint="check the job id and the epoch")
-        return content, index

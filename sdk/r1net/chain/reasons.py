@@ -26,13 +26,14 @@ ABI_NAMES = (
     "VerifierPool",
     "Disputes",
     "FraudProofs",
+    "Restitution",
     "R1Timelock",
     "R1Governor",
 )
 
 # numbers of Solidity enums, by (error, parameter)
 _ENUMS = {
-    ("WrongStatus", "status"): ("unknown", "pending", "final", "rejected", "rejected and unwound"),
+    ("WrongStatus", "status"): ("unknown", "pending", "paid", "rejected", "rejected and unwound"),
     ("WrongPhase", "phase"): ("unknown", "open", "waiting for its draw", "voting", "decided", "resolved"),
 }
 

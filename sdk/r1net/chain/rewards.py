@@ -1,4 +1,4 @@
-"""Claims against the newest final root."""
+"""Claims against the pots of paid lines."""
 
 from __future__ import annotations
 
@@ -10,29 +10,39 @@ from r1net.chain.sender import Sender
 
 
 class Rewards:
-    """The Rewards contract. Anyone can claim for an account; the money goes to the account."""
+    """The Rewards contract: a pot for each line that was paid, which pays out no more than it got. Anyone can claim for
+    an account; the money goes to the account."""
 
-    def __init__(self, address: str, sender: Sender) -> None:
+    def __init__(self, address: str, sender: Sender, first_block: int) -> None:
         self.address = address
         self._contract = BoundContract("Rewards", address, sender)
+        self._first_block = first_block
 
-    def claim(self, token: str, account: str, cumulative: int, proof: Sequence[str]) -> TxReceipt:
-        """Pay an account what its leaf grants beyond what it has. Repeating a claim pays nothing, without an error."""
-        return self._contract.send("claim", token, account, cumulative, [unhex(node) for node in proof])
+    def claim(self, claim: RewardClaim) -> TxReceipt:
+        """Pay an account what one line owes it. Repeating a claim pays nothing, without an error."""
+        return self._contract.send("claim", claim.abi())
 
     def claim_many(self, claims: Sequence[RewardClaim]) -> TxReceipt:
-        """Several claims in one transaction; those already paid are passed over."""
-        rows = [(one.token, one.account, one.cumulative, [unhex(node) for node in one.proof]) for one in claims]
-        return self._contract.send("claimMany", rows)
+        """Several claims in one transaction; those already paid, or held, are passed over."""
+        return self._contract.send("claimMany", [claim.abi() for claim in claims])
 
     def paid(self, receipt: TxReceipt) -> int:
         """What a claim's transaction paid in all; 0 if everything had been paid before."""
         return sum(int(event["amount"]) for event in self._contract.events(receipt, "RewardPaid"))
 
-    def claimed(self, token: str, account: str) -> int:
-        """What an account has been paid so far."""
-        return int(self._contract.call("claimed", token, account))
+    def paid_lines(self, account: str) -> set[tuple[int, str]]:
+        """The lines, each as (epoch, job), that have paid an account."""
+        found = self._contract.logs("RewardPaid", from_block=self._first_block, account=account)
+        return {(int(event["epoch"]), enhex(event["jobId"])) for event in found}
 
-    def root(self) -> str:
-        """The newest final root; zero before the first epoch is final."""
-        return enhex(self._contract.call("root"))
+    def is_claimed(self, epoch: int, job_id: str, root: str, index: int) -> bool:
+        """Whether a leaf was paid, or forfeited."""
+        return bool(self._contract.call("isClaimed", epoch, unhex(job_id), unhex(root), index))
+
+    def is_held(self, epoch: int, job_id: str, root: str, index: int) -> bool:
+        """Whether a leaf can't be claimed while a trace of its owner's is disputed."""
+        return bool(self._contract.call("isHeld", epoch, unhex(job_id), unhex(root), index))
+
+    def left(self, epoch: int, job_id: str, root: str) -> int:
+        """What a line's pot still holds; 0 where there is none."""
+        return int(self._contract.call("leftOf", epoch, unhex(job_id), unhex(root)))

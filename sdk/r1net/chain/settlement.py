@@ -1,4 +1,4 @@
-"""Epochs: proposed, open to challenge, final."""
+"""Epochs: proposed, open to challenge, paid line by line."""
 
 from __future__ import annotations
 
@@ -6,49 +6,48 @@ from collections.abc import Sequence
 from typing import Any
 
 from r1net.chain.contract import BoundContract
-from r1net.chain.models import EpochContent, EpochState, EpochStatus, JobSettlement, TxReceipt, enhex
+from r1net.chain.models import EpochContent, EpochState, JobSettlement, LineStatus, TxReceipt, enhex
 from r1net.chain.sender import Sender
 from r1net.errors import ChainError
 
 LINES_AT_ONCE = 32
-"""Jobs that are paid in one transaction: 32 tokens that burn all the gas they get stay below 2^24 together."""
+"""Lines that are paid in one transaction: 32 tokens that burn all the gas they get stay below 2^24 together."""
 
 
 class Settlement:
-    """The Settlement contract. Times of epochs are told in its clock, see `clock`."""
+    """The Settlement contract. A line is a job's part of an epoch, by its index. Times of epochs are told in the
+    contract's clock, see `clock`."""
 
-    def __init__(self, address: str, sender: Sender) -> None:
+    def __init__(self, address: str, sender: Sender, first_block: int) -> None:
         self.address = address
         self._contract = BoundContract("Settlement", address, sender)
+        self._first_block = first_block
 
-    def propose(self, epoch: int, rewards_root: str, report_digest: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
+    def propose(self, epoch: int, jobs: Sequence[JobSettlement]) -> TxReceipt:
         """Propose the next epoch; reserves its money and opens the challenge window. Jobs may come in any order."""
-        return self._contract.send("proposeEpoch", _sorted(epoch, rewards_root, report_digest, jobs).abi())
+        return self._contract.send("proposeEpoch", EpochContent.of(epoch, jobs).abi())
 
-    def check(self, epoch: int, rewards_root: str, report_digest: str, jobs: Sequence[JobSettlement]) -> None:
+    def check(self, epoch: int, jobs: Sequence[JobSettlement]) -> None:
         """Try a proposal without sending it. Raises Reverted with the reason for which it would be refused now."""
-        self._contract.call("proposeEpoch", _sorted(epoch, rewards_root, report_digest, jobs).abi())
+        self._contract.call("proposeEpoch", EpochContent.of(epoch, jobs).abi())
 
     def finalise(self, epoch: int) -> TxReceipt:
-        """Make an epoch final after its window: pays the rewards contract and publishes the root.
+        """Pay every line that can be paid, once the window is over: each into its own pot of rewards. Those that are
+        disputed, or whose token refuses, are passed over; call it again for them.
 
-        An epoch of many jobs is paid in parts, so that each transaction fits a block whatever its tokens burn.
+        An epoch of many lines is paid in parts, so that each transaction fits a block whatever its tokens burn.
         """
-        content = self.content(epoch)
-        if len(content.jobs) <= LINES_AT_ONCE:
+        content, payable = self.content(epoch), self.epoch(epoch).payable()
+        if len(payable) <= LINES_AT_ONCE:
             return self._contract.send("finaliseEpoch", content.abi())
-        receipt = self._contract.send("finaliseInParts", content.abi(), LINES_AT_ONCE)
-        while self.paying_epoch() == epoch:
-            receipt = self._contract.send("finaliseInParts", content.abi(), LINES_AT_ONCE)
+        for first in range(0, len(payable), LINES_AT_ONCE):
+            lines = sum(1 << line for line in payable[first : first + LINES_AT_ONCE])
+            receipt = self._contract.send("finaliseLines", content.abi(), lines)
         return receipt
-
-    def paying_epoch(self) -> int:
-        """The final epoch whose lines are not all paid yet; 0 if there is none."""
-        return int(self._contract.call("payingEpoch"))
 
     def bond_of(self, epoch: int) -> int:
         """R1 in wei that the epoch's proposer has locked for it."""
-        return int(self._contract.call("standOf", epoch)[0])
+        return int(self._contract.call("bondOf", epoch))
 
     def bond_rate(self, token: str) -> int:
         """R1 in wei for 1e18 of a token's smallest units that an epoch reserves."""
@@ -59,7 +58,7 @@ class Settlement:
         return bool(self._contract.call("suspended", settler))
 
     def unwind(self, epoch: int) -> TxReceipt:
-        """Give a rejected epoch's reserves back to its jobs."""
+        """Give the reserves of an epoch's rejected lines back to their jobs."""
         return self._contract.send("unwindEpoch", self.content(epoch).abi())
 
     def pause(self) -> TxReceipt:
@@ -83,26 +82,13 @@ class Settlement:
         return int(self._contract.call("challengeWindow"))
 
     def epoch(self, epoch: int, depth: int = 0) -> EpochState:
-        """What the chain keeps of an epoch, and its rewards root from the event that announced it; as it was `depth`
-        blocks ago.
+        """What the chain keeps of an epoch, as it was `depth` blocks ago; nothing if it was never proposed."""
+        commitment, *rest = self._contract.call("epochOf", epoch, depth=depth)
+        return EpochState(epoch, enhex(commitment), *rest)
 
-        Status NONE if it was never proposed.
-        """
-        commitment, proposer, finalisable_at, block, disputes, status = self._contract.call(
-            "epochOf", epoch, depth=depth
-        )
-        content = self._announced(epoch, block) if block else None
-        return EpochState(
-            epoch=epoch,
-            status=EpochStatus(status),
-            rewards_root=content.rewards_root if content else enhex(bytes(32)),
-            commitment=enhex(commitment),
-            proposer=proposer,
-            finalisable_at=finalisable_at,
-            proposed_block=block,
-            disputes=disputes,
-            report_digest=content.report_digest if content else "",
-        )
+    def status(self, epoch: int, line: int) -> LineStatus:
+        """How a line stands."""
+        return LineStatus(self._contract.call("statusOf", epoch, line))
 
     def clock(self) -> int:
         """Unix time less all seconds that settlement was paused for: what its deadlines are told in."""
@@ -110,32 +96,36 @@ class Settlement:
 
     def content(self, epoch: int) -> EpochContent:
         """All that an epoch says, from the event that announced it."""
-        return self._announced(epoch, self._contract.call("epochOf", epoch)[3])
-
-    def _announced(self, epoch: int, block: int) -> EpochContent:
+        block = self.epoch(epoch).proposed_block
         events = self._contract.logs("EpochProposed", from_block=block, to_block=block, epoch=epoch) if block else []
         if not events:
             raise ChainError(f"epoch {epoch} was never proposed", hint="see next_epoch() for the number that is next")
         return _content(events[0])
 
+    def contents(self, last: int) -> list[EpochContent]:
+        """The same of every epoch up to number `last`, in order."""
+        events = self._contract.logs("EpochProposed", from_block=self._first_block) if last else []
+        return sorted((_content(event) for event in events if event["epoch"] <= last), key=lambda one: one.epoch)
 
-def _sorted(epoch: int, rewards_root: str, report_digest: str, jobs: Sequence[JobSettlement]) -> EpochContent:
-    return EpochContent(epoch, rewards_root, report_digest, tuple(sorted(jobs, key=lambda job: job.job_id.lower())))
+    def locate(self, epoch: int, job_id: str) -> tuple[EpochContent, int]:
+        """What an epoch says, and a job's line in it."""
+        content = self.content(epoch)
+        line = content.line(job_id)
+        if line is None:
+            raise ChainError(f"epoch {epoch} has no job {job_id}", hint="check the job id and the epoch")
+        return content, line
 
 
 def _content(event: dict[str, Any]) -> EpochContent:
-    return EpochContent(
-        epoch=event["epoch"],
-        rewards_root=enhex(event["rewardsRoot"]),
-        report_digest=enhex(event["reportDigest"]),
-        jobs=tuple(_job(job) for job in event["jobs"]),
-    )
+    return EpochContent(event["epoch"], tuple(_job(job) for job in event["jobs"]))
 
 
 def _job(job: Any) -> JobSettlement:
     return JobSettlement(
         job_id=enhex(job["jobId"]),
         amount=job["amount"],
+        rewards_root=enhex(job["rewardsRoot"]),
+        report_digest=enhex(job["reportDigest"]),
         traces_root=enhex(job["tracesRoot"]),
         trace_count=job["traceCount"],
         parent_policy=enhex(job["parentPolicy"]),

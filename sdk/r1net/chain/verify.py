@@ -17,7 +17,7 @@ Roles = dict[tuple[str, bytes], set[str]]
 ADMIN = bytes(32)
 NOBODY = "0x" + "0" * 40
 ROLES = (
-    *("SETTLER_ROLE", "GUARDIAN_ROLE", "DISPUTES_ROLE", "SLASHER_ROLE"),
+    *("SETTLER_ROLE", "GUARDIAN_ROLE", "DISPUTES_ROLE", "RESTITUTION_ROLE", "SLASHER_ROLE"),
     *("PROPOSER_ROLE", "CANCELLER_ROLE", "EXECUTOR_ROLE"),
 )
 
@@ -39,6 +39,7 @@ def expected_roles(at: Mapping[str, str], admin: str, settlers: Sequence[str], g
     roles: Roles = {
         ("NodeRegistry", role("SLASHER_ROLE")): courts | {at["Settlement"], at["VerifierPool"]},
         ("Settlement", role("DISPUTES_ROLE")): courts,
+        ("Settlement", role("RESTITUTION_ROLE")): {at["Restitution"]},
         ("Settlement", role("SETTLER_ROLE")): set(settlers),
         ("Settlement", role("GUARDIAN_ROLE")): {guardian},
         ("R1Timelock", role("PROPOSER_ROLE")): {at["R1Governor"]},

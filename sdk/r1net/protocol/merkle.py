@@ -77,9 +77,14 @@ class StandardMerkleTree:
         return len(self.rows)
 
 
-def verify(root: str, types: Sequence[str], row: Row, proof: Sequence[str]) -> bool:
-    """Whether `row` is in the tree with `root`."""
+def proved_root(types: Sequence[str], row: Row, proof: Sequence[str]) -> str:
+    """The root that a proof leads to from `row`, `0x` hex."""
     node = leaf_hash(row, types)
     for sibling in proof:
         node = _parent(node, bytes.fromhex(sibling.removeprefix("0x")))
-    return "0x" + node.hex() == root.lower()
+    return "0x" + node.hex()
+
+
+def verify(root: str, types: Sequence[str], row: Row, proof: Sequence[str]) -> bool:
+    """Whether `row` is in the tree with `root`."""
+    return proved_root(types, row, proof) == root.lower()

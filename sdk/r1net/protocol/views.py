@@ -103,14 +103,24 @@ class TraceView(Message):
     epoch: int | None = None
 
 
+class LineView(Message):
+    """One job's part of an epoch, and where it stands: `open` until it is on chain, `final` when it is paid. What a
+    rejected one was to settle goes into another epoch; `unwound`: its reserve is free again."""
+
+    job_id: Hash
+    state: Literal["open", "pending", "final", "rejected", "unwound"]
+    report: Hash = Field(description="digest of the line, as it stands on chain")
+    traces: int
+    amount: Wei
+
+
 class EpochView(Message):
-    """Where an epoch's settlement stands: `open` until it is on chain. What a rejected one was to settle goes into
-    another. `amount` is the sum over its jobs, whatever their tokens."""
+    """Where an epoch's settlement stands: `open` until it is on chain, `final` when none of its lines can change any
+    more. `amount` is the sum over its lines, whatever their tokens."""
 
     epoch: int
-    state: Literal["open", "proposed", "final", "rejected", "unwound"]
-    rewards_root: Hash | None = None
-    report: Hash | None = None
+    state: Literal["open", "proposed", "final"]
+    lines: tuple[LineView, ...]
     traces: int = 0
     amount: Wei = 0
     transaction: str | None = None
@@ -133,10 +143,11 @@ class Earning(Message):
 
 
 class AccountRewards(Message):
-    """GET /v1/accounts/{address}/rewards: cumulative per token (final epochs), pending, and the rows behind."""
+    """GET /v1/accounts/{address}/rewards: what lines that are paid give the account in one token, claimed or not, what
+    is pending, and the rows behind."""
 
     account: Address
     token: Address | None = None
-    cumulative: Wei = 0
+    final: Wei = 0
     pending: Wei = 0
     earnings: tuple[Earning, ...] = ()

@@ -78,7 +78,7 @@ def test_a_job_that_was_closed_and_refunded_says_what_is_lost(world: World) -> N
     assert due["state"] == "unpayable"
     assert world.job(job_id)["settlement"] == due["error"]
     earned = world.http.get(f"/v1/accounts/{world.node(1).owner}/rewards").json()
-    assert (earned["cumulative"], earned["pending"]) == ("0", "0")
+    assert (earned["final"], earned["pending"]) == ("0", "0")
     assert {(row["amount"], row["error"]) for row in earned["earnings"]} == {("0", due["error"])}
 
 

@@ -119,7 +119,7 @@ def test_json_bombs(world: World, body: bytes) -> None:
         "/v1/jobs/0x00/rounds?wait=1e9",
         "/v1/epochs/99999999999999999999999/report",
         "/v1/epochs/-1/report",
-        "/v1/accounts/%F0%9F%92%A9/claim",
+        "/v1/accounts/%F0%9F%92%A9/claims",
         "/v1/leases/x/heartbeat",
     ],
 )

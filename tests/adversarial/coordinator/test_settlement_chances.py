@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from r1net.chain import EpochStatus
+from r1net.chain import LineStatus
 from tests.adversarial.coordinator.owing import Books, Killed
 
 DEPTH = 2
@@ -31,10 +31,23 @@ def step(books: Books, seconds: int) -> None:
 
 
 def reject(books: Books, number: int) -> None:
-    """A pending epoch is rejected, with all above it."""
-    pending = [n for n, epoch in books.chain.epochs.items() if epoch.status == EpochStatus.PENDING]
+    """A pending line is rejected."""
+    pending = pending_lines(books)
     if pending:
-        books.chain.reject(pending[number % len(pending)])
+        books.chain.reject(*pending[number % len(pending)])
+
+
+def convict(books: Books, number: int) -> None:
+    """An epoch is rejected, all of it that isn't paid."""
+    pending = pending_lines(books)
+    if pending:
+        books.chain.convict(pending[number % len(pending)][0])
+
+
+def pending_lines(books: Books) -> list[tuple[int, int]]:
+    """The lines that stand and aren't paid."""
+    epochs = books.chain.epochs
+    return [(n, line) for n, epoch in epochs.items() for line in epoch.lines_that_are(LineStatus.PENDING)]
 
 
 def refund_meanwhile(books: Books, number: int) -> None:
@@ -82,13 +95,20 @@ def refund(books: Books, number: int) -> None:
 
 
 def dispute(books: Books, number: int) -> None:
-    """A dispute begins, or ends without effect."""
-    epochs = books.chain.epochs
-    pending = [n for n, epoch in epochs.items() if epoch.status == EpochStatus.PENDING]
+    """A dispute over a line begins, or ends without effect."""
+    pending = pending_lines(books)
     if pending:
-        chosen = pending[number % len(pending)]
-        epochs[chosen] = replace(epochs[chosen], disputes=1 - epochs[chosen].disputes)
+        books.chain.mark(*pending[number % len(pending)], "disputed")
         books.chain.mine()
+
+
+def balk(books: Books, number: int) -> None:
+    """A job's token refuses to be moved, or no longer does."""
+    token = "0x" + f"{0x6600 + number:040x}"
+    job_id = job_of(number)
+    if job_id in books.chain.jobs:
+        books.chain.jobs[job_id] = replace(books.chain.jobs[job_id], token=token)
+        books.chain.bad_tokens ^= {token}
 
 
 def come_to_rest(books: Books) -> None:
@@ -102,7 +122,8 @@ def come_to_rest(books: Books) -> None:
             books.funded.discard(job_id)
             books.fund(number)
     for number, epoch in list(chain.epochs.items()):
-        chain.epochs[number] = replace(epoch, disputes=0)
+        chain.epochs[number] = replace(epoch, disputed=0)
+    chain.bad_tokens.clear()
     chain.mine(DEPTH + 1)
     books.settle()
 
@@ -122,6 +143,8 @@ def history_of(deepest: int, *more: Callable[[Books, int], None]) -> st.SearchSt
         event(owe, st.integers(1, 4)),
         event(step, st.sampled_from([0, 1, 6, 20, 400])),
         event(reject, st.integers(0, 3)),
+        event(convict, st.integers(0, 3)),
+        event(balk, st.integers(1, 4)),
         event(reorganise, st.integers(1, deepest)),
         event(dispute, st.integers(0, 3)),
         event(die, st.integers(1, 20)),

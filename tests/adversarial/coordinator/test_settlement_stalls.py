@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from r1net.chain import EpochStatus, JobSettlement, TxReceipt
+from r1coordinator.settlement.report import settlement_of
+from r1coordinator.store.tables import EpochRow
+from r1net.chain import JobSettlement, LineStatus, TxReceipt
 from r1net.errors import ChainError
+from r1net.protocol.settlement import JobEpoch
 from tests.adversarial.coordinator.owing import Books, Killed
 from tests.unit.coordinator.chain import reverted
 
@@ -81,13 +84,13 @@ def test_an_epoch_that_reverts_for_a_nameless_reason_loses_only_its_culprit(book
         if any(part.job_id == jobs[4] for part in parts):
             raise reverted("Panic", code=0x11)
 
-    def propose(number: int, root: str, report: str, parts: list[JobSettlement]) -> TxReceipt:
+    def propose(number: int, parts: list[JobSettlement]) -> TxReceipt:
         refuse(parts)
-        return real_propose(number, root, report, parts)
+        return real_propose(number, parts)
 
-    def check(number: int, root: str, report: str, parts: list[JobSettlement]) -> None:
+    def check(number: int, parts: list[JobSettlement]) -> None:
         refuse(parts)
-        real_check(number, root, report, parts)
+        real_check(number, parts)
 
     books.chain.propose, books.chain.check = propose, check  # type: ignore[assignment,method-assign]
     books.step(2)
@@ -104,10 +107,10 @@ def test_even_a_culprit_that_no_trial_shows_stops_nobody(books: Books, culprit: 
     jobs = [books.owe(number) for number in range(1, 9)]
     real = books.chain.propose
 
-    def propose(number: int, root: str, report: str, parts: list[JobSettlement]) -> TxReceipt:
+    def propose(number: int, parts: list[JobSettlement]) -> TxReceipt:
         if any(part.job_id == jobs[culprit] for part in parts):
             raise ChainError("the chain's RPC endpoint refused: oversized data")
-        return real(number, root, report, parts)
+        return real(number, parts)
 
     books.chain.propose = propose  # type: ignore[assignment,method-assign]
     books.step(4)
@@ -132,15 +135,23 @@ def test_more_is_owed_than_one_epoch_may_take(books: Books) -> None:
     assert "pays at most 1 in one epoch" in str(books.dues(capped)[0].error)
 
 
-def test_a_token_that_refuses_to_be_moved_stops_nobody(books: Books) -> None:
-    """The contract keeps such money for `deliver`; the epoch is final all the same."""
+def test_a_token_that_refuses_to_be_moved_delays_its_line_alone(books: Books) -> None:
     bad, good = books.owe(1), books.owe(2)
     token = "0x" + "66" * 20
     books.chain.jobs[bad] = replace(books.chain.jobs[bad], token=token)
     books.chain.bad_tokens.add(token)
     books.step(3)
-    assert books.states(bad) + books.states(good) == ["settled", "settled"]
-    assert books.chain.state.undelivered == {token: 100}
+    assert books.states(bad) + books.states(good) == ["settling", "settled"]
+    assert books.lines(1) == ["pending", "final"]
+    books.step(20, seconds=10)
+    assert books.chain.sent.count(("finalise", 1)) < 8, "with ever longer pauses"
+    later = books.owe(2)
+    books.step(3)
+    assert books.states(later) == ["settled", "settled"]
+    books.chain.bad_tokens.clear()
+    books.settle()
+    assert books.epochs() == {1: "final", 2: "final"}
+    books.check_all_settled()
 
 
 def test_a_hundred_jobs_fit_into_two_epochs_and_one_with_many_dues_holds_up_none(books: Books) -> None:
@@ -150,97 +161,154 @@ def test_a_hundred_jobs_fit_into_two_epochs_and_one_with_many_dues_holds_up_none
         books.owe(1)
     books.step(3)
     assert set(books.states()) == {"settled"}
-    assert [len(books.chain.state.contents[number]) for number in (1, 2)] == [64, 37]
+    assert [len(books.jobs_in(number)) for number in (1, 2)] == [64, 37]
     rounds = [due.epoch for due in books.dues("0x" + f"{1:064x}")]
     assert rounds == sorted(set(rounds)), "one of each job in an epoch, in order"
     books.check_all_settled()
 
 
-def test_a_busy_job_does_not_use_up_the_places_of_pending_epochs(books: Books) -> None:
-    """The contract takes 64 pending epochs. From 32 on, proposals gather what comes."""
+def test_a_busy_job_does_not_bind_all_bonds(books: Books) -> None:
+    """Each pending epoch binds one. From 16 on, proposals gather what comes."""
     books.chain.window = 3200
     for _ in range(200):
         books.owe(1)
     for _ in range(30):
         books.step(seconds=5)
-    pending = [epoch for epoch in books.chain.epochs.values() if epoch.status == EpochStatus.PENDING]
-    assert len(pending) < 40
+    pending = [epoch for epoch in books.chain.epochs.values() if epoch.lines_that_are(LineStatus.PENDING)]
+    assert len(pending) < 20
     other = books.owe(2)
-    books.step(25, seconds=5)
+    books.step(50, seconds=5)
     assert books.states(other) == ["settling"], "long before the window is over"
 
 
-# rejected epochs
+# rejected lines
 
 
-def test_a_rejected_epoch_is_unwound_once_and_its_work_proposed_anew(books: Books) -> None:
-    first = books.owe(1)
+def test_a_rejected_line_is_unwound_once_and_its_work_proposed_anew(books: Books) -> None:
+    first, second = books.owe(1), books.owe(2)
     books.step()
-    books.chain.reject(1)
-    second = books.owe(2)
+    books.chain.reject(1, 0)
     books.step(4)
     books.settle()
-    assert books.epochs()[1] == "unwound"
+    assert books.lines(1) == ["unwound", "final"]
     assert books.chain.sent.count(("unwind", 1)) == 1
-    assert books.states(first) + books.states(second) == ["settled", "settled"]
-    assert books.dues(first)[0].rejections == 1
+    assert [(due.state, due.epoch, due.rejections) for due in books.dues(first)] == [("settled", 2, 1)]
+    assert [(due.state, due.epoch, due.rejections) for due in books.dues(second)] == [("settled", 1, 0)]
     books.check_all_settled()
 
 
-def test_a_rejected_middle_epoch_takes_those_above_along_and_none_builds_on_it(books: Books) -> None:
-    jobs = []
-    for number in range(1, 6):
-        jobs.append(books.owe(number))
-        books.step(seconds=1)
-    assert list(books.epochs().values()) == ["proposed"] * 5
-    books.chain.reject(3)
+def test_a_rejected_line_takes_nothing_else_along(books: Books) -> None:
+    """Neither another job's nor a later one of its own job."""
+    jobs = [books.owe(number) for number in range(1, 4)]
     books.step(seconds=1)
-    assert [part.job_id for part in books.chain.state.contents[6]] == jobs[3:]
-    assert [part.job_id for part in books.chain.state.contents[7]] == [jobs[2]], "what was rejected goes alone"
-    assert books.report(6).previous_report == books.report(2).digest()
-    assert [books.dues(job)[0].rejections for job in jobs] == [0, 0, 1, 0, 0], "only the third was at fault"
+    for job in (1, 2):
+        books.owe(job)
+    books.step(seconds=1)
+    books.chain.reject(1, 1)
+    books.step(seconds=1)
+    assert [books.jobs_in(number) for number in (1, 2, 3)] == [jobs, jobs[:2], [jobs[1]]], "it goes alone"
+    assert books.lines(1) == ["pending", "unwound", "pending"]
+    assert books.lines(2) == ["pending", "pending"]
     books.settle()
+    assert [(due.epoch, due.rejections) for due in books.dues(jobs[1])] == [(3, 1), (2, 0)]
     books.check_all_settled()
-    assert [number for what, number in books.chain.sent if what == "finalise"] == [1, 2, 6, 7]
-    assert sorted(number for what, number in books.chain.sent if what == "unwind") == [3, 4, 5]
+
+
+def test_a_conviction_takes_its_whole_epoch_and_no_other(books: Books) -> None:
+    jobs = [books.owe(number) for number in (1, 2)]
+    books.step(seconds=1)
+    other = books.owe(3)
+    books.step(seconds=1)
+    books.chain.convict(1)
+    books.settle()
+    assert books.lines(1) == ["unwound", "unwound"]
+    assert [books.dues(job)[0].epoch for job in (*jobs, other)] == [3, 4, 2]
+    books.check_all_settled()
 
 
 def test_what_is_rejected_again_and_again_is_held_and_the_others_go_on(books: Books) -> None:
     bad, good = books.owe(1), books.owe(2)
-    root = books.dues(bad)[0].part
+    digest = books.dues(bad)[0].digest
     for _ in range(8):
         books.step(seconds=1)
         for number, epoch in list(books.chain.epochs.items()):
-            parts = books.chain.state.contents[number]
-            if epoch.status == EpochStatus.PENDING and any(part.traces_root in root for part in parts):
-                books.chain.reject(number)
+            for line, job in enumerate(books.chain.state.contents[number].jobs):
+                if epoch.status(line) is LineStatus.PENDING and job.report_digest == digest:
+                    books.chain.reject(number, line)
+    later = books.owe(1)
     books.settle()
-    (held,) = books.dues(bad)
+    held, after = books.dues(bad)
     assert (held.state, held.rejections) == ("held", 3)
-    assert "held for the operator: 3 epochs" in str(held.error)
-    assert books.states(good) == ["settled"]
-    assert books.dues(good)[0].rejections == 1, "after the first rejection it doesn't share its fate"
+    assert "held for the operator: rejected 3 times" in str(held.error)
+    assert (later, after.state) == (bad, "settled"), "what the job owes later doesn't wait for it"
+    assert [(due.state, due.rejections) for due in books.dues(good)] == [("settled", 0)]
     books.settings = books.settings.model_copy(update={"max_rejections": 4})
     books.restart()
     books.settle()
-    assert books.states(bad) == ["settled"], "the operator let it go"
+    assert books.states(bad) == ["settled", "settled"], "the operator let it go"
     books.check_all_settled()
 
 
 def test_a_rejection_counts_only_when_it_is_deep(tmp_path: Path) -> None:
     books = deep(tmp_path)
     books.fund(2)
-    books.owe(1)
-    books.step()
+    job = books.owe(1)
+    books.step(seconds=1)
     books.chain.reject(1)
     other = books.owe(2)
-    books.step(2)
-    assert books.epochs() == {1: "proposed"}
-    assert books.states(other) == ["waiting"], "it may build on epoch 1 or not: nobody knows yet"
-    books.chain.reorganise(1)
+    books.step(2, seconds=1)
+    assert books.epochs() == {1: "proposed", 2: "proposed"}
+    assert (books.states(job), books.states(other)) == (["settling"], ["settling"]), "the other one waits for nothing"
+    books.chain.reorganise(2)
     books.settle()
-    assert books.epochs()[1] == "final"
+    assert books.epochs() == {1: "final", 2: "final"}
+    assert books.dues(job)[0].rejections == 0
     books.check_all_settled()
+
+
+def test_a_disputed_line_holds_up_nobody_else(books: Books) -> None:
+    """Neither the others of its epoch, nor later epochs, nor a later line of its own job."""
+    disputed, beside = books.owe(1), books.owe(2)
+    books.step(seconds=1)
+    books.chain.mark(1, 0, "disputed")
+    late = books.owe(3)
+    books.owe(1)
+    books.step(5)
+    assert books.states(beside) + books.states(late) == ["settled", "settled"]
+    assert books.states(disputed) == ["settling", "settled"]
+    with books.db.read() as s:
+        assert "1 of its lines are disputed" in str(s.get_one(EpochRow, 1).error)
+    books.chain.mark(1, 0, "disputed")
+    books.settle()
+    books.check_all_settled()
+
+
+# other settlers
+
+
+def test_another_settlers_epoch_is_no_obstacle(books: Books) -> None:
+    """Whatever it says of our jobs: it pays from its own pot."""
+    job = books.owe(1)
+    robbed = replace(settlement_of(JobEpoch.parse(books.dues(job)[0].part)), amount=1, rewards_root="0x" + "99" * 32)
+    books.chain.propose(1, [robbed], settler="0x" + "bb" * 20)
+    books.settle()
+    assert [(due.state, due.epoch) for due in books.dues(job)] == [("settled", 2)]
+    assert books.epochs() == {2: "final"}
+    assert ("finalise", 1) not in books.chain.sent
+
+
+def test_an_epoch_that_this_account_has_proposed_and_nobody_here_knows_stops_everything(books: Books) -> None:
+    """As with a database from before: what it owes may be on chain already."""
+    job = books.owe(1)
+    unknown = replace(settlement_of(JobEpoch.parse(books.dues(job)[0].part)), report_digest="0x" + "99" * 32, amount=1)
+    books.chain.propose(1, [unknown])
+    books.step(3)
+    (due,) = books.dues(job)
+    assert (due.state, books.epochs()) == ("waiting", {})
+    assert "doesn't know" in str(due.error)
+    books.chain.reject(1)
+    books.settle()
+    assert books.states(job) == ["settled"], "what was rejected can pay nobody"
 
 
 # reorganisations
@@ -255,7 +323,7 @@ def test_a_proposal_that_was_taken_back_is_sent_again(tmp_path: Path, again: boo
     books.chain.reorganise(1, again=again)
     assert (1 in books.chain.epochs) is again
     books.step(seconds=1)
-    assert books.chain.epochs[1].status == EpochStatus.PENDING
+    assert books.chain.epochs[1].status(0) is LineStatus.PENDING
     books.settle()
     assert books.states(job) == ["settled"]
     books.check_all_settled()
@@ -266,7 +334,7 @@ def test_a_finalisation_that_was_taken_back_is_sent_again(tmp_path: Path, confir
     books = Books(tmp_path, confirmations=confirmations)
     books.owe(1)
     books.step(2)
-    assert books.chain.epochs[1].status == EpochStatus.FINALISED
+    assert books.chain.epochs[1].status(0) is LineStatus.FINALISED
     assert books.epochs()[1] == ("proposed" if confirmations else "final")
     books.chain.reorganise(1)
     books.step(seconds=0)
@@ -313,27 +381,71 @@ def test_a_job_refunded_in_the_reorganised_chain_is_left_out_of_what_comes_again
     books.check_all_settled()
 
 
-def test_a_draft_that_comes_back_is_known_again(tmp_path: Path) -> None:
-    """An epoch was given up for one without a refunded job; the reorganisation brings the first one back."""
+def test_a_proposal_that_comes_back_is_known_again(tmp_path: Path) -> None:
+    """An epoch was given up for one without a job that lacked money; the reorganisation brings the first one back."""
     books = deep(tmp_path)
     books.fund(3)
     jobs = [books.owe(number) for number in (1, 2)]
     books.step(seconds=1)
     with_both = books.chain.history[-1].transaction
     books.chain.reorganise(1)
-    books.chain.close(jobs[0])
-    books.chain.refund(jobs[0])
+    rich = books.chain.jobs[jobs[0]]
+    books.chain.jobs[jobs[0]] = replace(rich, available=0)
     books.step(seconds=1)
-    assert [part.job_id for part in books.chain.state.contents[1]] == [jobs[1]]
-    books.owe(3)
-    books.step(seconds=1)
-    assert 2 not in books.chain.epochs, "nothing is built on an epoch that may still be another"
-    books.chain.reorganise(3)
+    assert books.jobs_in(1) == [jobs[1]]
+    books.chain.jobs[jobs[0]] = rich
+    third = books.owe(3)
+    books.step(2, seconds=1)
+    assert books.jobs_in(2) == [third], "the first one's old proposal may still come"
+    assert "an earlier proposal of epoch 1 may still come back" in str(books.dues(jobs[0])[0].error)
+    books.chain.reorganise(2)
     assert with_both is not None
     with_both()
     books.settle()
     assert books.states() == ["settled"] * 3
-    assert [part.job_id for part in books.chain.state.contents[1]] == jobs
+    assert books.jobs_in(1) == jobs
+    books.check_all_settled()
+
+
+def test_what_stands_twice_after_a_reorganisation_is_told_and_stops_nobody(
+    books: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Deeper than the confirmations, which are none here: what can't be undone is said."""
+    jobs = [books.owe(number) for number in (1, 2)]
+    books.step(seconds=1)
+    with_both = books.chain.history[-1].transaction
+    books.chain.reorganise(1)
+    rich = books.chain.jobs[jobs[0]]
+    books.chain.jobs[jobs[0]] = replace(rich, available=0)
+    books.step(seconds=1)
+    books.chain.jobs[jobs[0]] = rich
+    books.step(seconds=5)
+    alone = books.chain.history[-1].transaction
+    assert (books.jobs_in(1), books.jobs_in(2)) == ([jobs[1]], [jobs[0]])
+    books.chain.reorganise(2)
+    assert with_both is not None
+    assert alone is not None
+    with_both()
+    alone()
+    later = books.owe(3)
+    books.settle()
+    assert f"due 1 of job {jobs[0]} stands in epochs 2 and 1" in caplog.text
+    assert [books.states(job) for job in (*jobs, later)] == [["settled"]] * 3
+
+
+def test_what_was_sent_under_another_number_goes_on_once_that_is_deep(tmp_path: Path) -> None:
+    books = deep(tmp_path)
+    jobs = [books.owe(number) for number in (1, 2)]
+    books.step(seconds=1)
+    books.chain.reorganise(1)
+    rich = books.chain.jobs[jobs[0]]
+    books.chain.jobs[jobs[0]] = replace(rich, available=0)
+    books.step(seconds=1)
+    books.chain.jobs[jobs[0]] = rich
+    books.chain.mine(3)
+    books.step(seconds=400)
+    assert (books.jobs_in(1), books.jobs_in(2)) == ([jobs[1]], [jobs[0]])
+    books.settle()
     books.check_all_settled()
 
 
@@ -358,18 +470,6 @@ def test_lost_answers_send_nothing_twice(books: Books) -> None:
     assert books.chain.sent == [("propose", 1), ("finalise", 1)]
 
 
-def test_a_disputed_epoch_keeps_nobody_from_proposing(books: Books) -> None:
-    books.owe(1)
-    books.step(seconds=1)
-    books.chain.epochs[1] = replace(books.chain.epochs[1], disputes=1)
-    late = books.owe(2)
-    books.step(5)
-    assert books.states(late) == ["settling"]
-    books.chain.epochs[1] = replace(books.chain.epochs[1], disputes=0)
-    books.settle()
-    books.check_all_settled()
-
-
 # crashes
 
 
@@ -385,7 +485,8 @@ def story(books: Books) -> None:
     books.step(seconds=1)
     books.owe(4)
     books.step(seconds=1)
-    books.chain.reject(max(books.chain.epochs, default=1))
+    if books.chain.epochs:
+        books.chain.convict(max(books.chain.epochs))
     books.step(2, seconds=1)
     books.chain.mine(2)
     books.step(seconds=1)

@@ -116,9 +116,8 @@ class Demo:
         claimed = self.network.ask_node(name, "claim")
         assert isinstance(claimed, list)
         assert claimed, f"{name} has nothing to claim"
-        return ClaimFigure(
-            account=claimed[0]["account"], wei=int(claimed[0]["paid"]), transaction=claimed[0]["transaction"]
-        )
+        (paid,) = claimed  # of one token, and of no more lines than fit into one transaction
+        return ClaimFigure(account=paid["account"], wei=int(paid["paid"]), transaction=paid["transaction"])
 
     @contextmanager
     def phase(self, name: str, words: str) -> Iterator[None]:

@@ -79,7 +79,7 @@ class Trial:
             checked=replayed,
             caught=bool(caught),
             honest_rejected=sum(row.owner != cheats for row in drawn if row.state in ("failed", "dropped")),
-            cheat_paid=self._source.get(f"/v1/accounts/{cheats}/rewards", AccountRewards).cumulative,
+            cheat_paid=self._source.get(f"/v1/accounts/{cheats}/rewards", AccountRewards).final,
             slashed_wei=0,
             bounty_wei=0,
             burned_wei=0,

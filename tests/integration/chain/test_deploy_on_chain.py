@@ -49,7 +49,7 @@ def test_repeating_it_changes_nothing(
     assert chain.sender.w3.eth.block_number == before
 
 
-@pytest.mark.parametrize("lost", ["R1Governor", "Disputes", "NodeRegistry", "Settlement", "R1Token"])
+@pytest.mark.parametrize("lost", ["R1Governor", "Restitution", "Disputes", "NodeRegistry", "Settlement", "R1Token"])
 def test_what_is_missing_is_completed(anvil: Anvil, deployer: LocalAccount, tmp_path: Path, lost: str) -> None:
     path = tmp_path / "deployment.json"
     first = trial(anvil, deployer, path, handover=False)

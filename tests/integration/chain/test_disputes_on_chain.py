@@ -8,7 +8,7 @@ import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from r1net.chain import Chain, EpochStatus, JobSettlement, Reverted
+from r1net.chain import Chain, JobSettlement, LineStatus, Reverted
 from r1net.chain.disputes import DisputePhase, Docket, SignedSubmission, Verdict
 from r1net.chain.fraud import CountedTrace
 from r1net.chain.provenance import TraceStatus
@@ -63,8 +63,8 @@ def traces_of(first: int, count: int = 6) -> StandardMerkleTree:
 
 def propose(chain: Chain, job: str, traces: StandardMerkleTree) -> int:
     epoch = chain.settlement.next_epoch()
-    line = JobSettlement(job, COIN, traces.root, len(traces), digest(1), digest(2))
-    chain.settlement.propose(epoch, digest(epoch), digest(9), [line])
+    line = JobSettlement(job, COIN, digest(epoch), digest(9), traces.root, len(traces), digest(1), digest(2))
+    chain.settlement.propose(epoch, [line])
     return epoch
 
 
@@ -148,20 +148,22 @@ def test_an_appeal_can_turn_it_round(anvil: Anvil, new_node: NewNode) -> None:
     assert challenger.disputes.dispute(again).bond == 2 * BOND
 
 
-def test_an_epoch_without_an_answer_is_rejected(chain: Chain, anvil: Anvil, new_node: NewNode) -> None:
+def test_a_line_without_an_answer_convicts_its_settler(chain: Chain, anvil: Anvil, new_node: NewNode) -> None:
     challenger = new_node()
     job = chain.escrow.create_job(chain.token.address, 10 * COIN, COIN, digest(7))
     epoch = propose(chain, job, traces_of(1))
-    dispute = challenger.disputes.challenge_epoch(epoch, EVIDENCE)
+    dispute = challenger.disputes.challenge_line(epoch, 0, EVIDENCE)
+    state = challenger.disputes.dispute(dispute)
+    assert (state.epoch, state.line, state.accused) == (epoch, 0, address(chain))
     anvil.pass_time(TEST_PARAMETERS.challenge_window)
-    with pytest.raises(Reverted, match="open disputes"):
+    with pytest.raises(Reverted, match="paid, rejected or disputed"):
         chain.settlement.finalise(epoch)
     anvil.pass_time(TEST_PARAMETERS.answer_period)
     challenger.disputes.resolve(dispute)
-    assert chain.settlement.epoch(epoch).status is EpochStatus.REJECTED
+    assert chain.settlement.status(epoch, 0) is LineStatus.REJECTED
     worker, proof = Account.create().address, traces_of(1).proof(0)
     assert chain.provenance.trace_status(job, epoch, digest(1), worker, proof) is TraceStatus.REJECTED
-    assert challenger.disputes.epoch_docket(epoch).convicted
+    assert challenger.disputes.line_docket(epoch, 0).convicted
     chain.settlement.unwind(epoch)
     assert chain.escrow.job(job).available == 10 * COIN
     assert chain.settlement.is_suspended(address(chain))
@@ -195,8 +197,8 @@ def test_fraud_that_proves_itself(chain: Chain, new_node: NewNode) -> None:
     one = CountedTrace(job, first, traces_of(1).proof(5))
     two = CountedTrace(job, second, traces_of(6).proof(0))
     finder.fraud.prove_double_count(digest(6), two, one)
-    assert chain.settlement.epoch(first).status is EpochStatus.PENDING
-    assert chain.settlement.epoch(second).status is EpochStatus.REJECTED
+    assert chain.settlement.status(first, 0) is LineStatus.PENDING
+    assert chain.settlement.status(second, 0) is LineStatus.REJECTED
     assert (
         chain.registry.stake_of(address(chain)) == TEST_PARAMETERS.settler_stake - TEST_PARAMETERS.fraud_penalty - bond
     )
@@ -204,7 +206,7 @@ def test_fraud_that_proves_itself(chain: Chain, new_node: NewNode) -> None:
     chain.registry.add_stake(STAKE)
     statement = finder.fraud.sign_statement(chain.account, first, digest(66))
     finder.fraud.prove_contradiction(statement)
-    assert chain.settlement.epoch(first).status is EpochStatus.REJECTED
+    assert chain.settlement.status(first, 0) is LineStatus.REJECTED
 
     chain.registry.add_stake(STAKE)
     lies = [finder.fraud.sign_statement(chain.account, 99, digest(number)) for number in (1, 2)]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 from eth_account import Account
 
-from r1net.chain import Chain, EpochStatus, JobSettlement, Reverted, RewardClaim, peer_id_of
+from r1net.chain import Chain, EpochContent, JobSettlement, LineStatus, Reverted, RewardClaim, peer_id_of
 from r1net.chain.provenance import StatementKind, TraceStatus
 from r1net.protocol.merkle import StandardMerkleTree
+from r1net.protocol.settlement import Reward, reward_tree, rewards_of, rewards_root
 
 from .conftest import COIN, TEST_PARAMETERS, Anvil
-
-REWARD = ["address", "address", "uint256"]
 
 
 def digest(number: int) -> str:
@@ -23,13 +22,24 @@ def account_of(chain: Chain) -> str:
     return str(chain.account.address)
 
 
-def settle(chain: Chain, anvil: Anvil, job: str, rewards: StandardMerkleTree, traces: StandardMerkleTree) -> int:
+def line_of(job: str, rewards: tuple[Reward, ...], traces: StandardMerkleTree, amount: int) -> JobSettlement:
+    return JobSettlement(job, amount, rewards_root(rewards), digest(9), traces.root, len(traces), digest(1), digest(2))
+
+
+def settle(chain: Chain, anvil: Anvil, *lines: JobSettlement) -> int:
     epoch = chain.settlement.next_epoch()
-    line = JobSettlement(job, 60 * COIN, traces.root, len(traces), digest(1), digest(2))
-    chain.settlement.propose(epoch, rewards.root, digest(9), [line])
+    chain.settlement.propose(epoch, lines)
     anvil.pass_time(100)
     chain.settlement.finalise(epoch)
     return epoch
+
+
+def claims_of(epoch: int, job: str, rewards: tuple[Reward, ...]) -> list[RewardClaim]:
+    tree = reward_tree(rewards)
+    return [
+        RewardClaim(epoch, job, index, row.account, row.amount, tuple(tree.proof(index)))
+        for index, row in enumerate(rewards)
+    ]
 
 
 def test_stake_worker_and_exit(node: Chain, anvil: Anvil) -> None:
@@ -54,16 +64,28 @@ def test_stake_worker_and_exit(node: Chain, anvil: Anvil) -> None:
 def test_epoch_pays_and_proves(chain: Chain, node: Chain, anvil: Anvil) -> None:
     owner, token = account_of(node), chain.token.address
     job = chain.escrow.create_job(token, 100 * COIN, 60 * COIN, digest(7))
-    rewards = StandardMerkleTree.of([(token, owner, 60 * COIN)], REWARD)
+    rewards = rewards_of([(owner, 45 * COIN), (Account.create().address, 15 * COIN)])
     traces = StandardMerkleTree.of([(digest(number),) for number in range(10, 20)], ["bytes32"])
-    epoch = settle(chain, anvil, job, rewards, traces)
+    line = line_of(job, rewards, traces, 60 * COIN)
+    epoch = settle(chain, anvil, line)
 
-    assert chain.settlement.epoch(epoch).status is EpochStatus.FINALISED
-    receipt = chain.rewards.claim(token, owner, 60 * COIN, rewards.proof(0))
-    assert chain.rewards.paid(receipt) == 60 * COIN
-    again = chain.rewards.claim_many([RewardClaim(token, owner, 60 * COIN, tuple(rewards.proof(0)))])
-    assert chain.rewards.paid(again) == 0
-    assert chain.rewards.claimed(token, owner) == 60 * COIN
+    assert chain.settlement.status(epoch, 0) is LineStatus.FINALISED
+    assert chain.settlement.status(epoch, 1) is LineStatus.NONE
+    content = EpochContent.of(epoch, [line])
+    assert chain.settlement.content(epoch) == content
+    assert chain.settlement.contents(epoch) == [content]
+    assert chain.settlement.epoch(epoch).commitment == content.commitment()
+    claims = claims_of(epoch, job, rewards)
+    own = next(claim for claim in claims if claim.account == owner)
+    receipt = chain.rewards.claim(own)
+    assert chain.rewards.paid(receipt) == 45 * COIN
+    assert chain.rewards.paid(chain.rewards.claim(own)) == 0
+    assert chain.rewards.paid(chain.rewards.claim_many(claims)) == 15 * COIN, "what is paid already is passed over"
+    assert chain.rewards.paid_lines(owner) == {(epoch, job)}
+    assert chain.rewards.is_claimed(epoch, job, line.rewards_root, own.index)
+    assert chain.rewards.left(epoch, job, line.rewards_root) == 0
+    with pytest.raises(Reverted, match="no pot pays"):
+        chain.rewards.claim(RewardClaim(epoch, job, 7, own.account, own.amount, own.proof))
 
     worker = account_of(node)
     assert node.provenance.trace_status(job, epoch, digest(12), worker, traces.proof(2)) is TraceStatus.FINALISED
@@ -100,9 +122,9 @@ def test_lineage_leads_from_a_checkpoint_to_its_parents(node: Chain) -> None:
 
 def test_refusals_come_in_words(chain: Chain, node: Chain) -> None:
     with pytest.raises(Reverted, match="lacks the role"):
-        node.settlement.propose(1, digest(1), digest(1), [])
+        node.settlement.propose(1, [])
     with pytest.raises(Reverted, match="is next") as refused:
-        chain.settlement.propose(5, digest(1), digest(1), [])
+        chain.settlement.propose(5, [])
     assert (refused.value.name, refused.value.values) == ("WrongEpoch", {"epoch": 5, "expected": 1})
     with pytest.raises(Reverted, match="below the minimum"):
         node.registry.register(1)

@@ -45,6 +45,7 @@ def test_the_guardian_pauses_settlement_only(chain: Chain, anvil: Anvil) -> None
     chain.settlement.pause()
     assert chain.settlement.paused_until() > chain.now()
     with pytest.raises(Reverted, match="paused"):
-        chain.settlement.propose(1, "0x" + "11" * 32, "0x" + "22" * 32, [])
+        chain.settlement.propose(1, [])
     chain.settlement.unpause()
-    chain.settlement.propose(1, "0x" + "11" * 32, "0x" + "22" * 32, [])
+    with pytest.raises(Reverted, match="no lines"):
+        chain.settlement.propose(1, [])

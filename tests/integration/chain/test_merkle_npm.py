@@ -13,6 +13,7 @@ import pytest
 from r1net.chain import Chain, JobSettlement
 from r1net.chain.provenance import TraceStatus
 from r1net.protocol.merkle import StandardMerkleTree, verify
+from r1net.protocol.settlement import NO_ROOT
 
 from .conftest import COIN, ROOT
 
@@ -30,7 +31,7 @@ process.stdout.write(JSON.stringify(cases.map(({ rows, types }) => {
   return { root: tree.root, proofs: rows.map((_, index) => tree.getProof(index)) };
 })));
 """
-REWARD, TRACE = ["address", "address", "uint256"], ["bytes32"]
+REWARD, TRACE = ["uint256", "address", "uint256"], ["bytes32"]
 
 
 def random_rows(source: random.Random, types: list[str], count: int) -> list[list[Any]]:
@@ -80,8 +81,8 @@ def test_multi_proofs_hold_on_chain(chain: Chain) -> None:
     rows = [["0x" + source.randbytes(32).hex()] for _ in range(37)]
     traces = StandardMerkleTree.of(rows, ["bytes32"])
     job = chain.escrow.create_job(chain.token.address, COIN, COIN, traces.root)
-    line = JobSettlement(job, 0, traces.root, len(traces), traces.root, traces.root)
-    chain.settlement.propose(1, traces.root, traces.root, [line])
+    line = JobSettlement(job, 0, NO_ROOT, traces.root, traces.root, len(traces), traces.root, traces.root)
+    chain.settlement.propose(1, [line])
     for size in (1, 2, 5, 20, 37):
         answer = run_npm(MULTI, {"rows": rows, "indices": source.sample(range(37), size)})
         named = [(leaf[0], chain.token.address) for leaf in answer["leaves"]]

@@ -18,7 +18,7 @@ from r1coordinator.settings import Settings
 from r1coordinator.settlement.sender import Settler
 from r1coordinator.store.database import Database
 from r1coordinator.store.tables import Base, DueRow, EpochRow
-from r1net.chain import Chain, EpochStatus
+from r1net.chain import Chain, LineStatus
 from r1net.chain.deploy import Accounts, deploy
 from r1net.protocol.job import Prices
 from tests.adversarial.coordinator.owing import add_debt
@@ -40,12 +40,12 @@ class Office:
         )
         self.db = Database(self.settings.database)
         Base.metadata.create_all(self.db.engine)
-        self._account = account
+        self.account = account
         self.restart()
 
     def restart(self) -> None:
         """A new process."""
-        self.real = RealChain(self.anvil.url, self.chain.deployment, self._account, 500 * 10**9)
+        self.real = RealChain(self.anvil.url, self.chain.deployment, self.account, 500 * 10**9)
         self.settler = Settler(self.db, self.real, self.settings)
 
     def owe(self, number: int, amount: int = 5) -> str:
@@ -76,9 +76,9 @@ class Office:
                 self.anvil.rpc("evm_mine")
             self.settler.step()
 
-    def status(self, number: int) -> EpochStatus:
-        """What the chain says of an epoch."""
-        return self.chain.settlement.epoch(number).status
+    def status(self, number: int, line: int = 0) -> LineStatus:
+        """What the chain says of a line."""
+        return self.chain.settlement.status(number, line)
 
 
 @pytest.fixture
@@ -137,20 +137,20 @@ def test_a_proposal_and_a_finalisation_that_are_taken_back_are_sent_again(office
     job_id = office.owe(1)
     before = office.anvil.rpc("evm_snapshot")["result"]
     office.settler.step()
-    assert (office.states(), office.status(1)) == ({1: "proposed"}, EpochStatus.PENDING)
+    assert (office.states(), office.status(1)) == ({1: "proposed"}, LineStatus.PENDING)
     assert office.anvil.rpc("evm_revert", before)["result"] is True
-    assert office.status(1) == EpochStatus.NONE
+    assert office.status(1) == LineStatus.NONE
     office.restart()
     office.settler.step()
-    assert office.status(1) == EpochStatus.PENDING
+    assert office.status(1) == LineStatus.PENDING
     office.anvil.pass_time(101)
     again = office.anvil.rpc("evm_snapshot")["result"]
     office.settler.step()
-    assert (office.status(1), office.states()[1]) == (EpochStatus.FINALISED, "proposed")
+    assert (office.status(1), office.states()[1]) == (LineStatus.FINALISED, "proposed")
     assert office.anvil.rpc("evm_revert", again)["result"] is True
-    assert office.status(1) == EpochStatus.PENDING
+    assert office.status(1) == LineStatus.PENDING
     office.settle()
-    assert (office.status(1), office.states()[1]) == (EpochStatus.FINALISED, "final")
+    assert (office.status(1), office.states()[1]) == (LineStatus.FINALISED, "final")
     assert (office.due(job_id).state, office.chain.escrow.job(job_id).paid) == ("settled", 5)
 
 
@@ -160,31 +160,31 @@ def test_a_real_reorganisation_of_several_blocks(office: Office) -> None:
     office.anvil.rpc("evm_mine")
     answer = office.anvil.rpc("anvil_reorg", 2, [])
     assert "error" not in answer, answer
-    assert office.status(1) == EpochStatus.NONE
+    assert office.status(1) == LineStatus.NONE
     office.settler.step()
-    assert office.status(1) == EpochStatus.PENDING
+    assert office.status(1) == LineStatus.PENDING
     office.settle()
     assert office.due(job_id).state == "settled"
     assert office.chain.settlement.next_epoch() == 2
 
 
-def test_a_rejected_epoch_is_unwound_and_its_work_goes_into_the_next(office: Office) -> None:
-    """The deployment's disputes contract rejects, as after a lost dispute."""
+def test_a_rejected_line_is_unwound_and_its_work_goes_into_another_epoch(office: Office) -> None:
+    """The deployment's disputes contract rejects, as after a dispute without a verdict."""
     job_id = office.owe(1)
     office.settler.step()
     reject(office, 1)
-    assert office.status(1) == EpochStatus.REJECTED
+    assert office.status(1) == LineStatus.REJECTED
     office.settler.step()
     assert office.states() == {1: "proposed"}, "not deep yet"
     office.settle()
-    assert (office.status(1), office.status(2)) == (EpochStatus.UNWOUND, EpochStatus.FINALISED)
-    assert office.states() == {1: "unwound", 2: "final"}
+    assert (office.status(1), office.status(2)) == (LineStatus.UNWOUND, LineStatus.FINALISED)
+    assert office.states() == {1: "final", 2: "final"}
     assert (office.due(job_id).epoch, office.due(job_id).rejections) == (2, 1)
     state = office.chain.escrow.job(job_id)
     assert (state.paid, state.reserved) == (5, 0)
 
 
-def reject(office: Office, number: int) -> None:
+def reject(office: Office, number: int, line: int = 0) -> None:
     """Send `reject` as the disputes contract."""
     disputes = office.chain.deployment.address("Disputes")
     office.anvil.rpc("anvil_impersonateAccount", disputes)
@@ -192,7 +192,7 @@ def reject(office: Office, number: int) -> None:
     contract = office.chain.settlement._contract
     sent = office.anvil.rpc(
         "eth_sendTransaction",
-        {"from": disputes, "to": contract.address, "data": "0x" + contract.encode("reject", number).hex()},
+        {"from": disputes, "to": contract.address, "data": "0x" + contract.encode("reject", number, line).hex()},
     )
     assert "error" not in sent, sent
 
@@ -209,7 +209,7 @@ def test_a_stuck_proposal_is_replaced_and_proposed_once(office: Office) -> None:
         office.anvil.rpc("evm_setAutomine", True)
         office.anvil.rpc("evm_mine")
         future.result(timeout=30)
-    assert office.status(1) == EpochStatus.PENDING
+    assert office.status(1) == LineStatus.PENDING
     office.settle()
     assert office.due(job_id).state == "settled"
     assert office.chain.settlement.next_epoch() == 2

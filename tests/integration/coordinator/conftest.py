@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account
+from eth_account.signers.local import LocalAccount
 
 from r1net.chain import Chain
 from r1net.chain.deploy import Accounts, Parameters, deploy
@@ -66,7 +67,15 @@ def anvil(tmp_path: Path) -> Iterator[LastingAnvil]:
 
 
 @pytest.fixture
-def world(anvil: LastingAnvil, tmp_path: Path) -> Iterator[LiveWorld]:
+def robber(anvil: LastingAnvil) -> LocalAccount:
+    """Another settler."""
+    account: LocalAccount = Account.create()
+    anvil.fund(account.address)
+    return account
+
+
+@pytest.fixture
+def world(anvil: LastingAnvil, robber: LocalAccount, tmp_path: Path) -> Iterator[LiveWorld]:
     if not (ARTIFACTS / "Settlement.sol").exists():
         pytest.skip("contracts are not compiled: run contracts/tools/forge build")
     deployer = Account.from_key(DEPLOYER_KEY)
@@ -78,7 +87,7 @@ def world(anvil: LastingAnvil, tmp_path: Path) -> Iterator[LiveWorld]:
         tmp_path / "made.json",
         artifacts=ARTIFACTS,
         parameters=PARAMETERS,
-        accounts=Accounts((settler.address,), one_key=True),
+        accounts=Accounts((settler.address, robber.address), one_key=True),
     )
     made = LiveWorld(tmp_path, anvil, Chain.connect(anvil.url, deployment, deployer), settler)
     yield made

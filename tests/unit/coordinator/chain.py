@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from r1net.chain import EpochState, EpochStatus, JobSettlement, JobState, Reverted, TxReceipt
+from r1net.chain import EpochContent, EpochState, JobSettlement, JobState, LineStatus, Reverted, TxReceipt
 from r1net.errors import ChainError, ChainUnavailable
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import (
@@ -16,7 +16,7 @@ from r1net.protocol.job import (
 )
 from tests.unit.coordinator.jobs import CHAIN_ID
 
-MAX_PENDING = 64
+SETTLER = "0x" + "5e" * 20
 
 
 @dataclass
@@ -25,8 +25,7 @@ class State:
 
     jobs: dict[str, JobState] = field(default_factory=dict)
     epochs: dict[int, EpochState] = field(default_factory=dict)
-    contents: dict[int, list[JobSettlement]] = field(default_factory=dict)
-    undelivered: dict[str, int] = field(default_factory=dict)
+    contents: dict[int, EpochContent] = field(default_factory=dict)
     transaction: Callable[[], TxReceipt] | None = None
 
 
@@ -121,42 +120,49 @@ class FakeChain:
         return self.window
 
     def epoch(self, number: int, depth: int = 0) -> EpochState:
-        nothing = EpochState(number, EpochStatus.NONE, "0x" + "0" * 64, "", "", 0, 0, 0)
-        return self._at(depth).epochs.get(number, nothing)
+        return self._at(depth).epochs.get(number, EpochState(number, "", "", 0, 0, 0, 0, 0, 0, 0))
 
-    def check(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> None:
+    def content(self, number: int) -> EpochContent:
+        self._here()
+        return self.state.contents[number]
+
+    def account(self) -> str:
+        return SETTLER
+
+    def check(self, number: int, jobs: Sequence[JobSettlement]) -> None:
         before = deepcopy(self.state)
         self._here()
         try:
-            self._propose(number, root, report, jobs)
+            self._propose(number, jobs, SETTLER)
         finally:
             self.state = before
 
-    def propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> TxReceipt:
+    def propose(self, number: int, jobs: Sequence[JobSettlement], settler: str = SETTLER) -> TxReceipt:
         self._here()
         if self.meanwhile is not None:
             self.meanwhile, act = None, self.meanwhile
             act()
         before = deepcopy(self.state)
         try:
-            self._propose(number, root, report, jobs)
+            self._propose(number, jobs, settler)
         except ChainError:
             self.state = before
             raise
-        return self._sent("propose", number, lambda: self.propose(number, root, report, jobs))
+        return self._sent("propose", number, lambda: self.propose(number, jobs, settler))
 
-    def _propose(self, number: int, root: str, report: str, jobs: Sequence[JobSettlement]) -> None:
+    def _propose(self, number: int, jobs: Sequence[JobSettlement], settler: str) -> None:
         if self.paused:
             raise reverted("IsPaused", until=0)
         if number != self.next_epoch():
             raise reverted("WrongEpoch", epoch=number, expected=self.next_epoch())
-        if sum(epoch.status == EpochStatus.PENDING for epoch in self.epochs.values()) >= MAX_PENDING:
-            raise reverted("TooManyPending", pending=MAX_PENDING)
+        if not jobs:
+            raise reverted("NoJobs")
         for job in jobs:
             self._reserve(job.job_id, job.amount)
+        content = EpochContent.of(number, jobs)
         end = self.time + self.window
-        self.epochs[number] = EpochState(number, EpochStatus.PENDING, root, "", "", end, 1, 0, report)
-        self.state.contents[number] = list(jobs)
+        self.epochs[number] = EpochState(number, content.commitment(), settler, end, 1, len(jobs), 0, 0, 0, 0)
+        self.state.contents[number] = content
 
     def _reserve(self, job_id: str, amount: int) -> None:
         if job_id not in self.jobs:
@@ -176,29 +182,32 @@ class FakeChain:
 
     def finalise(self, number: int) -> TxReceipt:
         self._here()
-        below = [epoch.status for n, epoch in self.epochs.items() if n < number]
-        if number not in self.epochs or self.epochs[number].status != EpochStatus.PENDING:
-            raise reverted("WrongStatus", epoch=number)
-        if self.epochs[number].disputes or self.epochs[number].finalisable_at > self.time:
-            raise reverted("WindowOpen", epoch=number)
-        if EpochStatus.PENDING in below:
-            raise reverted("NotNext", epoch=number)
-        self.epochs[number] = replace(self.epochs[number], status=EpochStatus.FINALISED)
-        for job in self.state.contents.get(number, []):
-            self._move(job.job_id, 0, -job.amount)
-            token = self.jobs[job.job_id].token
-            if token in self.bad_tokens:
-                self.state.undelivered[token] = self.state.undelivered.get(token, 0) + job.amount
+        if number not in self.epochs or not self.epochs[number].payable():
+            raise reverted("NothingToPay", epoch=number)
+        if self.epochs[number].finalisable_at > self.time:
+            raise reverted("WindowOpen", finalisableAt=self.epochs[number].finalisable_at)
+        for line in self.epochs[number].payable():
+            job = self.state.contents[number].jobs[line]
+            if self.jobs[job.job_id].token not in self.bad_tokens:
+                self._move(job.job_id, 0, -job.amount)
+                self.mark(number, line, "paid")
         return self._sent("finalise", number, lambda: self.finalise(number))
 
     def unwind(self, number: int) -> TxReceipt:
         self._here()
-        if number not in self.epochs or self.epochs[number].status != EpochStatus.REJECTED:
-            raise reverted("WrongStatus", epoch=number)
-        self.epochs[number] = replace(self.epochs[number], status=EpochStatus.UNWOUND)
-        for job in self.state.contents.get(number, []):
+        rejected = self.epochs[number].lines_that_are(LineStatus.REJECTED) if number in self.epochs else []
+        if not rejected:
+            raise reverted("NothingToUnwind", epoch=number)
+        for line in rejected:
+            job = self.state.contents[number].jobs[line]
             self._move(job.job_id, job.amount, -job.amount)
+            self.mark(number, line, "unwound")
         return self._sent("unwind", number, lambda: self.unwind(number))
+
+    def mark(self, number: int, line: int, what: str) -> None:
+        """Flip a line's bit: paid, rejected, unwound or disputed."""
+        epoch = self.epochs[number]
+        self.epochs[number] = replace(epoch, **{what: getattr(epoch, what) ^ 1 << line})
 
     def now(self) -> int:
         self._here()
@@ -222,11 +231,17 @@ class FakeChain:
             raise ChainUnavailable("the answer was lost")
         return TxReceipt(tx_hash="0x" + f"{len(self.sent):064x}", block=1, gas_used=1, fee=1, logs=())
 
-    def reject(self, number: int) -> None:
-        """As a lost dispute does: with all pending epochs above."""
-        for n, epoch in self.epochs.items():
-            if n >= number and epoch.status == EpochStatus.PENDING:
-                self.epochs[n] = replace(epoch, status=EpochStatus.REJECTED)
+    def reject(self, number: int, line: int = 0) -> None:
+        """As a dispute without a verdict does."""
+        assert self.epochs[number].status(line) is LineStatus.PENDING
+        self.mark(number, line, "rejected")
+        self.mine()
+
+    def convict(self, number: int) -> None:
+        """As a lost dispute does: all of the epoch's lines that aren't paid."""
+        for line in self.epochs[number].lines_that_are(LineStatus.PENDING):
+            self.mark(number, line, "rejected")
+        self.epochs[number] = replace(self.epochs[number], disputed=0)
         self.mine()
 
     def close(self, job_id: str) -> None:

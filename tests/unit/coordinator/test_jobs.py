@@ -217,7 +217,6 @@ def test_unknown_things_are_problems(world: World) -> None:
         f"/v1/jobs/{job_id}/traces/0x00/proof": "unknown_trace",
         f"/v1/jobs/{job_id}/rounds/0/attempts/1/outcome": "unknown_attempt",
         "/v1/epochs/1/report": "unknown_epoch",
-        f"/v1/accounts/{key(1).address}/claim": "nothing_to_claim",
         "/v2": "not_found",
     }.items():
         answer = world.http.get(target)

@@ -11,11 +11,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, select, text
 
 from r1coordinator.settlement import ledger
-from r1coordinator.settlement.report import build_report
 from r1coordinator.settlement.sender import Settler
 from r1coordinator.store.database import _config, migrate
-from r1coordinator.store.tables import Base, ContributionRow, DueRow
-from tests.unit.coordinator.jobs import CHAIN_ID
+from r1coordinator.store.tables import Base, DueRow
 from tests.unit.coordinator.network import World, run
 from tests.unit.coordinator.test_no_reward import EXACT, PUZZLES, job_spec
 from tests.unit.coordinator.test_settlement import dues
@@ -54,16 +52,14 @@ def test_rows_survive_the_way_down_and_up_again(world: World) -> None:
 
 
 def test_epochs_of_old_become_dues_and_are_settled(world: World) -> None:
-    """An old epoch that isn't on chain yet is proposed as it is; what the next job owes is built on it."""
+    """An old epoch that isn't on chain yet is proposed as it is."""
     first = world.submit(job_spec(name="old"))
     run(world, [world.node(1)], first)
     world.chain.away = True
     with world.services.db.read() as s:
         (due,) = s.scalars(select(DueRow)).all()
-        paid = s.scalars(select(ContributionRow)).all()
-    report = build_report(1, CHAIN_ID, ledger.parts([due]), [(c.token, c.account, c.amount or 0) for c in paid], None)
     with world.services.db.write() as s:
-        ledger.open_epoch(s, report, s.scalars(select(DueRow)).all())
+        ledger.open_epoch(s, 1, [due.id])
     before = dues(world, first)
     world.kill()
     command.downgrade(_config(world.settings.database), "0004")
@@ -75,6 +71,26 @@ def test_epochs_of_old_become_dues_and_are_settled(world: World) -> None:
         Settler(world.services.db, world.chain, world.settings).step()
     assert world.chain.sent == [("propose", 1), ("finalise", 1)]
     assert [due["state"] for due in dues(world, first)] == ["settled"]
+
+
+def test_dues_of_old_become_lines_with_rewards(world: World) -> None:
+    """What was closed before lines had rewards gets them, from its contributions."""
+    run(world, [world.node(1), world.node(2)], world.submit())
+    with world.services.db.read() as s:
+        before = [(due.part, due.digest) for due in s.scalars(select(DueRow))]
+    world.kill()
+    command.downgrade(_config(world.settings.database), "0008")
+    engine = create_engine(world.settings.database)
+    with engine.connect() as connection:
+        assert "rewards" not in str(connection.scalar(text("SELECT part FROM dues")))
+    engine.dispose()
+    command.upgrade(_config(world.settings.database), "head")
+    world.start()
+    with world.services.db.read() as s:
+        assert [(due.part, due.digest) for due in s.scalars(select(DueRow))] == before
+    for _ in range(2):
+        Settler(world.services.db, world.chain, world.settings).step()
+    assert world.http.get("/v1/epochs").json()[0]["state"] == "final"
 
 
 def test_what_waits_is_not_lost_by_going_back(world: World) -> None:

@@ -8,13 +8,21 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1coordinator.settlement.report import build_report, cumulate, reward_tree
+from r1coordinator.settlement.report import report_text
 from r1coordinator.settlement.sender import Settler
-from r1net.chain import EpochState, EpochStatus
+from r1net.protocol.canonical import sha256
 from r1net.protocol.job import Grpo, Prices
-from r1net.protocol.merkle import verify
+from r1net.protocol.merkle import proved_root, verify
 from r1net.protocol.pricing import Work, asked, price
-from r1net.protocol.settlement import REWARD_LEAF, CumulativeReward, EpochReport, JobEpoch
+from r1net.protocol.settlement import (
+    NO_ROOT,
+    REWARD_LEAF,
+    EpochReport,
+    JobEpoch,
+    reward_tree,
+    rewards_of,
+    rewards_root,
+)
 from r1net.protocol.trace import trace_tree
 from tests.unit.coordinator.jobs import TOKEN, job_spec, key
 from tests.unit.coordinator.network import World, run
@@ -23,7 +31,7 @@ works = st.lists(st.builds(Work, st.sampled_from(["rollout", "training"]), st.in
 wei = st.integers(0, 2**128)
 prices = st.builds(Prices, rollout_token=st.integers(0, 10**24), trained_token=st.integers(0, 10**24))
 ACCOUNTS = [key(n).address for n in range(4)]
-rewards = st.lists(st.tuples(st.just(TOKEN), st.sampled_from(ACCOUNTS), wei), min_size=1, max_size=20)
+pay = st.lists(st.tuples(st.sampled_from([*ACCOUNTS, ACCOUNTS[0].lower()]), wei), max_size=20)
 
 
 @given(works, prices, wei)
@@ -48,17 +56,38 @@ def test_pay_does_not_depend_on_the_order(
     assert shuffled == [paid[n] for n in order]
 
 
-@given(rewards, rewards)
-def test_cumulative_rewards_only_grow(before: list[tuple[str, str, int]], after: list[tuple[str, str, int]]) -> None:
-    first = cumulate((), before)
-    second = cumulate(first, after)
-    amounts = {(row.token, row.account): row.cumulative for row in second}
-    assert all(amounts[row.token, row.account] >= row.cumulative for row in first)
-    assert sum(amounts.values()) == sum(amount for _, _, amount in before + after)
+@given(pay, st.randoms())
+def test_a_lines_rewards_come_to_what_was_earned_whatever_the_order(
+    earned: list[tuple[str, int]], random: st.random_module
+) -> None:
+    rewards = rewards_of(earned)
+    accounts = [row.account.lower() for row in rewards]
+    assert accounts == sorted(set(accounts)), "each once, in order"
+    assert sum(row.amount for row in rewards) == sum(amount for _, amount in earned)
+    assert all(row.amount for row in rewards)
+    shuffled = list(earned)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert rewards_of(shuffled) == rewards
 
 
-def part() -> JobEpoch:
-    digest = "0x" + "12" * 32
+@given(pay)
+def test_every_reward_can_be_claimed_by_its_place_and_no_other(earned: list[tuple[str, int]]) -> None:
+    rewards = rewards_of(earned)
+    root = rewards_root(rewards)
+    if not rewards:
+        assert root == NO_ROOT
+        return
+    tree = reward_tree(rewards)
+    for place, row in enumerate(rewards):
+        proof = tree.proof(place)
+        assert proved_root(REWARD_LEAF, (place, row.account, row.amount), proof) == root
+        assert not verify(root, REWARD_LEAF, (place + 1, row.account, row.amount), proof)
+        assert not verify(root, REWARD_LEAF, (place, row.account, row.amount + 1), proof)
+        assert not verify(root, REWARD_LEAF, (place, "0x" + "1f" * 20, row.amount), proof)
+
+
+def part(number: int = 1) -> JobEpoch:
+    digest = "0x" + f"{number:064x}"
     return JobEpoch(
         job_id=digest,
         token=TOKEN,
@@ -69,28 +98,18 @@ def part() -> JobEpoch:
         traces_root=trace_tree([digest]).root,
         trace_digests=(digest,),
         contributions=(),
+        rewards=(),
+        rewards_root=NO_ROOT,
     )
 
 
-@given(rewards, st.randoms())
-def test_the_report_does_not_depend_on_the_order_and_every_row_can_be_claimed(
-    earned: list[tuple[str, str, int]], random: st.random_module
-) -> None:
-    report = build_report(1, 31337, [part()], earned, None)
-    shuffled = list(earned)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert build_report(1, 31337, [part()], shuffled, None).digest() == report.digest()
-    tree = reward_tree(report.rewards)
-    for place, row in enumerate(report.rewards):
-        leaf = (row.token, row.account, row.cumulative)
-        assert verify(report.rewards_root, REWARD_LEAF, leaf, tree.proof(place))
-
-
-def test_reports_are_chained() -> None:
-    first = build_report(1, 31337, [part()], [(TOKEN, ACCOUNTS[0], 5)], None)
-    second = build_report(2, 31337, [part()], [(TOKEN, ACCOUNTS[0], 7)], first)
-    assert second.previous_report == first.digest()
-    assert second.rewards == (CumulativeReward(token=TOKEN, account=ACCOUNTS[0], cumulative=12),)
+@given(st.integers(1, 2**31), st.integers(1, 2**31), st.integers(0, 3))
+def test_the_report_is_made_of_its_lines_as_they_are(epoch: int, chain_id: int, lines: int) -> None:
+    parts = [part(number) for number in range(lines)]
+    text = report_text(epoch, chain_id, [one.canonical().decode() for one in parts])
+    report = EpochReport(epoch=epoch, chain_id=chain_id, jobs=tuple(parts))
+    assert text.encode() == report.canonical()
+    assert sha256(text.encode()) == report.digest()
 
 
 def settler(world: World) -> Settler:
@@ -152,7 +171,7 @@ def test_the_challenge_window_is_waited_for(world: World) -> None:
         waiting.step()
     assert epoch(world)["state"] == "proposed"
     assert "open for 100 s" in str(epoch(world)["error"])
-    assert world.http.get(f"/v1/accounts/{world.node(1).owner}/claim").status_code == 404
+    assert world.http.get(f"/v1/accounts/{world.node(1).owner}/claims").json() == []
     world.chain.time = 100
     waiting.step()
     assert epoch(world)["state"] == "final"
@@ -170,17 +189,7 @@ def test_what_all_waited_for_is_not_said_any_more_when_it_is_over(world: World) 
     world.chain.away = False
     waiting.step()
     assert "window is open" in str(epoch(world, 1)["error"])
-    assert epoch(world, 2)["error"] is None
-
-
-def test_an_epoch_of_another_coordinator_is_not_built_on(world: World) -> None:
-    job_id = world.submit()
-    run(world, [world.node(1)], job_id)
-    world.chain.epochs[1] = EpochState(1, EpochStatus.PENDING, "0x" + "99" * 32, "", "", 0, 1, 0)
-    settler(world).step()
-    assert world.http.get("/v1/epochs").json() == []
-    assert "another epoch 1" in dues(world, job_id)[0]["error"]
-    assert world.chain.sent == []
+    assert "window is open" in str(epoch(world, 2)["error"])
 
 
 def test_disputes_are_told_in_words(world: World) -> None:
@@ -188,9 +197,10 @@ def test_disputes_are_told_in_words(world: World) -> None:
     run(world, [world.node(1)], job_id)
     world.chain.window = 1
     settler(world).step()
-    world.chain.epochs[1] = replace(world.chain.epochs[1], disputes=2)
+    world.chain.mark(1, 0, "disputed")
+    world.chain.time = 1
     settler(world).step()
-    assert "2 disputes" in str(epoch(world)["error"])
+    assert "1 of its lines are disputed" in str(epoch(world)["error"])
 
 
 def test_jobs_that_end_together_are_settled_together(world: World) -> None:
@@ -200,24 +210,39 @@ def test_jobs_that_end_together_are_settled_together(world: World) -> None:
     settler(world).step()
     report = EpochReport.parse(world.http.get("/v1/epochs/1/report").content)
     assert [part.job_id for part in report.jobs] == jobs
-    assert sum(part.amount for part in report.jobs) == sum(row.cumulative for row in report.rewards)
+    assert [part.amount for part in report.jobs] == [sum(row.amount for row in part.rewards) for part in report.jobs]
     for job_id in jobs:
         view = world.http.get(f"/v1/jobs/{job_id}/traces?limit=1").json()[0]
         proof = world.http.get(f"/v1/jobs/{job_id}/traces/{view['trace_digest']}/proof")
         assert (view["epoch"], proof.status_code) == (1, 200)
 
 
-def test_one_token_in_two_spellings_is_one_row(world: World) -> None:
+def test_claims_are_those_of_paid_lines_in_pages(world: World) -> None:
+    """A token in two spellings is one token."""
     for number, spelling in enumerate((TOKEN, TOKEN.lower()), 1):
         job_id = world.submit(job_spec(payment_token=spelling, name=f"job {number}"), number)
         assert run(world, [world.node(1)], job_id)["state"] == "completed"
-        settler(world).step()
-    rewards = world.http.get("/v1/epochs/2/report").json()["rewards"]
-    assert [row["token"] for row in rewards] == [TOKEN]
     for _ in range(3):
         settler(world).step()
     account = world.node(1).owner.lower()
-    claim = world.http.get(f"/v1/accounts/{account}/claim?token={TOKEN.lower()}").json()
-    assert claim["cumulative"] == rewards[0]["cumulative"]
+    claims = world.http.get(f"/v1/accounts/{account}/claims").json()
+    assert [(claim["epoch"], claim["token"]) for claim in claims] == [(1, TOKEN), (1, TOKEN)]
+    assert world.http.get(f"/v1/accounts/{account}/claims?limit=1&after=1").json() == claims[1:]
+    assert world.http.get(f"/v1/accounts/{account}/claims?after=2").json() == []
+    lines = EpochReport.parse(world.http.get("/v1/epochs/1/report").content).jobs
+    for claim, line in zip(claims, lines, strict=True):
+        row = (claim["index"], claim["account"], int(claim["amount"]))
+        assert (claim["job_id"], verify(line.rewards_root, REWARD_LEAF, row, claim["proof"])) == (line.job_id, True)
     earned = world.http.get(f"/v1/accounts/{account}/rewards?token={TOKEN.lower()}").json()
-    assert earned["cumulative"] == claim["cumulative"]
+    assert int(earned["final"]) == sum(int(claim["amount"]) for claim in claims)
+
+
+def test_what_is_worth_nothing_is_a_line_that_pays_nobody(world: World) -> None:
+    job_id = world.submit(job_spec(prices=Prices()))
+    run(world, [world.node(1)], job_id)
+    for _ in range(3):
+        settler(world).step()
+    assert [due["state"] for due in dues(world, job_id)] == ["settled"]
+    (line,) = EpochReport.parse(world.http.get("/v1/epochs/1/report").content).jobs
+    assert (line.amount, line.rewards, line.rewards_root) == (0, (), NO_ROOT)
+    assert world.http.get(f"/v1/accounts/{world.node(1).owner}/claims").json() == []

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from r1coordinator.settlement.report import reward_tree
 from r1coordinator.settlement.sender import Settler
 from r1net.protocol.merkle import verify
-from r1net.protocol.settlement import REWARD_LEAF, EpochReport
+from r1net.protocol.settlement import REWARD_LEAF, EpochReport, rewards_root
 from tests.unit.coordinator.network import World, run
 
 
@@ -35,21 +34,22 @@ def test_the_work_is_settled_once_and_can_be_claimed_and_proved(world: World) ->
     assert world.chain.sent == [("propose", 1), ("finalise", 1)]
     epoch = world.http.get("/v1/epochs").json()[0]
     assert (epoch["state"], epoch["traces"]) == ("final", 22)
-    raw = world.http.get("/v1/epochs/1/report")
-    report = EpochReport.parse(raw.content)
-    assert report.digest() == epoch["report"]
-    assert reward_tree(report.rewards).root == report.rewards_root == epoch["rewards_root"]
-    assert sum(row.cumulative for row in report.rewards) == report.jobs[0].amount == int(epoch["amount"])
+    (line,) = EpochReport.parse(world.http.get("/v1/epochs/1/report").content).jobs
+    assert [(row["job_id"], row["state"], row["report"]) for row in epoch["lines"]] == [
+        (job_id, "final", line.digest())
+    ]
+    assert line.rewards_root == rewards_root(line.rewards)
+    assert sum(row.amount for row in line.rewards) == line.amount == int(epoch["amount"])
     for node in nodes:
-        claim = world.http.get(f"/v1/accounts/{node.owner}/claim").json()
-        row = (claim["token"], claim["account"], int(claim["cumulative"]))
-        assert verify(report.rewards_root, REWARD_LEAF, row, claim["proof"])
+        (claim,) = world.http.get(f"/v1/accounts/{node.owner}/claims").json()
+        row = (claim["index"], claim["account"], int(claim["amount"]))
+        assert verify(line.rewards_root, REWARD_LEAF, row, claim["proof"])
         rewards = world.http.get(f"/v1/accounts/{node.owner}/rewards").json()
-        assert (rewards["cumulative"], rewards["pending"]) == (claim["cumulative"], "0")
+        assert (rewards["final"], rewards["pending"]) == (claim["amount"], "0")
     trace = world.http.get(f"/v1/jobs/{job_id}/traces?limit=1").json()[0]
     proof = world.http.get(f"/v1/jobs/{job_id}/traces/{trace['trace_digest']}/proof").json()
     assert verify(proof["traces_root"], ["bytes32"], (trace["trace_digest"],), proof["proof"])
-    assert proof["traces_root"] == report.jobs[0].traces_root
+    assert proof["traces_root"] == line.traces_root
 
 
 def test_traces_are_exported_page_by_page(world: World) -> None:

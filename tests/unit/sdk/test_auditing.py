@@ -1,8 +1,8 @@
-"""Reports by which a settler robs, held against what is derived: every one must be found, and honest ones hold."""
+"""Lines by which a settler robs, held against what is derived: every one must be found, and honest ones hold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,16 +10,16 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1coordinator.settlement.report import reward_tree, settlements
+from r1coordinator.settlement.report import settlement_of
 from r1net.audit.findings import AuditResult
+from r1net.audit.line import check_line
+from r1net.audit.lineage import Ancestor, check_lineage
 from r1net.audit.pay import check_pay
-from r1net.audit.roots import check_roots, check_sums
 from r1net.audit.work import Shown, check_work
 from r1net.chain import JobSettlement
-from r1net.chain.models import EpochContent
 from r1net.protocol.job import JobSpec, Prices
 from r1net.protocol.pricing import Work, price
-from r1net.protocol.settlement import Contribution, CumulativeReward, EpochReport, JobEpoch
+from r1net.protocol.settlement import Contribution, JobEpoch, Reward, rewards_of, rewards_root
 from r1net.protocol.signing import Domain, submission_values
 from r1net.protocol.trace import Trace, TraceBundle, trace_tree
 from tests.unit.coordinator.jobs import CHAIN_ID, REGISTRY, TOKEN, job_spec
@@ -27,7 +27,8 @@ from tests.unit.coordinator.jobs import CHAIN_ID, REGISTRY, TOKEN, job_spec
 WORKERS = [Account.from_key(bytes([n]) * 32) for n in (1, 2)]
 OWNERS = ["0x" + f"{n:040x}" for n in (0xA1, 0xA2)]
 THIEF = "0x" + f"{0xBAD:040x}"
-JOB, OTHER = "0x" + "77" * 32, "0x" + "78" * 32
+JOB = "0x" + "77" * 32
+FIRST, NEXT, LATER = ("0x" + f"{n:02x}" * 32 for n in (3, 4, 5))
 DOMAIN = Domain(CHAIN_ID, REGISTRY)
 SPEC: JobSpec = job_spec(prices=Prices(rollout_token=10, trained_token=5, verified_token=2))
 
@@ -74,51 +75,31 @@ def contributions() -> tuple[Contribution, ...]:
     )
 
 
-def part(amount: int = 800, **changes: Any) -> JobEpoch:
+def part(pay: dict[str, int], **changes: Any) -> JobEpoch:
     digests = tuple(one.bundle.traces[0].digest() for one in SHOWN.values())
-    honest = JobEpoch(
+    rows = rewards_of(pay.items())
+    line = JobEpoch(
         job_id=JOB,
         token=TOKEN,
-        amount=amount,
+        amount=sum(pay.values()),
         rounds=(0, 1),
-        parent_policy="0x" + "03" * 32,
-        new_policy="0x" + "04" * 32,
+        parent_policy=FIRST,
+        new_policy=NEXT,
         traces_root=trace_tree(list(digests)).root,
         trace_digests=digests,
         contributions=contributions(),
+        rewards=rows,
+        rewards_root=rewards_root(rows),
     )
-    return honest.model_copy(update=changes)
+    return line.model_copy(update=changes)
 
 
-def report(
-    rows: dict[str, int], previous: EpochReport | None = None, job: JobEpoch | None = None, epoch: int = 1
-) -> EpochReport:
-    rewards = tuple(
-        CumulativeReward(token=TOKEN, account=account, cumulative=amount) for account, amount in sorted(rows.items())
-    )
-    root = reward_tree(rewards).root
-    below = previous.digest() if previous else None
-    return EpochReport(
-        epoch=epoch, chain_id=1, jobs=(job or part(),), rewards=rewards, rewards_root=root, previous_report=below
-    )
-
-
-def content(of: EpochReport, extra: Sequence[JobSettlement] = ()) -> EpochContent:
-    return EpochContent(of.epoch, of.rewards_root, of.digest(), (*settlements(of), *extra))
-
-
-def faults(
-    of: EpochReport,
-    previous: EpochReport | None = None,
-    anchored: str | None = None,
-    on_chain: EpochContent | None = None,
-) -> list[str]:
+def faults(line: JobEpoch, on_chain: JobSettlement | None = None) -> list[str]:
     owners = {worker.address: owner for worker, owner in zip(WORKERS, OWNERS, strict=True)}
     found: list[AuditResult] = [
-        *check_roots(of, on_chain or content(of)),
-        *check_sums(of, previous, anchored),
-        *check_pay(of, previous, {JOB: SPEC}),
-        *(result for job in of.jobs for result in check_work(job, SHOWN, owners, DOMAIN)),
+        *check_line(line, on_chain or settlement_of(line)),
+        *check_pay(line, SPEC),
+        *check_work(line, SHOWN, owners, DOMAIN),
     ]
     return [result.check for result in found if not result.holds]
 
@@ -126,25 +107,39 @@ def faults(
 HONEST = {OWNERS[0]: 300, OWNERS[1]: 500}
 
 
-def test_an_honest_report_holds() -> None:
-    first = report(HONEST)
-    assert faults(first) == []
-    second = report({OWNERS[0]: 600, OWNERS[1]: 1000}, first, epoch=2)
-    assert faults(second, first, first.digest()) == []
+def test_an_honest_line_holds() -> None:
+    assert faults(part(HONEST)) == []
 
 
 def test_the_settler_pays_itself() -> None:
-    assert "pay of 0x00000000…" in faults(report({THIEF: 800}))
-    assert faults(report({OWNERS[0]: 0, OWNERS[1]: 500, THIEF: 300}))
-    assert faults(report({OWNERS[0]: 500, OWNERS[1]: 300}))
+    assert "pay of 0x00000000…" in faults(part({THIEF: 800}))
+    assert faults(part({OWNERS[1]: 500, THIEF: 300}))
+    assert faults(part({OWNERS[0]: 500, OWNERS[1]: 300}))
 
 
 def test_the_settler_gives_its_own_name_to_others_work() -> None:
     stolen = tuple(row.model_copy(update={"account": THIEF}) for row in contributions())
-    assert (
-        len([check for check in faults(report({THIEF: 800}, job=part(contributions=stolen))) if "account of" in check])
-        == 2
-    )
+    line = part({THIEF: 800}, contributions=stolen)
+    assert len([check for check in faults(line) if "account of" in check]) == 2
+
+
+@pytest.mark.parametrize("wei", [1, 799, 801])
+def test_a_line_promises_what_it_does_not_take(wei: int) -> None:
+    """Everybody's pay for a line of one wei, and the bond for that: its pot would hold no more."""
+    assert "sum of rewards" in faults(part(HONEST, amount=wei))
+
+
+@pytest.mark.parametrize("field", ["rewards_root", "report_digest", "traces_root", "parent_policy", "new_policy"])
+def test_the_chain_has_something_else(field: str) -> None:
+    line = part(HONEST)
+    assert faults(line, replace(settlement_of(line), **{field: "0x" + "99" * 32}))
+
+
+def test_an_account_has_two_rewards_or_they_are_out_of_order() -> None:
+    twice = (Reward(account=OWNERS[0], amount=200), Reward(account=OWNERS[0], amount=100))
+    for rows in ((*twice, Reward(account=OWNERS[1], amount=500)), tuple(reversed(rewards_of(HONEST.items())))):
+        line = part(HONEST, rewards=rows, rewards_root=rewards_root(rows))
+        assert faults(line) == ["one reward for each account, in order"]
 
 
 @pytest.mark.parametrize("kind", ["rollout", "verification"])
@@ -153,55 +148,87 @@ def test_work_that_nobody_did(kind: str) -> None:
         update={"lease_id": "x", "kind": kind, "account": THIEF, "evidence": "0x" + "99" * 32, "tokens": 100}
     )
     asked = 800 + 100 * (10 if kind == "rollout" else 2)
-    job = part(asked, contributions=(*contributions(), made_up))
-    assert faults(report({**HONEST, THIEF: asked - 800}, job=job))
+    assert faults(part({**HONEST, THIEF: asked - 800}, contributions=(*contributions(), made_up)))
 
 
 def test_more_tokens_than_were_signed_for() -> None:
     more = (contributions()[0].model_copy(update={"tokens": 31}), contributions()[1])
-    assert faults(report({OWNERS[0]: 310, OWNERS[1]: 500}, job=part(810, contributions=more)))
+    assert faults(part({OWNERS[0]: 310, OWNERS[1]: 500}, contributions=more))
 
 
 def test_the_same_lease_twice() -> None:
-    twice = part(1100, contributions=(*contributions(), contributions()[0]))
-    assert any("each once" in check for check in faults(report({OWNERS[0]: 600, OWNERS[1]: 500}, job=twice)))
+    twice = part({OWNERS[0]: 600, OWNERS[1]: 500}, contributions=(*contributions(), contributions()[0]))
+    assert any("each once" in check for check in faults(twice))
 
 
 def test_a_signature_for_something_else() -> None:
     digest = next(iter(SHOWN))
     other = {**SHOWN, digest: Shown(SHOWN[digest].bundle, bundle(1, 50).signature)}
     owners = {worker.address: owner for worker, owner in zip(WORKERS, OWNERS, strict=True)}
-    assert [r.check for r in check_work(part(), other, owners, DOMAIN) if not r.holds] == [
+    assert [r.check for r in check_work(part(HONEST), other, owners, DOMAIN) if not r.holds] == [
         "job 0x77777777… rollout lease 0"
     ]
 
 
-def test_history_is_erased_or_forged() -> None:
-    first = report(HONEST)
-    erased = report({THIEF: 800}, None, epoch=2)
-    assert "previous report" in faults(erased, first, first.digest())
-    forged = report({THIEF: 800}, epoch=1)
-    on_forged = report({THIEF: 800, **HONEST}, forged, epoch=2)
-    assert {"report below", "previous report"} <= set(faults(on_forged, forged, first.digest()))
-
-
-def test_a_job_is_drained_that_the_report_does_not_name() -> None:
-    hidden = JobSettlement(OTHER, 10**6, "0x" + "05" * 32, 1, "0x" + "03" * 32, "0x" + "03" * 32)
-    honest = report(HONEST)
-    assert faults(honest, on_chain=content(honest, [hidden])) == ["jobs"]
-
-
 def test_more_than_the_prices_ask() -> None:
-    assert "job 0x77777777… asks" in faults(report({OWNERS[0]: 301, OWNERS[1]: 500}, job=part(801)))
+    assert "asks" in faults(part({OWNERS[0]: 301, OWNERS[1]: 500}))
 
 
 @given(st.lists(st.integers(1, 1000), min_size=2, max_size=2), st.integers(0, 20_000))
 def test_a_short_budget_is_shared_as_the_settler_shares_it(tokens: list[int], available: int) -> None:
     """Whatever there was to share: the honest pay lies within the bounds, and a wei more for a thief doesn't."""
     rows = tuple(row.model_copy(update={"tokens": n}) for row, n in zip(contributions(), tokens, strict=True))
-    pays = price([Work("rollout", n) for n in tokens], SPEC.prices, available)
-    job = part(sum(pays), contributions=rows)
-    honest = report(dict(zip(OWNERS, pays, strict=True)), job=job)
-    assert [r.check for r in check_pay(honest, None, {JOB: SPEC}) if not r.holds] == []
-    robbed = report({**dict(zip(OWNERS, pays, strict=True)), THIEF: 1}, job=job)
-    assert [r.check for r in check_pay(robbed, None, {JOB: SPEC}) if not r.holds]
+    pays = dict(zip(OWNERS, price([Work("rollout", n) for n in tokens], SPEC.prices, available), strict=True))
+    assert [r.check for r in check_pay(part(pays, contributions=rows), SPEC) if not r.holds] == []
+    robbed = part({**pays, THIEF: 1}, contributions=rows, amount=sum(pays.values()))
+    assert [r.check for r in check_pay(robbed, SPEC) if not r.holds]
+
+
+# where a line goes on from
+
+
+def line(rounds: tuple[int, int], parent: str, new: str) -> JobEpoch:
+    return part(HONEST, rounds=rounds, parent_policy=parent, new_policy=new)
+
+
+def astray(job: JobEpoch, *earlier: JobEpoch, hidden: bool = False) -> list[str]:
+    """The faults in a line's lineage; `earlier` in the order in which they were proposed."""
+    ancestors = [
+        Ancestor(epoch, settlement_of(one), lambda: True, lambda one=one: None if hidden else one)  # type: ignore[misc]
+        for epoch, one in enumerate(earlier, 1)
+    ]
+    found = check_lineage(job, FIRST, ancestors[::-1])
+    return [result.check for result in found if not result.holds]
+
+
+ONE, TWO, THREE = line((0, 2), FIRST, NEXT), line((2, 2), NEXT, NEXT), line((2, 4), NEXT, LATER)
+
+
+def test_a_job_goes_on_where_it_had_come_to() -> None:
+    assert [astray(ONE), astray(TWO, ONE), astray(THREE, ONE, TWO)] == [[], [], []]
+    for job, earlier in ((ONE, ()), (TWO, (ONE,)), (THREE, (ONE, TWO))):
+        elsewhere = job.model_copy(update={"parent_policy": "0x" + "66" * 32})
+        assert astray(elsewhere, *earlier) == ["parent policy"]
+
+
+def test_a_line_that_was_rejected_may_come_behind_later_ones_of_its_job() -> None:
+    """Rejected ones are no ancestors. Nobody was at fault, so neither is it, nor are those that came behind it."""
+    assert astray(THREE, TWO) == []
+    assert astray(ONE, THREE) == []
+    assert astray(TWO, ONE, THREE) == []
+    assert astray(line((2, 4), FIRST, LATER), ONE, line((4, 5), LATER, FIRST)) == [], "its parent is the newest"
+    assert astray(line((2, 4), LATER, FIRST), ONE, line((4, 5), FIRST, NEXT)) == ["parent policy"]
+
+
+def test_what_fell_is_no_ancestor() -> None:
+    fell = Ancestor(1, settlement_of(ONE), lambda: False, lambda: ONE)
+    assert [result.holds for result in check_lineage(ONE, FIRST, [fell])] == [True, True]
+
+
+def test_nothing_is_settled_twice() -> None:
+    assert astray(ONE, ONE, THREE)[0] == "settled once"
+    assert astray(line((1, 3), FIRST, LATER), ONE) == ["parent policy"], "some of its rounds were"
+
+
+def test_what_came_before_must_be_shown_when_a_line_goes_on_from_elsewhere() -> None:
+    assert astray(ONE, THREE, hidden=True) == ["parent policy"]
