@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from r1net.audit.exhibits import Exhibits
 from r1net.audit.findings import AuditResult, LineAudit, compare, fault
 from r1net.audit.line import check_line
 from r1net.audit.lineage import Ancestor, check_lineage
 from r1net.audit.pay import check_pay
-from r1net.audit.work import Shown, check_work
+from r1net.audit.signed import Shown
+from r1net.audit.trained import Stated
+from r1net.audit.work import check_work
 from r1net.chain import Chain, EpochContent, JobSettlement, LineStatus
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import EpochReport, JobEpoch
 from r1net.protocol.signing import Domain
-from r1net.protocol.trace import SignedTrace, TraceBundle
 from r1net.transport import Transport
 
 _STANDS = (LineStatus.PENDING, LineStatus.FINALISED)
@@ -61,7 +63,9 @@ class _Auditor:
         if spec is not None:
             yield from check_pay(job, spec)
             yield from check_lineage(job, spec.model.digest(), self._ancestors(job_id))
-        yield from self._work(job, paid=self.chain.settlement.status(self.content.epoch, line) is LineStatus.FINALISED)
+        yield from self._work(
+            job, spec, paid=self.chain.settlement.status(self.content.epoch, line) is LineStatus.FINALISED
+        )
 
     def _shown(self, epoch: int) -> dict[str, JobEpoch]:
         """What the coordinator shows of an epoch, by job. Its word: only the digests on chain make it good."""
@@ -102,15 +106,17 @@ class _Auditor:
         finding = compare("specification", spec.digest(), self.chain.escrow.job(job_id).spec_digest)
         return spec if finding.holds else None, finding
 
-    def _work(self, job: JobEpoch, *, paid: bool) -> Iterator[AuditResult]:
+    def _work(self, job: JobEpoch, spec: JobSpec | None, *, paid: bool) -> Iterator[AuditResult]:
         chain = self.chain
         domain = Domain(chain.deployment.chain_id, chain.deployment.address("NodeRegistry"))
-        shown: dict[str, Shown] = {}
-        for row in sorted(job.contributions, key=lambda row: row.kind != "rollout"):
-            if row.kind == "training" or row.evidence in shown:
+        stated = spec is None or spec.verification.rate > 0
+        exhibits = Exhibits(self.coordinator, job.job_id)
+        shown: dict[str, Shown | Stated] = {}
+        for row in sorted(job.contributions, key=lambda row: row.kind == "verification"):
+            if row.evidence in shown or (row.kind == "training" and not stated):
                 continue
             try:
-                shown[row.evidence] = self._bundle(job.job_id, row.evidence, signed=row.kind == "rollout")
+                shown[row.evidence] = exhibits.of(row)
             except Refused as refusal:
                 if paid and refusal.status == _GONE:
                     return
@@ -118,13 +124,4 @@ class _Auditor:
                 continue  # what can't be read isn't shown
         workers = {row.worker for row in job.contributions}
         owners = {worker: chain.registry.accountable_for(worker) for worker in sorted(workers)}
-        yield from check_work(job, shown, owners, domain)
-
-    def _bundle(self, job_id: str, digest: str, *, signed: bool) -> Shown:
-        """A bundle; one that was only replayed may be a tampered copy, which nobody signed."""
-        bundle = TraceBundle.parse(self.coordinator.get_blob(digest))
-        if not signed:
-            return Shown(bundle)
-        first = bundle.traces[0].digest()
-        path = f"/v1/jobs/{job_id}/traces/{first}/submission"
-        return Shown(bundle, self.coordinator.get(path, SignedTrace).signature)
+        yield from check_work(job, shown, owners, domain, stated=stated)

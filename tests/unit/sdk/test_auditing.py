@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,17 @@ from r1net.audit.findings import AuditResult
 from r1net.audit.line import check_line
 from r1net.audit.lineage import Ancestor, check_lineage
 from r1net.audit.pay import check_pay
-from r1net.audit.work import Shown, check_work
+from r1net.audit.signed import Shown
+from r1net.audit.trained import Stated, training_fault
+from r1net.audit.work import check_work
 from r1net.chain import JobSettlement
-from r1net.protocol.job import JobSpec, Prices
+from r1net.protocol.gradients import BUCKETS, GradientStatement, pack
+from r1net.protocol.job import JobSpec, PolicyVersion, Prices
 from r1net.protocol.pricing import Work, price
 from r1net.protocol.settlement import Contribution, JobEpoch, Reward, rewards_of, rewards_root
 from r1net.protocol.signing import Domain, submission_values
 from r1net.protocol.trace import Trace, TraceBundle, trace_tree
+from r1net.protocol.work import TrainerSlot, TrainTask
 from tests.unit.coordinator.jobs import CHAIN_ID, REGISTRY, TOKEN, job_spec
 
 WORKERS = [Account.from_key(bytes([n]) * 32) for n in (1, 2)]
@@ -232,3 +237,94 @@ def test_nothing_is_settled_twice() -> None:
 
 def test_what_came_before_must_be_shown_when_a_line_goes_on_from_elsewhere() -> None:
     assert astray(ONE, THREE, hidden=True) == ["parent policy"]
+
+
+TRAINER = WORKERS[1]
+SLOT = TrainerSlot(worker=TRAINER.address, peer_id="p", maddrs=(), bundles=tuple(SHOWN), tokens=80)
+TASK = TrainTask(
+    round=0,
+    attempt=1,
+    version=PolicyVersion(number=0, policy=FIRST),
+    slots=(SLOT,),
+    tokens=80,
+    sequences=2,
+    reward_std=0.5,
+)
+SKETCH = pack(array("f", [0.0] * BUCKETS))
+UNSIGNED = {digest: Shown(one.bundle, None) for digest, one in SHOWN.items()}
+
+
+def stated(task: TrainTask = TASK, signer: Any = TRAINER, shown: Any = None, **changes: Any) -> Stated:
+    """A trainer's statement about its slot, and what it trained on."""
+    values: dict[str, Any] = {
+        "job_id": JOB,
+        "round": 0,
+        "attempt": 1,
+        "lease_id": "training",
+        "worker": TRAINER.address,
+        "task": task.digest(),
+        "commitment": FIRST,
+        "norm": 0.0,
+        "seed": FIRST,
+        "sketch": SKETCH,
+        "total": SKETCH,
+        "version": PolicyVersion(number=1, policy=NEXT, optimizer=LATER),
+    }
+    statement = GradientStatement(**(values | changes))
+    said = submission_values(statement.lease_id, statement.root(), 1)
+    return Stated(statement, task, SHOWN if shown is None else shown, DOMAIN.sign(signer, "Submission", said))
+
+
+def trained(kind: str = "training", **changes: Any) -> Contribution:
+    values: dict[str, Any] = {
+        "job_id": JOB,
+        "kind": kind,
+        "account": OWNERS[1],
+        "worker": TRAINER.address,
+        "round": 0,
+        "lease_id": "training",
+        "tokens": 80,
+        "evidence": stated().statement.digest(),
+    }
+    return Contribution(**(values | changes))
+
+
+def test_honest_training_and_its_verification_hold() -> None:
+    assert training_fault(trained(), stated(), DOMAIN) is None
+    verifier = trained("verification", lease_id="other", worker=WORKERS[0].address)
+    assert training_fault(verifier, stated(signer=WORKERS[0]), DOMAIN) is None, "what is planted nobody has signed"
+
+
+def test_only_groups_that_count_are_paid() -> None:
+    task = TASK.model_copy(update={"groups": (1,)})
+    assert training_fault(trained(tokens=50), stated(task), DOMAIN) is None
+    assert "its slot has 50" in (training_fault(trained(), stated(task), DOMAIN) or "")
+
+
+@pytest.mark.parametrize(
+    ("row", "there", "words"),
+    [
+        (trained(), None, "is not shown"),
+        (trained(tokens=81), stated(), "81 tokens, and its slot has 80"),
+        (trained(round=1), stated(), "another job or round"),
+        (trained(job_id=FIRST), stated(), "another job or round"),
+        (trained(lease_id="x"), stated(), "another lease or worker"),
+        (trained(worker=WORKERS[0].address), stated(), "another lease or worker"),
+        (trained(), stated(signer=WORKERS[0]), "signed by"),
+        (trained(), stated(attempt=2), "not the one that its statement names"),
+        (trained(), replace(stated(), task=TASK.model_copy(update={"tokens": 81})), "not the one that"),
+        (trained(), stated(shown={}), "its slot has None"),
+        (trained(), stated(shown=UNSIGNED), "its slot's bundle"),
+    ],
+)
+def test_training_that_is_not_what_was_signed(row: Contribution, there: Stated | None, words: str) -> None:
+    assert words in (training_fault(row, there, DOMAIN) or "")
+
+
+def test_training_without_a_statement_holds_only_where_nothing_is_checked() -> None:
+    row = trained(evidence=NEXT)
+    job = part({OWNERS[0]: 300, OWNERS[1]: 500}).model_copy(update={"contributions": (*contributions(), row)})
+    owners = {worker.address: owner for worker, owner in zip(WORKERS, OWNERS, strict=True)}
+    faults = [found.check for found in check_work(job, SHOWN, owners, DOMAIN) if not found.holds]
+    assert [check for check in faults if "training" in check]
+    assert all(found.holds for found in check_work(job, SHOWN, owners, DOMAIN, stated=False))
