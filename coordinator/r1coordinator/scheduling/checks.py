@@ -91,6 +91,16 @@ def end_checks(s: Session, job_id: str, now: float) -> None:
     s.flush()
 
 
+def disputable(s: Session, job_id: str) -> list[int]:
+    """The versions without which a court couldn't judge what failed its check: the one it was made with, and the one
+    that a step led to."""
+    failed = (CheckRow.job_id == job_id, CheckRow.state == "failed", CheckRow.planted.is_(False))
+    made_with = {
+        PolicyVersion.model_validate_json(row).number for row in s.scalars(select(CheckRow.version).where(*failed))
+    }
+    return sorted(made_with | {number + 1 for number in made_with})
+
+
 def set_aside(s: Session, check: CheckRow, now: float) -> None:
     """The work isn't paid. A submission's groups are free again, and its traces are kept aside."""
     lease = s.get_one(LeaseRow, check.lease_id)

@@ -8,6 +8,7 @@ from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.advance import advance
+from r1coordinator.scheduling.checks import disputable
 from r1coordinator.scheduling.conclude import pay_training
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active, require_kind
@@ -137,13 +138,14 @@ def possessed(s: Session, ctx: Context, worker: str, proof: PossessionProof, evi
 
 
 def _prune(s: Session, job: JobRow, replayable: int) -> list[str]:
-    """Forget the files of versions before the last ones. Policies stay for longer: without them
-    nobody could replay the traces that they sampled."""
+    """Forget the files of versions before the last ones. Policies stay for longer: without them nobody could replay the
+    traces that they sampled. What failed its check stays to be judged, with the versions before and after."""
     passed = or_(
         BlobRow.version <= job.version_number - max(_KEPT_VERSIONS, replayable),
         and_(BlobRow.kind == "optimizer", BlobRow.version <= job.version_number - _KEPT_VERSIONS),
     )
-    old = (BlobRow.job_id == job.job_id, BlobRow.kind != "model", passed)
+    versioned = BlobRow.kind.in_(("policy", "optimizer"))
+    old = (BlobRow.job_id == job.job_id, versioned, passed, BlobRow.version.not_in(disputable(s, job.job_id)))
     names = list(s.scalars(select(BlobRow.sha256).where(*old)))
     s.execute(delete(BlobRow).where(*old))
     needed = set(s.scalars(select(BlobRow.sha256).where(BlobRow.sha256.in_(names))))

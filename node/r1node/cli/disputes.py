@@ -111,19 +111,19 @@ def challenge_trace(context: Context, desk: Desk, job: str, trace: str) -> Chall
     from r1node.verification.bench import examine  # noqa: PLC0415 - loads torch
 
     exhibit = fetch_exhibit(desk.source, signing_domain_of(context), job, trace)
-    verdict = examine(exhibit, desk)
-    if verdict.holds:
+    finding = examine(exhibit, desk)
+    if not finding.faults:
         raise NotFaulty(
-            f"{verdict.finding.traces} traces of this submission were replayed, and nothing speaks against them",
+            f"work of {finding.tokens} tokens was repeated, and nothing speaks against it",
             hint="`r1node verify` names traces that are bad; a lost challenge costs the bond",
         )
     signed = exhibit.signed
-    file, digest = keep_evidence(context, Evidence(kind="accusation", submission=signed, finding=verdict.finding))
+    file, digest = keep_evidence(context, Evidence(kind="accusation", submission=signed, finding=finding))
     chain = context.chain(context.owner())
     submission = SignedSubmission(signed.lease_id, signed.traces_root, signed.count, signed.signature)
     number = chain.disputes.challenge_trace(submission, trace, signed.proof, digest)
     state = chain.disputes.dispute(number)
-    return Challenge(number, state.accused, trace, verdict.finding.faults, digest, file, state.deadline)
+    return Challenge(number, state.accused, trace, finding.faults, digest, file, state.deadline)
 
 
 def answer(

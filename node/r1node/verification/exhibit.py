@@ -1,14 +1,16 @@
-"""A disputed trace with all that its worker signed for, checked."""
+"""A disputed trace, or a trainer's disputed statement, with all that its worker signed for, checked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from r1net.errors import ProtocolError, Refused
+from r1net.protocol.gradients import GradientStatement
 from r1net.protocol.job import JobView
 from r1net.protocol.merkle import verify
 from r1net.protocol.signing import Domain, submission_values
 from r1net.protocol.trace import SignedTrace, Trace, TraceBundle
+from r1net.protocol.work import RecomputeTask, TrainTask
 from r1net.transport import Transport
 
 _PAGE = 100
@@ -34,6 +36,20 @@ class Exhibit:
         return [*traces[at:], *traces[:at]][:MOST_TRACES]
 
 
+@dataclass(frozen=True)
+class StatementExhibit:
+    """A trainer's statement, as it was signed, and the task that it names."""
+
+    signed: SignedTrace
+    statement: GradientStatement
+    task: TrainTask
+
+    @property
+    def question(self) -> RecomputeTask:
+        """What is to be recomputed."""
+        return RecomputeTask(train=self.task, worker=self.statement.worker, statement=self.statement.digest())
+
+
 def fetch_signed(source: Transport, domain: Domain, job_id: str, digest: str) -> SignedTrace:
     """What a worker signed for with a trace. Raises Refused when the job has no such trace, ProtocolError when the
     coordinator's answer doesn't hold together."""
@@ -46,11 +62,17 @@ def fetch_signed(source: Transport, domain: Domain, job_id: str, digest: str) ->
     return signed
 
 
-def fetch_exhibit(source: Transport, domain: Domain, job_id: str, digest: str) -> Exhibit:
-    """A trace of a job with its whole submission, every part checked against what was signed. Raises as
-    `fetch_signed` does."""
+def fetch_exhibit(source: Transport, domain: Domain, job_id: str, digest: str) -> Exhibit | StatementExhibit:
+    """A trace of a job with its whole submission, or a trainer's statement with its task, every part checked against
+    what was signed. Raises as `fetch_signed` does."""
     signed = fetch_signed(source, domain, job_id, digest)
-    bundle = TraceBundle.parse(source.get_blob(signed.bundle))
+    blob = source.get_blob(signed.bundle)
+    if signed.bundle == digest:  # a statement is the only leaf of its tree, a trace is one of a bundle
+        statement = GradientStatement.parse(blob)
+        if (statement.root(), statement.worker, statement.job_id) != (signed.traces_root, signed.worker, job_id):
+            raise ProtocolError("the statement is not what the worker signed")
+        return StatementExhibit(signed, statement, TrainTask.parse(source.get_blob(statement.task)))
+    bundle = TraceBundle.parse(blob)
     there = bundle.traces[signed.position : signed.position + 1]
     if bundle.tree().root != signed.traces_root or [trace.digest() for trace in there] != [digest]:
         raise ProtocolError("the bundle is not what the worker signed")

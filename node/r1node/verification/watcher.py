@@ -61,18 +61,25 @@ class Watcher:
                 self._done.add((job_id, check.number))
 
     def _submission(self, job_id: str, check: CheckView) -> Seen:
-        subject = f"submission {check.lease_id} of {check.worker}"
+        work = "submission" if check.kind == "rollout" else "training"
+        subject = f"{work} {check.lease_id} of {check.worker}"
         if check.bundle is None:
             return Seen(subject, "failed without a bundle: the coordinator's record does not hold together")
         try:
-            bundle = TraceBundle.parse(self.source.get_blob(check.bundle))
-            bad = [position for vote in check.votes for position in vote.bad] or list(check.positions)
-            number = self.accuse(job_id, bundle.traces[min(bad)].digest())
+            number = self.accuse(job_id, self._subject(check, check.bundle))
         except (Unreachable, ChainUnavailable):
             raise
         except (R1Error, IndexError) as error:
             return Seen(subject, f"not disputed: {error}")
-        return Seen(subject, "is bad by the own replay, and disputed", number)
+        return Seen(subject, "is bad by the own repetition, and disputed", number)
+
+    def _subject(self, check: CheckView, blob: str) -> str:
+        """What is disputed: a trainer's statement, or the first bad trace of a submission."""
+        if check.kind == "training":
+            return blob
+        bundle = TraceBundle.parse(self.source.get_blob(blob))
+        bad = [position for vote in check.votes for position in vote.bad] or list(check.positions)
+        return bundle.traces[min(bad)].digest()
 
     def _epoch(self, number: int) -> Iterator[Seen]:
         if not self.chain.settlement.epoch(number).lines_that_are(LineStatus.PENDING):

@@ -107,6 +107,7 @@ def source(liar: Liar) -> Iterator[Transport]:
 def test_the_truth_passes(liar: Liar, source: Transport) -> None:
     liar.serve(signed(), BUNDLE)
     exhibit = fetch_exhibit(source, DOMAIN, JOB, signed().trace_digest)
+    assert isinstance(exhibit, Exhibit)
     assert exhibit.trace == BUNDLE.traces[2]
     assert [one.index for one in exhibit.sample()] == [2, 3, 4, 0, 1]
 
