@@ -12,7 +12,7 @@ from r1net.protocol.canonical import canonical_bytes, sha256
 from r1net.protocol.settlement import NO_ROOT, rewards_of, rewards_root
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
