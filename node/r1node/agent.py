@@ -46,6 +46,8 @@ RETRY = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries while the coordinator is away; the last repeats."""
 
 OUTCOME_WAIT = 10.0
+CHECK_WAIT = 1.0
+"""Seconds between looks for work on others' gradients, while the attempt waits for it."""
 
 T = TypeVar("T")
 
@@ -185,9 +187,11 @@ class Agent:
         job.settle(report.version, outcome)
         self.events.trained(task, report, outcome == report.version)
 
-    def _look(self, job: JobRuntime, task: TrainTask, keeper: LeaseKeeper, known: int) -> AttemptOutcome:
+    def _look(
+        self, job: JobRuntime, task: TrainTask, keeper: LeaseKeeper, known: int, wait: float = OUTCOME_WAIT
+    ) -> AttemptOutcome:
         """How the attempt stands; held by the coordinator while there is no more news than is known."""
-        ask = partial(self.session.outcome, job.job_id, task.round, task.attempt, OUTCOME_WAIT, known)
+        ask = partial(self.session.outcome, job.job_id, task.round, task.attempt, wait, known)
         return self._persist(keeper, ask)
 
     def _commit(
@@ -209,7 +213,7 @@ class Agent:
         seen: set[str] = set()
         worker, known, stated = keeper.lease.worker, 1, False
         while True:
-            outcome = self._look(job, task, keeper, known)
+            outcome = self._look(job, task, keeper, known, CHECK_WAIT if stated else OUTCOME_WAIT)
             if outcome.state != "pending":
                 return outcome.version if outcome.state == "agreed" else None
             if outcome.seed is not None and not stated:
@@ -222,6 +226,18 @@ class Agent:
                     self._obey(job, order.lease_id, publish, keeper.lease)
             seen.update(order.lease_id for order in outcome.publish)
             known = outcome.news
+            if stated:
+                self._lend_a_hand(job)
+
+    def _lend_a_hand(self, job: JobRuntime) -> None:
+        """The attempt may wait for a vote on another's gradient, and whoever could give it trains: give it."""
+        try:
+            lease = self.session.work(WorkRequest(capabilities=("verify",), only=job.job_id, wait=0)).lease
+        except (Unreachable, Refused, ProtocolError) as error:
+            self.events.note("waiting", f"{error.message}; trying again")
+            return
+        if lease is not None and isinstance(lease.task, VerifyTask | RecomputeTask):
+            self._do(lease)
 
     def _obey(self, job: JobRuntime, lease_id: str, task: PublishTask, lease: Lease) -> None:
         """Publish while the attempt waits for it. When that fails, the attempt's outcome says what follows."""

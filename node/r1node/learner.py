@@ -62,8 +62,10 @@ class Learner:
         )
 
     def settle(self, made: PolicyVersion, agreed: PolicyVersion | None) -> None:
-        """Take note of an attempt's outcome: the own step is the next version, or must be undone."""
-        self.at = made if made == agreed else None
+        """Take note of an attempt's outcome: the own step is the next version, or must be undone. Another version may
+        have been loaded since, to check somebody's gradient."""
+        if self.at is None and made == agreed:
+            self.at = made
         self.versions.prune(KEPT_FILES)
 
     def bundle(self, digest: str) -> TraceBundle:

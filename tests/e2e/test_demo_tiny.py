@@ -27,20 +27,21 @@ def test_tiny_demo_shows_the_whole_promise(tmp_path: Path, model: Path) -> None:
     assert summary.audit_holds
     assert summary.traces_anchored == summary.traces_accepted
     assert all(len(set(by_node.values())) == 1 for by_node in summary.digests.values())
-    assert {len(by_node) for by_node in summary.digests.values()} <= {1, 2}
+    assert {len(by_node) for by_node in summary.digests.values()} <= {1, 2, 3}
     assert len(summary.claims) == 2
     assert all(claim.wei > 0 for claim in summary.claims)
 
-    dispute = summary.dispute
-    assert dispute.caught
-    assert dispute.honest_rejected == 0
-    assert dispute.checked >= 8
-    assert dispute.cheat_paid == 0
-    assert dispute.slashed_wei == 80 * R1
-    assert dispute.bounty_wei == dispute.slashed_wei // 2 - R1 // 10, "half of it, less the juror's fee"
-    assert dispute.burned_wei == dispute.slashed_wei // 2
-    assert len(dispute.transactions) == 7, "open, answer, draw, commit, reveal, tally, resolve"
-    assert all(dispute.accused.lower() != claim.account.lower() for claim in summary.claims)
+    justice = summary.justice
+    assert justice.done
+    assert justice.checked >= 8
+    assert len(justice.convictions) == 2
+    for one in justice.convictions:
+        assert one.slashed_wei == 80 * R1
+        assert len(one.transactions) == 7, "open, answer, draw, commit, reveal, tally, resolve"
+        assert all(one.accused.lower() != claim.account.lower() for claim in summary.claims)
+    slashed = sum(one.slashed_wei for one in justice.convictions)
+    assert justice.bounty_wei == slashed // 2 - 2 * (R1 // 10), "half of it, less the juror's fees"
+    assert justice.burned_wei == slashed // 2
 
     out = tmp_path / "demo" / "out"
     rows = pq.read_table(out / "traces.parquet").to_pylist()

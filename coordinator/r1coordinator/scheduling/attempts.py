@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from r1coordinator.scheduling import blame, training
+from r1coordinator.scheduling import blame, statements, training
 from r1coordinator.scheduling.conclude import conclude
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.groups import round_work
@@ -17,7 +17,6 @@ from r1coordinator.scheduling.model import Abandoned, Agreed, SlotState, WorkerS
 from r1coordinator.scheduling.progress import progress
 from r1coordinator.scheduling.publishing import begin, publish_orders, publish_step
 from r1coordinator.scheduling.rates import train_deadline
-from r1coordinator.scheduling.statements import settle
 from r1coordinator.scheduling.suspicions import history, keep_suspicion, suspicion_of, tried
 from r1coordinator.store.rows import parse_spec
 from r1coordinator.store.tables import AttemptRow, JobRow, LeaseRow, ReportRow, WorkerRow
@@ -62,12 +61,19 @@ def _publish(
     now: float,
 ) -> bool:
     before = len(publish_orders(s, attempt))
-    settled = settle(s, job, attempt, leases, now)
+    settled = statements.settle(s, job, attempt, leases, now)
     outcome = publish_step(s, ctx, job, attempt, slot_states(s, leases) if settled else slots, now)
     if isinstance(outcome, Abandoned):
         _abandon(s, job, attempt, leases, outcome, now)
         return True
-    if isinstance(outcome, Agreed) and settled:
+    found = statements.verdicts(s, job.job_id, leases)
+    bad = [row for row in found.values() if row.state in ("failed", "dropped")]
+    if bad:
+        blamed = tuple(sorted(row.worker for row in bad if row.state == "failed"))
+        words = f"the gradient of {bad[0].worker} was found to be another than its slot's"
+        _abandon(s, job, attempt, leases, Abandoned(words, blamed), now)
+        return True
+    if isinstance(outcome, Agreed) and settled and not any(row.state == "open" for row in found.values()):
         conclude(s, job, attempt, leases, outcome, now)
         return True
     return len(publish_orders(s, attempt)) > before

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, and_, delete, func, or_, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.context import Context
@@ -67,10 +67,8 @@ def held(s: Session, owner: str) -> int:
 
 
 def undecided(s: Session, job_id: str, split: str, round_: int) -> bool:
-    """Whether the end of a rollout phase must wait for a draw or for votes, on its submissions or on the training
-    before. Tests of verifiers hold nobody up."""
-    of_phase = and_(CheckRow.split == split, CheckRow.round == round_)
-    waiting = undecided_leases(job_id).where(or_(of_phase, CheckRow.kind == "training"))
+    """Whether the end of a rollout phase must wait for a draw or for votes. Tests of verifiers hold nobody up."""
+    waiting = undecided_leases(job_id).where(CheckRow.split == split, CheckRow.round == round_)
     return s.scalar(waiting.limit(1)) is not None
 
 

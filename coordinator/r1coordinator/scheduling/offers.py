@@ -47,10 +47,11 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     """
     jobs = list(s.scalars(select(JobRow).where(JobRow.state == "running").order_by(JobRow.number)))
     row = s.get_one(WorkerRow, worker)
-    row.capabilities, row.last_seen = list(request.capabilities), now
-    row.holds = {job.job_id: request.holds[job.job_id] for job in jobs if job.job_id in request.holds}
-    row.avoids = list(request.without)
-    row.floors = None if request.floors is None else {token: str(wei) for token, wei in request.floors.items()}
+    row.last_seen = now
+    if request.only is None:
+        _note_terms(row, request, jobs)
+    else:
+        jobs = [job for job in jobs if job.job_id == request.only]
     lease = _held(s, ctx, worker, now)
     reason = "no job is running"
     if lease is None:
@@ -66,6 +67,13 @@ def offer(s: Session, ctx: Context, worker: str, request: WorkRequest, now: floa
     if lease is None:
         return WorkAnswer(reason=reason)
     return WorkAnswer(lease=lease_message(lease, ctx.settings.heartbeat_seconds))
+
+
+def _note_terms(row: WorkerRow, request: WorkRequest, jobs: Sequence[JobRow]) -> None:
+    """What the worker can do and wants; one that asks in passing for a single job's work doesn't say."""
+    row.capabilities, row.avoids = list(request.capabilities), list(request.without)
+    row.holds = {job.job_id: request.holds[job.job_id] for job in jobs if job.job_id in request.holds}
+    row.floors = None if request.floors is None else {token: str(wei) for token, wei in request.floors.items()}
 
 
 def _unwelcome(s: Session, ctx: Context, row: WorkerRow, now: float) -> str | None:

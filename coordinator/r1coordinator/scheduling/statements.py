@@ -39,6 +39,13 @@ def settle(s: Session, job: JobRow, attempt: AttemptRow, leases: Sequence[LeaseR
     return True
 
 
+def verdicts(s: Session, job_id: str, leases: Sequence[LeaseRow]) -> dict[str, CheckRow]:
+    """Worker -> the check of its gradient, of an attempt with these leases. Tests of verifiers are left out."""
+    of_attempt = (CheckRow.job_id == job_id, CheckRow.lease_id.in_([lease.lease_id for lease in leases]))
+    rows = s.scalars(select(CheckRow).where(*of_attempt, CheckRow.planted.is_(False)))
+    return {row.worker: row for row in rows}
+
+
 def _judge(
     s: Session,
     job: JobRow,

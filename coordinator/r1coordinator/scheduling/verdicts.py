@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from r1coordinator.scheduling.advance import advance, fail
+from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.checks import UNDECIDED, revealed, set_aside, voters, votes_on
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active, require_kind
@@ -19,6 +19,7 @@ from r1coordinator.store.tables import (
     ContributionRow,
     JobRow,
     LeaseRow,
+    ReportRow,
     VoteRow,
 )
 from r1net.errors import Refused
@@ -80,7 +81,7 @@ def decide(s: Session, ctx: Context, check: CheckRow, now: float) -> bool:
         for blind in _blame_voters(s, votes, holds=False, reason="missed_plant", now=now):
             _void(s, job, blind.owner)
     else:
-        _conclude(s, ctx, job, check, votes, now)
+        _conclude(s, job, check, votes, now)
     s.flush()
     advance(s, ctx, job, now)
     return True
@@ -97,14 +98,14 @@ def expire_checks(s: Session, ctx: Context, now: float) -> bool:
     return any(decided)
 
 
-def _conclude(s: Session, ctx: Context, job: JobRow, check: CheckRow, votes: Sequence[VoteRow], now: float) -> None:
+def _conclude(s: Session, job: JobRow, check: CheckRow, votes: Sequence[VoteRow], now: float) -> None:
     if check.state != "holds":
         set_aside(s, check, now)
     if check.state == "failed":
         charge(s, check.worker, "failed_check", now)
         _forfeit(s, check)
     if check.state == "failed" and _false_version(votes):
-        fail(s, ctx, job, now, f"version {check.round + 1} is not what the step of its round leads to")
+        _charge_accomplices(s, check, now)
     if check.state == "dropped":
         return
     holds = check.state == "holds"
@@ -117,6 +118,15 @@ def _false_version(votes: Sequence[VoteRow]) -> bool:
     accusing = [vote.finding for _, vote in revealed(votes) if not vote.holds]
     wrong = [one for one in accusing if isinstance(one, GradientFinding) and not one.version_holds]
     return 2 * len(wrong) > len(accusing)
+
+
+def _charge_accomplices(s: Session, check: CheckRow, now: float) -> None:
+    """Whoever came to a version that its step doesn't lead to has made it up together with the others that did."""
+    report = s.get_one(ReportRow, check.lease_id)
+    same = (ReportRow.job_id == report.job_id, ReportRow.round == report.round, ReportRow.attempt == report.attempt)
+    others = select(ReportRow.worker).where(*same, ReportRow.policy == report.policy, ReportRow.worker != check.worker)
+    for worker in s.scalars(others).all():
+        charge(s, worker, "failed_check", now)
 
 
 def _forfeit(s: Session, check: CheckRow) -> None:

@@ -26,6 +26,7 @@ class WorkRequest(Message):
     holds: dict[Hash, int] = Field(default_factory=dict, description="job id -> policy version held in memory")
     floors: dict[Address, Wei] | None = Field(default=None, max_length=32)
     without: tuple[Hash, ...] = Field(default=(), max_length=64, description="jobs to get no work of now")
+    only: Hash | None = Field(default=None, description="the job to get work of, and of no other")
     wait: float = Field(default=10.0, ge=0, le=30)
 
 

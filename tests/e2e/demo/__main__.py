@@ -18,13 +18,15 @@ from r1net.chain.parameters import Parameters
 from r1net.protocol.views import RoundRecord
 from tests.e2e.demo.profiles import PROFILES, Profile
 from tests.e2e.demo.summary import ClaimFigure, EvalFigure, Summary
-from tests.e2e.demo.trial import DisputeFigure, Trial
+from tests.e2e.demo.trial import Justice, Trial
 from tests.e2e.harness.chain import ROOT, compile_contracts
 from tests.e2e.harness.network import Network, single_threaded, submitter_variables
 from tests.e2e.harness.processes import Process
 
 BUILD = ROOT / "build"
-CHEAT = "node3"
+FORGER, LAZY = "node3", "node4"
+CHEATS = {FORGER: "I sampled every one of them.", LAZY: "I computed it."}
+"""Who cheats, and what it says when it is accused."""
 
 
 class Demo:
@@ -44,12 +46,12 @@ class Demo:
         with self.phase("contracts", "compiling the contracts, starting Anvil, deploying"):
             compile_contracts()
             self.network.start_chain()
-        with self.phase("start", "starting the coordinator, the nodes, a watcher, a juror, and a node that will cheat"):
+        with self.phase("start", "starting the coordinator, the nodes, a watcher, a juror, a forger, a lazy trainer"):
             self.network.start_coordinator()
             for name in self.nodes:
                 self.network.start_node(name)
-            self._start_cheat()
-            trial = Trial(self.network, self.nodes, CHEAT, say)
+            self._start_cheats()
+            trial = Trial(self.network, self.nodes, CHEATS, say)
             trial.begin()
         say(f"watch it learn at {self.network.url}")
         with self.phase("submit", "funding and submitting the job"):
@@ -66,17 +68,20 @@ class Demo:
             verified = run.verify(trace).stands
             audit = self.network.ask_node(self.nodes[0], "audit", "1")
             run.download(self.folder / "out")
-        with self.phase("dispute", "what was replayed meanwhile, and what the court found"):
-            dispute = trial.run(run.job_id, claims[0].wei)
-        return self._summary(run, records, claims, verified, audit, dispute)
+        with self.phase("dispute", "what was repeated meanwhile, and what the court found"):
+            justice = trial.run(run.job_id, claims[0].wei)
+        return self._summary(run, records, claims, verified, audit, justice)
 
-    def _start_cheat(self) -> None:
-        self.network.found_node(CHEAT)
-        command = [
-            *(sys.executable, "-m", "tests.e2e.demo.cheat", "--coordinator", self.network.url),
-            *("--data-dir", str(self.folder / CHEAT), "--password-file", str(self.network.password_file)),
-        ]
-        self.network.supervisor.add(Process(CHEAT, command, self.network.logs / f"{CHEAT}.log"))
+    def _start_cheats(self) -> None:
+        for name, module in ((FORGER, "cheat"), (LAZY, "lazy")):
+            self.network.found_node(name)
+            joining = ("join", "--threads", "1", "--device", "cpu") if name == LAZY else ()
+            command = [
+                *(sys.executable, "-m", f"tests.e2e.demo.{module}", *joining, "--coordinator", self.network.url),
+                *("--data-dir", str(self.folder / name), "--password-file", str(self.network.password_file)),
+            ]
+            env = {"PYTHONUNBUFFERED": "1"}
+            self.network.supervisor.add(Process(name, command, self.network.logs / f"{name}.log", env))
 
     def _summary(
         self,
@@ -85,7 +90,7 @@ class Demo:
         claims: list[ClaimFigure],
         verified: bool,
         audit: object,
-        dispute: DisputeFigure,
+        justice: Justice,
     ) -> Summary:
         first, last = (EvalFigure.of(record) for record in (run.evaluations()[0], run.evaluations()[-1]))
         view = run.view()
@@ -107,7 +112,7 @@ class Demo:
             claims=claims,
             provenance_verified=verified,
             audit_holds=all(finding["holds"] for finding in audit["findings"]),
-            dispute=dispute,
+            justice=justice,
             seconds={name: round(spent, 1) for name, spent in self.seconds.items()},
             peak_rss_mb=self.network.supervisor.peaks(),
         )
@@ -167,7 +172,7 @@ def say(words: str) -> None:
 
 
 def main() -> int:
-    """Exit code 0 when everything held, held-out accuracy rose beyond the interval, and only the cheat was slashed."""
+    """Exit code 0 when everything held, held-out accuracy rose beyond the interval, and only cheats were slashed."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--profile", choices=PROFILES, default=os.environ.get("PROFILE") or "smollm2")
     parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP") == "1")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from r1net.protocol.views import EvaluationRecord
 from r1node.cli.output import tokens
-from tests.e2e.demo.trial import DisputeFigure
+from tests.e2e.demo.trial import Conviction, Justice
 
 
 class EvalFigure(BaseModel):
@@ -62,16 +62,14 @@ class Summary(BaseModel):
     claims: list[ClaimFigure]
     provenance_verified: bool
     audit_holds: bool
-    dispute: DisputeFigure
+    justice: Justice
     seconds: dict[str, float]
     peak_rss_mb: dict[str, float]
 
     @property
     def good(self) -> bool:
         """Whether the demo showed what it promises."""
-        found = self.dispute
-        judged = found.caught and found.slashed_wei > 0 and not found.honest_rejected and not found.cheat_paid
-        return self.improved and self.provenance_verified and self.audit_holds and judged
+        return self.improved and self.provenance_verified and self.audit_holds and self.justice.done
 
     def write(self, path: Path) -> None:
         """As JSON; wei as a string would surprise no program, but Python's integers are exact here."""
@@ -93,7 +91,8 @@ class Summary(BaseModel):
             ("audit", "roots and amounts recomputed, all hold" if self.audit_holds else "DOES NOT HOLD"),
         ]
         rows += [(f"claim {c.account[:10]}…", f"{tokens(c.wei)} R1 in {c.transaction}") for c in self.claims]
-        rows += [("cheat", self._justice())]
+        rows += [(one.cheat, self._conviction(one)) for one in self.justice.convictions]
+        rows += [("court", self._justice())]
         rows += [("time", ", ".join(f"{name} {spent:.0f} s" for name, spent in self.seconds.items()))]
         rows += [("peak memory", ", ".join(f"{name} {mb:.0f} MB" for name, mb in self.peak_rss_mb.items()))]
         for row in rows:
@@ -101,13 +100,16 @@ class Summary(BaseModel):
         console.print()
         console.print(table, soft_wrap=True)
 
-    def _justice(self) -> str:
-        found = self.dispute
-        if not found.caught:
-            return f"NOT CAUGHT in {found.checked} traces"
+    def _conviction(self, one: Conviction) -> str:
+        found = "found" if one.caught else "NOT CAUGHT"
         return (
-            f"{found.accused[:10]}… found in {found.checked} replayed traces ({found.honest_rejected} honest ones "
-            f"rejected); paid {tokens(found.cheat_paid)} R1, slashed by {tokens(found.slashed_wei)} R1: "
-            f"{tokens(found.bounty_wei)} to the challenger, {tokens(found.burned_wei)} burned, in "
-            f"{len(found.transactions)} transactions"
+            f"{one.accused[:10]}… {found}; paid {tokens(one.paid)} R1, slashed by {tokens(one.slashed_wei)} R1 in "
+            f"{len(one.transactions)} transactions"
+        )
+
+    def _justice(self) -> str:
+        found = self.justice
+        return (
+            f"{found.checked} traces and gradients repeated, {found.honest_rejected} honest ones rejected; "
+            f"{tokens(found.bounty_wei)} R1 to the challenger, {tokens(found.burned_wei)} burned"
         )

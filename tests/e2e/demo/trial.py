@@ -1,10 +1,12 @@
-"""The demo's justice, with nobody typing a command: hosts replay what is drawn, a watcher disputes what failed, a juror
-replays it once more, the stake is slashed."""
+"""The demo's justice, with nobody typing a command: hosts repeat what is drawn, a watcher disputes what failed, a juror
+repeats it once more, the stakes are slashed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -21,30 +23,54 @@ LONGEST = 300.0
 """Seconds from the job's end to that of the whole dispute; the periods that the demo deploys come to less."""
 
 
-class DisputeFigure(BaseModel):
-    """What came of it. `checked` traces were replayed; `honest_rejected` counts the submissions of honest workers that
-    a check called bad; `cheat_paid` what the cheat may claim. Of the stake that was slashed, the bounty went to the
-    challenger, a fee to the juror, and half was burned."""
+class Conviction(BaseModel):
+    """One cheat, and what came of it: `paid` is what it may claim."""
 
-    trace: str
+    cheat: str
     accused: str
-    checked: int
+    subject: str
     caught: bool
-    honest_rejected: int
-    cheat_paid: int
+    paid: int
     slashed_wei: int
-    bounty_wei: int
-    burned_wei: int
     transactions: list[str]
 
 
-class Trial:
-    """`nodes`: whose owner watches, then whose owner judges. `cheat` is who should be caught."""
+class Justice(BaseModel):
+    """What the courts did. `checked` pieces of work were repeated; `honest_rejected` counts those of honest workers
+    that a check called bad. Of the stakes that were slashed, bounties went to the watcher, fees to the juror, and half
+    was burned."""
 
-    def __init__(self, network: Network, nodes: Sequence[str], cheat: str, say: Callable[[str], None]) -> None:
-        self._network, self._cheat, self._say = network, cheat, say
+    checked: int
+    honest_rejected: int
+    convictions: list[Conviction]
+    bounty_wei: int
+    burned_wei: int
+
+    @property
+    def done(self) -> bool:
+        """Whether every cheat, and nobody else, was found, unpaid and slashed."""
+        return not self.honest_rejected and all(c.caught and not c.paid and c.slashed_wei for c in self.convictions)
+
+
+@dataclass(frozen=True)
+class Money:
+    """The stakes of the cheats, the R1 of the watcher, and all R1 there is."""
+
+    stakes: dict[str, int]
+    watcher: int
+    supply: int
+
+
+class Trial:
+    """`nodes`: whose owner watches, then whose owner judges. `cheats`: who should be caught, and what each says when it
+    is accused; else it would lose without a juror."""
+
+    def __init__(
+        self, network: Network, nodes: Sequence[str], cheats: Mapping[str, str], say: Callable[[str], None]
+    ) -> None:
+        self._network, self._cheats, self._say = network, cheats, say
         self._watcher, self._juror = nodes[:2]
-        self._before = (0, 0, 0)
+        self._before = Money({}, 0, 0)
         self._processes: list[Process] = []
         self._source = Transport(network.url)
 
@@ -57,80 +83,70 @@ class Trial:
         for name, (node, *command) in commands.items():
             process = Process(name, self._network.r1node(node, *command, "--json"), self._network.logs / f"{name}.log")
             self._processes.append(self._network.supervisor.add(process))
-        threading.Thread(target=self._deny, name="the accused", daemon=True).start()
+        for cheat, words in self._cheats.items():
+            threading.Thread(target=self._deny, args=(cheat, words), name=cheat, daemon=True).start()
 
-    def _deny(self) -> None:
-        """What the cheat does when it is accused: else it would lose without a juror."""
-        wait_until(lambda: bool(self._first()), "an accusation", 3600, self._processes[0])
-        self._network.ask_node(self._cheat, "answer", str(self._first()), "--words", "I sampled every one of them.")
+    def _deny(self, cheat: str, words: str) -> None:
+        wait_until(lambda: bool(self._dispute(cheat)), "an accusation", 3600, self._processes[0])
+        self._network.ask_node(cheat, "answer", str(self._dispute(cheat)), "--words", words)
 
-    def run(self, job_id: str, claimed: int) -> DisputeFigure:
-        """Wait for the dispute over the cheat's work to end. There is none when nothing was found. `claimed`: R1 that
+    def run(self, job_id: str, claimed: int) -> Justice:
+        """Wait for the disputes over the cheats' work to end. There is none over what was not found. `claimed`: R1 that
         the watcher's owner got for its node's work meanwhile."""
         checks = list(self._source.walk(f"/v1/jobs/{job_id}/checks", CheckView, 100))
         drawn = [row for row in checks if row.state not in ("waiting", "spared") and not row.planted]
-        cheats = self._owner(self._cheat)
-        caught = [row for row in drawn if row.state == "failed" and row.owner == cheats]
-        replayed = sum(len(row.positions) for row in drawn)
-        self._say(f"  {len(drawn)} of {len(checks)} submissions were drawn, {replayed} traces replayed by other owners")
-        figure = DisputeFigure(
-            trace="",
-            accused=cheats,
-            checked=replayed,
-            caught=bool(caught),
-            honest_rejected=sum(row.owner != cheats for row in drawn if row.state in ("failed", "dropped")),
-            cheat_paid=self._source.get(f"/v1/accounts/{cheats}/rewards", AccountRewards).final,
-            slashed_wei=0,
-            bounty_wei=0,
-            burned_wei=0,
-            transactions=[],
-        )
-        if not caught:
-            return figure
-        for vote in caught[0].votes:
-            self._say(f"  {vote.worker[:10]}… replayed {caught[0].worker[:10]}…: {'; '.join(vote.finding.faults)}")
-        return self._judged(figure, claimed)
-
-    def _judged(self, figure: DisputeFigure, claimed: int) -> DisputeFigure:
-        wait_until(self._resolved, "the dispute's end", LONGEST, self._processes[1])
-        number = self._first()
+        cheats = {self._owner(cheat): cheat for cheat in self._cheats}
+        caught = {cheats[row.owner]: row for row in reversed(drawn) if row.state == "failed" and row.owner in cheats}
+        self._say(f"  {len(drawn)} of {len(checks)} submissions and gradients were drawn, and repeated by other owners")
+        for row in caught.values():
+            for vote in row.votes:
+                self._say(f"  {vote.worker[:10]}… repeated {row.worker[:10]}…: {'; '.join(vote.finding.faults)}")
+        for cheat in caught:
+            wait_until(partial(self._resolved, cheat), "the dispute's end", LONGEST, self._processes[1])
         for process in self._processes:
             process.stop()
-        disputes = self._network.chain.disputes
-        verdict = disputes.dispute(number).verdict
-        self._say(f"  the watcher opened dispute {number}; verdict: {verdict.name.lower()}")
-        guilty, after = verdict is Verdict.GUILTY, self._money()
-        stake, bounty, supply = self._before
-        return figure.model_copy(
-            update={
-                "trace": disputes.subject(number)[0],
-                "slashed_wei": stake - after[0] if guilty else 0,
-                "bounty_wei": after[1] - bounty - claimed,
-                "burned_wei": supply - after[2],
-                "transactions": self._transactions(number),
-            }
+        after = self._money()
+        return Justice(
+            checked=sum(len(row.positions) for row in drawn),
+            honest_rejected=sum(row.owner not in cheats for row in drawn if row.state in ("failed", "dropped")),
+            convictions=[self._conviction(cheat, after, caught=cheat in caught) for cheat in self._cheats],
+            bounty_wei=after.watcher - self._before.watcher - claimed,
+            burned_wei=self._before.supply - after.supply,
+        )
+
+    def _conviction(self, cheat: str, after: Money, *, caught: bool) -> Conviction:
+        disputes, number, owner = self._network.chain.disputes, self._dispute(cheat), self._owner(cheat)
+        verdict = disputes.dispute(number).verdict if number else Verdict.NONE
+        if number:
+            self._say(f"  the watcher opened dispute {number} against {cheat}; verdict: {verdict.name.lower()}")
+        return Conviction(
+            cheat=cheat,
+            accused=owner,
+            subject=disputes.subject(number)[0] if number else "",
+            caught=caught,
+            paid=self._source.get(f"/v1/accounts/{owner}/rewards", AccountRewards).final,
+            slashed_wei=self._before.stakes[cheat] - after.stakes[cheat] if verdict is Verdict.GUILTY else 0,
+            transactions=self._transactions(number) if number else [],
         )
 
     def _all_staked(self) -> bool:
-        names = (self._watcher, self._juror, self._cheat)
+        names = (self._watcher, self._juror, *self._cheats)
         return all(self._network.chain.registry.is_active(self._owner(name)) for name in names)
 
-    def _first(self) -> int:
-        """The first dispute with the cheat; 0 while there is none."""
-        disputes = self._network.chain.disputes
-        accused = self._owner(self._cheat)
+    def _dispute(self, cheat: str) -> int:
+        """The first dispute with a cheat; 0 while there is none."""
+        disputes, accused = self._network.chain.disputes, self._owner(cheat)
         numbers = range(1, disputes.count() + 1)
         return next((number for number in numbers if disputes.dispute(number).accused == accused), 0)
 
-    def _resolved(self) -> bool:
-        number = self._first()
+    def _resolved(self, cheat: str) -> bool:
+        number = self._dispute(cheat)
         return bool(number) and self._network.chain.disputes.dispute(number).phase is DisputePhase.RESOLVED
 
-    def _money(self) -> tuple[int, int, int]:
-        """The stake of the cheat, the R1 of the watcher, and all R1 there is."""
+    def _money(self) -> Money:
         chain = self._network.chain
-        stake = chain.registry.stake_of(self._owner(self._cheat))
-        return stake, chain.token.balance(self._owner(self._watcher)), chain.token.total_supply()
+        stakes = {cheat: chain.registry.stake_of(self._owner(cheat)) for cheat in self._cheats}
+        return Money(stakes, chain.token.balance(self._owner(self._watcher)), chain.token.total_supply())
 
     def _transactions(self, number: int) -> list[str]:
         """Every transaction with an event of the dispute, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from typing import Any
 
@@ -21,7 +22,7 @@ from r1net.protocol.evidence import GradientFinding
 from r1net.protocol.gradients import BUCKETS, GradientStatement, SignedStatement, pack, unpack
 from r1net.protocol.job import PolicyVersion, Verification
 from r1net.protocol.merkle import verify
-from r1net.protocol.work import AttemptOutcome, Lease, RecomputeTask, TrainTask, VerifyTask, Vote
+from r1net.protocol.work import AttemptOutcome, Lease, RecomputeTask, TrainTask, VerifyTask, Vote, WorkAnswer
 from tests.unit.coordinator.jobs import job_spec
 from tests.unit.coordinator.network import Node, World, publish_all, sketch_of
 from tests.unit.coordinator.test_checks import cast, checks, turn, vote
@@ -163,22 +164,38 @@ def test_no_report_without_a_commitment(world: World, monkeypatch: pytest.Monkey
     assert node.report(lease).json()["code"] == "no_commitment"
 
 
-def test_the_attempt_waits_for_every_statement_and_training_is_paid_when_its_check_holds(world: World) -> None:
+def test_the_attempt_waits_for_every_statement_and_for_the_votes_on_them(world: World) -> None:
     job_id, slots, nodes = training(world)
     reported(world, slots)
-    assert outcome(world, slots[0][1]).state == "pending"
-    assert slots[0][0].state(slots[0][1]).status_code == 200
-    assert outcome(world, slots[0][1]).state == "pending"
-    assert slots[1][0].state(slots[1][1]).status_code == 200
-    assert outcome(world, slots[0][1]).state == "agreed"
-    drawn = [check for check in checks(world, job_id) if check["kind"] == "training"]
-    assert [check["state"] for check in drawn] == ["open", "open"]
+    for node, lease in slots:
+        assert outcome(world, lease).state == "pending"
+        assert node.state(lease).status_code == 200
     for _ in slots:
+        assert outcome(world, slots[0][1]).state == "pending"
+        assert trained(world, job_id) == {}
         verifier, lease = recomputing(nodes)
         cast(verifier, lease, gradient_vote(lease))
-    drawn = [check for check in checks(world, job_id) if check["kind"] == "training"]
-    assert [check["state"] for check in drawn] == ["holds", "holds"]
+    assert outcome(world, slots[0][1]).state == "agreed"
+    assert [c["state"] for c in checks(world, job_id) if c["kind"] == "training"] == ["holds", "holds"]
     assert set(trained(world, job_id)) == {node.worker for node, _ in slots}
+
+
+def test_trainers_vote_on_each_other_while_they_wait(world: World) -> None:
+    job_id, slots, _ = training(world)
+    reported(world, slots)
+    for node, lease in slots:
+        node.state(lease)
+    world.clock.time += 100  # those that were asked before them had their time
+    for node, _ in slots:
+        body = json.dumps({"capabilities": ["verify"], "only": job_id, "wait": 0})
+        lease = WorkAnswer.parse(node.post("/v1/work", body).content).lease
+        assert lease is not None
+        assert isinstance(lease.task, RecomputeTask)
+        assert lease.task.worker != node.worker
+        cast(node, lease, gradient_vote(lease))
+    assert outcome(world, slots[0][1]).state == "agreed"
+    with world.services.db.read() as s:
+        assert all(set(row.capabilities) != {"verify"} for row in s.scalars(select(WorkerRow)))
 
 
 def test_anybody_repeats_the_draw(world: World) -> None:
@@ -192,31 +209,38 @@ def test_anybody_repeats_the_draw(world: World) -> None:
             assert check["seed"] == draws.slot_seed(seed, check["worker"])
 
 
-def test_a_gradient_that_two_owners_find_wrong_is_unpaid_and_its_trainer_trains_no_more(world: World) -> None:
+def test_a_gradient_that_two_owners_find_wrong_ends_the_attempt_unpaid(world: World) -> None:
+    """Its trainer trains no more; the round is trained again without it."""
     job_id, slots, nodes = training(world)
     reported(world, slots)
     for node, lease in slots:
         node.state(lease)
     accused = voting(world, job_id, nodes, "its gradient is another's")
-    found = {check["worker"]: check["state"] for check in checks(world, job_id) if check["kind"] == "training"}
-    assert found.pop(accused) == "failed"
-    assert set(found.values()) == {"holds"}
-    assert accused not in trained(world, job_id)
-    assert world.job(job_id)["state"] == "running"
+    assert outcome(world, slots[0][1]).state == "abandoned"
+    assert trained(world, job_id) == {}
     found = charged(world)
     assert found.pop(accused) == {"failed_check": 1}
     assert not any(found.values())
+    view = world.job(job_id)
+    assert (view["state"], view["version"]["number"]) == ("running", 0)
+    for node, _ in slots:
+        node.ask("rollout", "train")
+    world.tick(60)
+    again = {node.worker: node.work("rollout", "train") for node, _ in slots}
+    assert again.pop(accused) is None
+    assert all(lease is not None and isinstance(lease.task, TrainTask) for lease in again.values())
 
 
-def test_a_version_that_its_step_does_not_lead_to_ends_the_job(world: World) -> None:
+def test_whoever_came_to_a_version_that_the_step_does_not_lead_to_is_an_accomplice(world: World) -> None:
     job_id, slots, nodes = training(world)
     reported(world, slots)
     for node, lease in slots:
         node.state(lease)
     voting(world, job_id, nodes, "the weights do not follow", version=False)
-    view = world.job(job_id)
-    assert view["state"] == "failed"
-    assert "is not what the step of its round leads to" in view["error"]
+    assert outcome(world, slots[0][1]).state == "abandoned"
+    found = charged(world)
+    assert all(found[node.worker] == {"failed_check": 1} for node, _ in slots)
+    assert not any(found[node.worker] for node in nodes[2:])
 
 
 def test_statements_that_do_not_add_up_are_all_recomputed(world: World) -> None:
