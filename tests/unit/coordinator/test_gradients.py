@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from r1coordinator.scheduling.standing import reasons
 from r1coordinator.store.tables import ContributionRow, GradientRow, WorkerRow
@@ -185,11 +185,14 @@ def test_trainers_vote_on_each_other_while_they_wait(world: World) -> None:
     reported(world, slots)
     for node, lease in slots:
         node.state(lease)
+    with world.services.db.write() as s:
+        s.execute(update(WorkerRow).values(capabilities=["rollout", "train", "verify"]))
     world.clock.time += 100  # those that were asked before them had their time
     for node, _ in slots:
         body = json.dumps({"capabilities": ["verify"], "only": job_id, "wait": 0})
-        lease = WorkAnswer.parse(node.post("/v1/work", body).content).lease
-        assert lease is not None
+        answer = WorkAnswer.parse(node.post("/v1/work", body).content)
+        lease = answer.lease
+        assert lease is not None, answer.reason
         assert isinstance(lease.task, RecomputeTask)
         assert lease.task.worker != node.worker
         cast(node, lease, gradient_vote(lease))
