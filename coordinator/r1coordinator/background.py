@@ -95,7 +95,8 @@ def tasks_of(services: Services) -> list[Task]:
         return settings.funding_poll_seconds
 
     async def following() -> float:
-        """The stakes of the workers' owners."""
+        """The stakes of the workers' owners, and what a conviction takes of them."""
+        services.ctx.risk.wei = await run_in_threadpool(services.chain.at_risk)
         if await run_in_threadpool(watch_stakes, services.db, services.ctx, services.registrations, clock):
             services.bell.ring()
         return settings.registry_poll_seconds

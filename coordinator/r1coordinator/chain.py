@@ -74,6 +74,10 @@ class ChainPort(Protocol):
         """The settlement's clock at the newest block: what the deadlines of epochs are compared with."""
         ...
 
+    def at_risk(self) -> int:
+        """What a conviction takes of any owner's stake, in wei of R1."""
+        ...
+
     def head(self) -> int:
         """The newest block's number."""
         ...
@@ -158,6 +162,11 @@ class RealChain:
     def now(self) -> int:
         """See ChainPort."""
         return self._connected().settlement.clock()
+
+    def at_risk(self) -> int:
+        """See ChainPort."""
+        chain = self._connected()
+        return min(chain.disputes.penalty(), chain.registry.min_stake())
 
     def head(self) -> int:
         """See ChainPort."""

@@ -61,7 +61,7 @@ def _publish(
     now: float,
 ) -> bool:
     before = len(publish_orders(s, attempt))
-    settled = statements.settle(s, job, attempt, leases, now)
+    settled = statements.settle(s, ctx, job, attempt, leases, now)
     outcome = publish_step(s, ctx, job, attempt, slot_states(s, leases) if settled else slots, now)
     if isinstance(outcome, Abandoned):
         _abandon(s, job, attempt, leases, outcome, now)

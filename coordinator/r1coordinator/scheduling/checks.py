@@ -13,7 +13,7 @@ from r1coordinator.scheduling.leases import end, give
 from r1coordinator.scheduling.model import WorkerState
 from r1coordinator.scheduling.rates import verify_deadline
 from r1coordinator.scheduling.standing import points_of
-from r1coordinator.scheduling.votes import PATIENCE, Voter, asked, rate_for, wanted
+from r1coordinator.scheduling.votes import PATIENCE, Voter, openings, rate_for, wanted
 from r1coordinator.store.rows import parse_spec
 from r1coordinator.store.tables import (
     BundleRow,
@@ -25,17 +25,21 @@ from r1coordinator.store.tables import (
     TraceRow,
     VoteRow,
 )
+from r1net.deterrence import least_rate
 from r1net.draws import is_drawn, positions, rank, seed
-from r1net.protocol.job import PolicyVersion
+from r1net.protocol.job import JobSpec, PolicyVersion
+from r1net.protocol.pricing import Work, asked
 from r1net.protocol.work import RecomputeTask, RolloutTask, TrainTask, VerifyTask, Vote
 
 UNDECIDED = ("waiting", "open")
 
 
-def note(s: Session, job: JobRow, lease: LeaseRow, bundle: BundleRow, owner: str, root: str, now: float) -> None:
+def note(
+    s: Session, ctx: Context, job: JobRow, lease: LeaseRow, bundle: BundleRow, owner: str, root: str, now: float
+) -> None:
     """A submission is fixed: the next block decides whether it is replayed."""
-    base = parse_spec(job.spec).verification.rate
-    if base == 0:
+    spec = parse_spec(job.spec)
+    if spec.verification.rate == 0:
         return
     row = CheckRow(
         lease_id=lease.lease_id,
@@ -48,7 +52,7 @@ def note(s: Session, job: JobRow, lease: LeaseRow, bundle: BundleRow, owner: str
         traces_root=root,
         count=bundle.traces,
         version=RolloutTask.parse(lease.task).version.model_dump_json(),
-        rate=rate_for(base, held(s, owner), points_of(s, owner, now)),
+        rate=rate_of(s, ctx, spec, owner, Work("rollout", bundle.tokens), now),
         block=None,
         seed=None,
         positions=[],
@@ -60,7 +64,14 @@ def note(s: Session, job: JobRow, lease: LeaseRow, bundle: BundleRow, owner: str
     s.add(row)
 
 
-def held(s: Session, owner: str) -> int:
+def rate_of(s: Session, ctx: Context, spec: JobSpec, owner: str, work: Work, now: float) -> float:
+    """The probability that a piece of an owner's work is drawn."""
+    worth, at_risk = asked(work, spec.prices), ctx.at_risk(spec.payment_token)
+    least = least_rate(worth, at_risk) if at_risk else 0.0
+    return rate_for(spec.verification.rate, _held(s, owner), points_of(s, owner, now), least)
+
+
+def _held(s: Session, owner: str) -> int:
     """How much of an owner's work was repeated and held."""
     good = (CheckRow.owner == owner, CheckRow.state == "holds", CheckRow.planted.is_(False))
     return s.scalar(select(func.count()).select_from(CheckRow).where(*good)) or 0
@@ -181,7 +192,7 @@ def _may_vote(s: Session, row: CheckRow, me: WorkerState, workers: Sequence[Work
         return False
     order = sorted(able, key=lambda worker: rank(row.seed or "", worker.worker))
     since = max([row.opened_at, *(vote.revealed_at for vote in cast if vote.revealed_at is not None)])
-    return me.worker in [worker.worker for worker in order[: asked(now - since, wants)]]
+    return me.worker in [worker.worker for worker in order[: openings(now - since, wants)]]
 
 
 def _lease(s: Session, ctx: Context, job: JobRow, row: CheckRow, me: WorkerState, now: float) -> LeaseRow:

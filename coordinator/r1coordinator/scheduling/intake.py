@@ -18,6 +18,7 @@ from r1coordinator.store.rows import get_job, job_view, parse_spec
 from r1coordinator.store.tables import BlobRow, JobRow
 from r1coordinator.verification.scorers import Scorers
 from r1net import rewards
+from r1net.deterrence import odds
 from r1net.errors import ChainError, ChainUnavailable, Refused, UsageError
 from r1net.protocol.job import JobSpec, JobView, SubmitJob
 from r1net.sandbox import SandboxFailed
@@ -95,6 +96,22 @@ def check_funding(chain: ChainPort, job_id: str, spec: JobSpec) -> int:
             hint="create the job in the escrow with a higher cap, or specify shorter epochs or a smaller budget",
         )
     return account.epoch_cap
+
+
+def check_deterrence(ctx: Context, spec: JobSpec) -> None:
+    """Refuse a job in which a lie pays that its checks can see: its pieces of work are worth too much for the stakes.
+    What nobody can compare, or nobody checks, is its submitter's to judge."""
+    at_risk = ctx.at_risk(spec.payment_token)
+    if at_risk == 0 or spec.verification.rate == 0:
+        return
+    for one in odds(spec, spec.payment_token, at_risk):
+        if one.cheat.caught and one.pays:
+            raise Refused(
+                "cheating_pays",
+                f"{one.cheat.name}: it would win {one.profit} wei on average, against {at_risk} at stake",
+                status=422,
+                hint="lower the prices, or make rounds or completions smaller",
+            )
 
 
 def known_job(s: Session, request: SubmitJob) -> JobView | None:
@@ -193,6 +210,7 @@ def submit(
     _check_sizes(request.spec, ctx.settings)
     epoch_cap = check_funding(chain, request.job_id, request.spec)
     check_spec(request.spec, scorers)
+    check_deterrence(ctx, request.spec)
     with db.write() as s:
         if s.get(JobRow, request.job_id) is None:
             add_job(s, blobs, request, epoch_cap, now)

@@ -7,22 +7,23 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from r1coordinator.scheduling.checks import held
+from r1coordinator.scheduling.checks import rate_of
+from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.gradients import commitments_root, gradients, unstated
 from r1coordinator.scheduling.leases import end, lapse
-from r1coordinator.scheduling.standing import charge, points_of
-from r1coordinator.scheduling.votes import rate_for
+from r1coordinator.scheduling.standing import charge
 from r1coordinator.store.rows import parse_spec
 from r1coordinator.store.tables import AttemptRow, CheckRow, GradientRow, JobRow, LeaseRow, WorkerRow
 from r1coordinator.verification.sums import Sums, add_up
 from r1net.draws import is_drawn, slot_seed
 from r1net.protocol.gradients import GradientStatement
+from r1net.protocol.pricing import Work
 from r1net.protocol.work import TrainTask
 
 _RIGHT = Sums(holds=True)
 
 
-def settle(s: Session, job: JobRow, attempt: AttemptRow, leases: Sequence[LeaseRow], now: float) -> bool:
+def settle(s: Session, ctx: Context, job: JobRow, attempt: AttemptRow, leases: Sequence[LeaseRow], now: float) -> bool:
     """Judge the attempt's statements once all are in, or their time is over; whether that is done."""
     if parse_spec(job.spec).verification.rate == 0:
         return True
@@ -35,7 +36,7 @@ def settle(s: Session, job: JobRow, attempt: AttemptRow, leases: Sequence[LeaseR
         lapse(s, lease, "expired", now, "did not state its gradient in time")
     rows = {worker: row for worker, row in gradients(s, attempt).items() if row.body is not None}
     if rows:
-        _judge(s, job, attempt, rows, leases, now)
+        _judge(s, ctx, job, attempt, rows, leases, now)
     return True
 
 
@@ -48,6 +49,7 @@ def verdicts(s: Session, job_id: str, leases: Sequence[LeaseRow]) -> dict[str, C
 
 def _judge(
     s: Session,
+    ctx: Context,
     job: JobRow,
     attempt: AttemptRow,
     rows: dict[str, GradientRow],
@@ -66,7 +68,7 @@ def _judge(
         agreed = (statement.version.policy, statement.version.optimizer) == (attempt.policy, attempt.optimizer)
         if agreed and worker not in sums.astray:
             suspect = not sums.holds or statement.norm == 0
-            s.add(_check(s, job, attempt, statement, root, suspect=suspect, now=now))
+            s.add(_check(s, ctx, job, attempt, statement, root, suspect=suspect, now=now))
     for row in rows.values():
         row.body = None
     s.flush()
@@ -74,6 +76,7 @@ def _judge(
 
 def _check(
     s: Session,
+    ctx: Context,
     job: JobRow,
     attempt: AttemptRow,
     statement: GradientStatement,
@@ -84,7 +87,9 @@ def _check(
 ) -> CheckRow:
     """The draw of one slot. A gradient of nothing, and one of slots that don't add up, is always recomputed."""
     owner = s.scalars(select(WorkerRow.owner).where(WorkerRow.worker == statement.worker)).one()
-    rate = rate_for(parse_spec(job.spec).verification.rate, held(s, owner), points_of(s, owner, now))
+    task = TrainTask.parse(attempt.task)
+    tokens = next(slot.tokens for slot in task.slots if slot.worker == statement.worker)
+    rate = rate_of(s, ctx, parse_spec(job.spec), owner, Work("training", tokens), now)
     seed = slot_seed(statement.seed, statement.worker)
     drawn = suspect or is_drawn(seed, rate)
     return CheckRow(
@@ -98,7 +103,7 @@ def _check(
         bundle=statement.digest(),
         traces_root=root,
         count=1,
-        version=TrainTask.parse(attempt.task).version.model_dump_json(),
+        version=task.version.model_dump_json(),
         rate=1.0 if suspect else rate,
         block=attempt.block,
         seed=seed,

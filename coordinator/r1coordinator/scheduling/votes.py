@@ -34,14 +34,14 @@ class Voter:
     holds: bool
 
 
-def rate_for(base: float, held: int, points: float) -> float:
-    """The probability that a submission is drawn. `held`: how many of its owner's were replayed and held; `points`:
-    its owner's standing."""
+def rate_for(base: float, held: int, points: float, least: float = 0.0) -> float:
+    """The probability that a piece of work is drawn. `held`: how many of its owner's were repeated and held; `points`:
+    its owner's standing; `least`: what its worth demands (`r1net.deterrence`)."""
     if base == 0:
         return 0.0
     if points >= DOUBT:
         return 1.0
-    return min(1.0, base * NEW_FACTOR) if held < NEW_OWNER else base
+    return min(1.0, max(least, base * NEW_FACTOR if held < NEW_OWNER else base))
 
 
 def wanted(votes: Sequence[Voter]) -> int:
@@ -62,7 +62,7 @@ def outcome(votes: Sequence[Voter], waited: float) -> Outcome:
     return "dropped" if accusing and waited > DROP_AFTER else "open"
 
 
-def asked(waited: float, wanted: int) -> int:
+def openings(waited: float, wanted: int) -> int:
     """How many verifiers, of those that could be asked, may take the task now."""
     return wanted + int(waited // PATIENCE)
 

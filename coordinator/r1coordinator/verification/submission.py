@@ -133,7 +133,7 @@ class Admission:
         bundle = _bundle_row(parse_spec(job.spec), submission, lease, receipt, evidence, now)
         owner = s.get_one(WorkerRow, lease.worker).owner
         s.add(bundle)
-        note(s, job, lease, bundle, owner, receipt.traces_root, now)
+        note(s, self._ctx, job, lease, bundle, owner, receipt.traces_root, now)
         s.add_all(_trace_rows(submission.bundle, digests, lease))
         s.add(
             ContributionRow(

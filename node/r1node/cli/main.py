@@ -14,7 +14,21 @@ import typer
 
 from r1net.errors import R1Error
 from r1net.urls import scrub_output
-from r1node.cli import audit, config, disputes, doctor, engine, identity, join, rewards, status, trust, verify, watch
+from r1node.cli import (
+    audit,
+    config,
+    disputes,
+    doctor,
+    engine,
+    identity,
+    join,
+    odds,
+    rewards,
+    status,
+    trust,
+    verify,
+    watch,
+)
 from r1node.cli.context import Context
 from r1node.cli.output import render, render_error
 
@@ -33,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     result_callback=show,
 )
-for module in (identity, trust, join, status, doctor, engine, rewards, audit, verify, disputes, watch, config):
+for module in (identity, trust, join, status, doctor, engine, rewards, audit, verify, odds, disputes, watch, config):
     module.add_to(app)
 
 

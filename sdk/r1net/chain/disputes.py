@@ -102,6 +102,10 @@ class Disputes:
         self._sender = sender
         self._first_block = first_block
 
+    def penalty(self) -> int:
+        """What a conviction takes of the accused's stake, in wei, before appeals."""
+        return int(self._contract.call("parameters")[1])
+
     def challenge_line(self, epoch: int, line: int, evidence: str) -> int:
         """Challenge a line that is not paid yet, and freeze it, and no other. `evidence` is a digest, each taken once.
         Returns the dispute's number."""

@@ -47,6 +47,7 @@ class FakeChain:
     sent: list[tuple[str, int]] = field(default_factory=list)
     bad_tokens: set[str] = field(default_factory=set)
     window: int = 0
+    risk: int = 0
     time: int = 0
     away: bool = False
     lose_answers: bool = False
@@ -212,6 +213,11 @@ class FakeChain:
     def now(self) -> int:
         self._here()
         return self.time
+
+    def at_risk(self) -> int:
+        """See ChainPort."""
+        self._here()
+        return self.risk
 
     def head(self) -> int:
         self._here()

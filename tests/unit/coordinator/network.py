@@ -49,6 +49,7 @@ from tests.unit.coordinator.jobs import (
     MODEL_FILES,
     REGISTRY,
     SUBMITTER_KEY,
+    TOKEN,
     file_of,
     honest_trace,
     job_spec,
@@ -96,7 +97,7 @@ class World:
 
     def start(self) -> None:
         """Start, or start again after `kill`."""
-        deployment = Deployment(chain_id=CHAIN_ID, contracts={"NodeRegistry": REGISTRY}, block=0)
+        deployment = Deployment(chain_id=CHAIN_ID, contracts={"NodeRegistry": REGISTRY, "R1Token": TOKEN}, block=0)
         self.services: Services = build(self.settings, deployment, key(0), SANDBOX, chain=self.chain, clock=self.clock)
         self.http = TestClient(create_app(self.services, background=False), raise_server_exceptions=False)
         self.http.__enter__()

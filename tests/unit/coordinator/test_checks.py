@@ -18,7 +18,7 @@ from r1coordinator.verification.draw import draw_checks, tampered
 from r1net.draws import is_drawn, positions, seed
 from r1net.protocol.canonical import sha256
 from r1net.protocol.evidence import Finding
-from r1net.protocol.job import Verification
+from r1net.protocol.job import Prices, Verification
 from r1net.protocol.trace import TraceBundle
 from r1net.protocol.work import Lease, RolloutTask, VerifyTask, Vote, VoteCommitment, VoteReveal
 from tests.unit.coordinator.jobs import job_spec
@@ -312,3 +312,17 @@ def test_the_share_that_is_drawn_is_the_rate() -> None:
     for rate in (0.0, 0.03, 0.5, 1.0):
         share = sum(is_drawn(one, rate) for one in seeds) / len(seeds)
         assert share == pytest.approx(rate, abs=0.012)
+
+
+def test_what_is_worth_more_than_a_lie_costs_is_always_drawn(world: World) -> None:
+    """By the stake that the chain puts at risk: the draw follows from the pay."""
+    prices = Prices(rollout_token=10**18)
+    for number, (risk, least) in enumerate(((10**30, 0.0), (10**18, 0.9)), start=1):
+        world.services.ctx.risk.wei = risk
+        spec = job_spec(verification=Verification(rate=0.001), evaluation=NO_EVALUATION, prices=prices)
+        job_id = world.submit(spec, number)
+        roll_out(world.node(number))
+        (check,) = checks(world, job_id)
+        assert check["rate"] >= least
+        assert (check["rate"] > 0.01) == (least > 0)
+        world.services.ctx.risk.wei = 0

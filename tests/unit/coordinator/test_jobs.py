@@ -10,7 +10,18 @@ import pytest
 from httpx import Response
 
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import EnvironmentSpec, FileRef, Grpo, JobSpec, ModelRef, RewardSpec, Sampling, SubmitJob
+from r1net.protocol.job import (
+    EnvironmentSpec,
+    FileRef,
+    Grpo,
+    JobSpec,
+    ModelRef,
+    Prices,
+    RewardSpec,
+    Sampling,
+    SubmitJob,
+    Verification,
+)
 from r1net.protocol.signing import Domain
 from r1net.protocol.weight_files import INDEX
 from r1net.protocol.work import PublishTask
@@ -231,3 +242,15 @@ def test_the_network_introduces_itself(world: World) -> None:
     assert (info["chain_id"], info["coordinator"]) == (31337, key(0).address)
     assert world.http.get("/healthz").json() == {"status": "ok"}
     assert json.loads(world.http.get("/openapi.json").content)["info"]["title"] == "r1net coordinator"
+
+
+def test_a_job_in_which_a_lie_pays_is_refused(world: World) -> None:
+    """Even if all of its work were drawn; the same job is taken in where more is at stake."""
+    spec = job_spec(prices=Prices(trained_token=10**21), verification=Verification())
+    job_id = world.chain.fund(spec, 1)
+    body = json.dumps({"job_id": job_id, "spec": spec.model_dump(mode="json")})
+    world.services.ctx.risk.wei = 10**21
+    answer = world.http.post("/v1/jobs", content=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "cheating_pays")
+    world.services.ctx.risk.wei = 10**24
+    assert world.http.post("/v1/jobs", content=body).status_code == 200
