@@ -170,6 +170,10 @@ contract FraudProofsTest is DisputeFixture {
         fraud.proveDoubleCount(bytes32(uint256(1)), counted(one, 1, 1), counted(two, 1, 1));
         isStatus(2, ISettlement.Status.Finalised);
         punished(PENALTY);
+        IFraudProofs.Counted memory first = counted(one, 1, 1);
+        IFraudProofs.Counted memory second = counted(two, 1, 1);
+        vm.expectRevert(abi.encodeWithSelector(IFraudProofs.AlreadyProved.selector, 2, settler));
+        fraud.proveDoubleCount(bytes32(uint256(1)), first, second);
     }
 
     function test_aTraceCountedInTwoJobsOfOneEpoch() public {

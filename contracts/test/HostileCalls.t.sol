@@ -40,6 +40,22 @@ contract HostileCallsTest is Fixture {
         eq(escrow.jobOf(jobId).funded, 200, "funded");
     }
 
+    /// @dev Forfeited money that arrives in the midst of a top-up would be measured with it.
+    function test_nothingIsRestoredDuringATopUp() public {
+        CallbackToken token = new CallbackToken();
+        bytes32 jobId = fundIn(token, 100);
+        uint256 epoch = settle(jobId, 100, Merkle.rewardLeaf(0, bob, 60));
+        settlement.grantRole(rewards.RESTITUTION_ROLE(), address(token));
+        token.mint(alice, 100);
+        token.arm(address(rewards), abi.encodeCall(rewards.forfeit, (claimOf(epoch, jobId, bob, 60))));
+        vm.prank(alice);
+        escrow.topUp(jobId, 100);
+        check(token.calls() == 1 && !token.succeeded(), "the nested call failed");
+        eq(escrow.jobOf(jobId).available, 100, "available");
+        eq(token.balanceOf(address(escrow)), 100, "and there");
+        eq(rewards.claim(claimOf(epoch, jobId, bob, 60)), 60, "nothing was forfeited");
+    }
+
     function test_reenteredRefundPaysOnce() public {
         CallbackToken token = new CallbackToken();
         bytes32 jobId = fundIn(token, 100);

@@ -132,8 +132,10 @@ contract HostileTokensTest is Fixture {
         eq(registry.nodeOf(address(this)).locked, settlement.bondOf(other), "no other bond is freed");
         eq(settlement.bondOf(other), BASE_BOND, "the other epoch's");
         eq(registry.nodeOf(address(this)).stake, SETTLER_STAKE, "this one's was free");
+        if (how != 0) nothingToPay(content);
         if (how == 0) settlement.finaliseEpoch(content);
         else settlement.unwindEpoch(content);
+        nothingToPay(content);
         eq(moody.balanceOf(address(rewards)), how == 0 ? 100 : 0, "paid, or given back");
         eq(escrow.jobOf(jobId).available, how == 0 ? 0 : 100, "once");
     }

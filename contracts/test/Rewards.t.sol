@@ -5,6 +5,7 @@ import { IRewards } from "../src/interfaces/IRewards.sol";
 import { ISettlement } from "../src/interfaces/ISettlement.sol";
 import { Fixture } from "./helpers/Fixture.sol";
 import { Merkle } from "./helpers/Merkle.sol";
+import { PlainToken } from "./helpers/Tokens.sol";
 
 contract RewardsTest is Fixture {
     bytes32 private jobId;
@@ -216,14 +217,18 @@ contract RewardsTest is Fixture {
 
     /// @dev Of one account's many lines in one token one transfer is made, and one for each token.
     function test_aBatchSendsAnAccountsMoneyTogether() public {
-        IRewards.Claim[] memory claims = new IRewards.Claim[](5);
+        IRewards.Claim[] memory claims = new IRewards.Claim[](6);
         bytes32 leaf = Merkle.rewardLeaf(0, bob, 7);
         for (uint256 i = 0; i < 5; ++i) {
             claims[i] = IRewards.Claim(settle(jobId, 7, leaf), jobId, 0, bob, 7, new bytes32[](0));
         }
+        PlainToken other = new PlainToken();
+        bytes32 job = fundIn(other, 7);
+        claims[5] = IRewards.Claim(settle(job, 7, leaf), job, 0, bob, 7, new bytes32[](0));
         vm.expectCall(address(money), abi.encodeCall(money.transfer, (bob, 35)));
         rewards.claimMany(claims);
         eq(money.balanceOf(bob), 35, "all of it");
+        eq(other.balanceOf(bob), 7, "and in the other token");
     }
 
     function test_aBatchPassesOverWhatWasClaimedInFrontOfIt() public {
