@@ -11,7 +11,7 @@ NODE_MODULES := contracts/node_modules/.package-lock.json
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test setup lint unit numerical e2e contracts contracts-deep slow soak vllm vllm-env bench clean help
+.PHONY: demo test setup lint unit numerical e2e contracts contracts-deep slow soak vllm vllm-env bench bench-verification clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -72,6 +72,9 @@ vllm-env: setup ## install the vLLM environment below build/
 
 bench: setup vllm-env ## our decoding and GRPO step against transformers, vLLM and TRL, with ratios
 	$(BIN)/python -m tests.benchmarks
+
+bench-verification: setup ## honest traces and gradients before the judges: none may be called bad (minutes)
+	$(BIN)/python -m tests.benchmarks.verification
 
 clean: ## remove what was installed and built
 	rm -rf $(VENV) build contracts/node_modules contracts/out contracts/cache

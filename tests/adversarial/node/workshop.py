@@ -36,7 +36,7 @@ Weights = Mapping[str, Tensor]
 class Workshop:
     """A profile's job, its model as version 0, and a replayer that has it loaded. `bundle` groups make a submission."""
 
-    def __init__(self, profile: Profile, folder: Path, submissions: int, bundle: int) -> None:
+    def __init__(self, profile: Profile, folder: Path, submissions: int, bundle: int, seed: int = 0) -> None:
         job = profile.job
         self.spec = JobSpec(
             name=profile.name,
@@ -51,6 +51,7 @@ class Workshop:
             dtype="bfloat16",
             payment_token=WORKER,
             budget=0,
+            seed=seed,
         )
         self.bundle = bundle
         self.groups = range(submissions * bundle)
