@@ -31,7 +31,7 @@ FLOOR = 0.02
 FACTOR = 4.0
 """A deviation of so many times that of the control is not rounding any more."""
 
-CONTROL_GROUPS = 4
+CONTROL_GROUPS = 2
 
 FARTHEST = 1e6
 """What is said of a deviation from a gradient that is zero."""

@@ -5,8 +5,8 @@
 
 The reference is the model's own forward pass in float32 on the version's sampled weights, so that what differs is the
 sampler's arithmetic and nothing of ours. How much honest arithmetic may differ depends on the policy (on
-SmolLM2-135M it doubled within a dozen rounds), so a control in plain bf16 is run beside it, on the same tokens and
-seeds: claims are judged by it.
+SmolLM2-135M it doubled within a dozen rounds), so a control that is rounded to bf16 throughout is run beside it, on the
+same tokens and seeds: claims are judged by it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from r1net.protocol.job import JobSpec, JobView, Sampling
 from r1net.protocol.trace import Split, Trace
 from r1net.sandbox import SandboxPool
 from r1net.transport import Transport
+from r1node.models.rounding import rounding
 from r1node.rollout.noise import Noise
 from r1node.rollout.sampler import redraw, sample
 from r1node.sandbox import job_scorer
@@ -65,17 +66,14 @@ class Replayer:
         self._device, self._budget = device, token_budget
         self._policy = load_policy(spec, model_dir, device)
         self._initial = self._policy.save()
-        self._reference, self._control = (
-            self._policy.computing_copy(dtype) for dtype in (torch.float32, torch.bfloat16)
-        )
+        self._reference = self._policy.computing_copy(torch.float32)
 
     def load(self, policy: bytes | None = None) -> None:
         """Take a version's file; None is version 0."""
         self._policy.load(self._initial if policy is None else policy)
         weights = self._policy.merged()
-        for module in (self._reference, self._control):  # in place: fresh memory is slow to touch
-            for name, parameter in module.named_parameters():
-                parameter.copy_(weights[name])
+        for name, parameter in self._reference.named_parameters():  # in place: fresh memory is slow to touch
+            parameter.copy_(weights[name])
 
     @torch.inference_mode()
     def replay(self, traces: Sequence[Trace]) -> list[Replay]:
@@ -108,7 +106,9 @@ class Replayer:
         seeds = [sampling_seed(self.spec, t.split, t.round, t.group, t.index) for t in traces]
         rows, steps = (places.cpu() for places in real.nonzero(as_tuple=True))
         tokens = batch.target_NT[real]
-        exact, rounded = (row_logits(module, batch) for module in (self._reference, self._control))
+        exact = row_logits(self._reference, batch)
+        with rounding(self._reference):
+            rounded = row_logits(self._reference, batch)
         drawn = Noise(seeds, exact.shape[-1])
         parts = []
         for chunk in torch.arange(len(tokens)).split(HEAD_CHUNK):

@@ -49,7 +49,7 @@ class Demo:
         with self.phase("start", "starting the coordinator, the nodes, a watcher, a juror, a forger, a lazy trainer"):
             self.network.start_coordinator()
             for name in self.nodes:
-                self.network.start_node(name)
+                self.network.start_node(name, stakes=2)  # a juror that is too slow once stays a host
             self._start_cheats()
             trial = Trial(self.network, self.nodes, CHEATS, say)
             trial.begin()

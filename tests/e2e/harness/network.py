@@ -110,17 +110,19 @@ class Network:
             raise RuntimeError(f"r1node {' '.join(arguments)}: exit {done.returncode}: {done.stderr}")
         return json.loads(done.stdout)
 
-    def found_node(self, name: str) -> None:
-        """`r1node init`, and money for the stake."""
+    def found_node(self, name: str, stakes: int = 1) -> None:
+        """`r1node init`, and money for a stake of so many times the least."""
         keys = self.ask_node(name, "init")
         assert isinstance(keys, dict)
         self.anvil.fund(keys["owner"])
-        self.chain.token.transfer(keys["owner"], self._parameters.min_stake)
+        self.chain.token.transfer(keys["owner"], stakes * self._parameters.min_stake)
 
-    def start_node(self, name: str, machine: Mapping[str, str] | None = None) -> Process:
-        """`r1node init`, money, `r1node join`. `machine`: variables that make of this machine another one."""
-        self.found_node(name)
-        command = self.r1node(name, "join", "--threads", "1", "--device", "cpu")
+    def start_node(self, name: str, machine: Mapping[str, str] | None = None, stakes: int = 1) -> Process:
+        """`r1node init`, money for so many times the least stake, `r1node join`. `machine`: variables that make of this
+        machine another one."""
+        self.found_node(name, stakes)
+        stake = str(stakes * self._parameters.min_stake)
+        command = self.r1node(name, "join", "--threads", "1", "--device", "cpu", "--stake", stake)
         env = {"PYTHONUNBUFFERED": "1", **(machine or {})}
         return self.supervisor.add(Process(name, command, self.logs / f"{name}.log", env))
 
