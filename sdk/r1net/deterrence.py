@@ -42,7 +42,7 @@ CHEATS = (
     Cheat("weights in eight bits", "rollout", 0.5, 0.0),
     Cheat("a gradient of zeros, of another round, of noise, or the outcome repeated", "training", 1.0, 1.0),
     Cheat("a gradient of half of the bundles", "training", 0.5, 1.0),
-    Cheat("a gradient that leaves a sixteenth out", "training", 1 / 16, 0.75),
+    Cheat("a gradient that leaves a sixteenth out", "training", 1 / 16, 0.25),
 )
 """Eight-bit weights differ from the job's by less than honest bfloat16 does: they get through, and what they save is
 what a host can earn by it."""

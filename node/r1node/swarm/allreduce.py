@@ -123,8 +123,8 @@ class ExactAllReduce(AllReduceRunner):  # type: ignore[misc]
             raise SwarmError(f"averaging broke: {self._broken.result()}")
         try:
             return collecting.result()
-        except AllreduceException as error:
-            raise SwarmError(f"averaging broke: {error}") from error
+        except Exception as error:  # hivemind, its streams and what peers send raise whatever they like
+            raise SwarmError(f"averaging broke: {type(error).__name__}: {error}") from error
 
     async def _collect(self) -> Tensor:
         averages: list[Tensor] = [tensor async for tensor in self.run()]

@@ -1,12 +1,12 @@
 """A vote on a trainer's statement: the slot's gradient, computed anew, and the version that the sum leads to.
 
 The reference is computed in float32. Where the job's weights are bfloat16, a trainer may have computed in bfloat16: by
-how much that differs is measured on a few of the same groups.
+how much that differs is measured on a few of the same groups, where it matters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from r1net.errors import ProtocolError
 from r1net.protocol.evidence import GradientFinding
 from r1net.protocol.gradients import GradientStatement, unpack
+from r1net.protocol.job import Precision
 from r1net.protocol.work import RecomputeTask, Vote
 from r1node.learner import Learner
 from r1node.slot import lesson, slot_gradient
@@ -25,13 +26,14 @@ from r1node.training.sketch import sketch
 from r1node.training.trainer import Tick, Trainer
 from r1node.verification.transition import fault_of
 
-FLOOR = 0.02
-"""Deviation that is never held against anybody: float32 on other kernels came to 4e-6."""
+FLOORS: Mapping[Precision, float] = {"float32": 0.02, "bfloat16": 0.16}
+"""Deviation that is never held against anybody, by the precision of the job's weights, which is the coarsest to compute
+in: float32 on other kernels came to 4e-6, bfloat16 to 0.054."""
 
 FACTOR = 4.0
 """A deviation of so many times that of the control is not rounding any more."""
 
-CONTROL_GROUPS = 2
+CONTROL_GROUPS = 4
 
 FARTHEST = 1e6
 """What is said of a deviation from a gradient that is zero."""
@@ -51,7 +53,8 @@ def examine(job: Learner, task: RecomputeTask, statement: GradientStatement, tic
         slot_gradient(job, task.train, task.slot, tick)
     reference = job.trainer.gradient().clone()
     found = deviation(reference, statement)
-    usual = _usual(job, task, tick) if found > FLOOR and job.spec.dtype == "bfloat16" else 0.0
+    floor = FLOORS[job.spec.dtype]
+    usual = _usual(job, task, tick) if found > floor and job.spec.dtype == "bfloat16" else 0.0
     wrong = fault_of(job.trainer, statement, *job.files(statement.version))
     return GradientFinding(
         worker=task.worker,
@@ -60,7 +63,7 @@ def examine(job: Learner, task: RecomputeTask, statement: GradientStatement, tic
         deviation=found,
         usual=usual,
         version_holds=wrong is None,
-        faults=tuple(words for words in (away(found, usual), wrong) if words is not None),
+        faults=tuple(words for words in (away(found, usual, floor), wrong) if words is not None),
     )
 
 
@@ -84,9 +87,9 @@ def usual_deviation(trainer: Trainer, groups: Sequence[Group], objective: Policy
     return exact.norm(found[1] - found[0]) / norm if norm else 0.0
 
 
-def away(found: float, usual: float) -> str | None:
+def away(found: float, usual: float, floor: float) -> str | None:
     """What a deviation says against a trainer, where honest arithmetic has the `usual` one; None if nothing."""
-    if found <= max(FLOOR, FACTOR * usual):
+    if found <= max(floor, FACTOR * usual):
         return None
     return f"its gradient is {found:.2g} away from the slot's, and honest rounding {usual:.2g}"
 

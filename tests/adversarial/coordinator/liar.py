@@ -22,6 +22,7 @@ NAMES = (
     "VerifierPool",
     "Disputes",
     "FraudProofs",
+    "Restitution",
     "R1Governor",
     "R1Timelock",
 )

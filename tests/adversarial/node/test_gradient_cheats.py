@@ -121,8 +121,8 @@ def test_cheats_are_caught(round_: Round, make: Make) -> None:
 
 
 def test_a_sixteenth_of_the_work_left_out(round_: Round) -> None:
-    """It is seen where the group that is left out weighs as much as others do."""
-    assert shares(round_, one_group_left_out)[0] >= 0.75
+    """It is seen where the group that is left out weighs more than others do, in a job whose weights are bfloat16."""
+    assert shares(round_, one_group_left_out)[0] >= 0.25
 
 
 def test_whoever_knows_the_seed_before_can_lie(round_: Round) -> None:

@@ -19,7 +19,7 @@ from r1node.training.objectives import PolicyGradient
 from r1node.training.packing import Group
 from r1node.training.sketch import sketch
 from r1node.training.trainer import Trainer
-from r1node.verification.recompute import away, deviation, usual_deviation
+from r1node.verification.recompute import FLOORS, away, deviation, usual_deviation
 from tests.adversarial.node.workshop import JOB, WORKER, Workshop
 
 SEED = "0x" + "5a" * 32
@@ -39,7 +39,7 @@ class Verdict:
 
     @property
     def guilty(self) -> bool:
-        return away(self.deviation, self.usual) is not None
+        return away(self.deviation, self.usual, FLOORS["bfloat16"]) is not None
 
 
 class Round:

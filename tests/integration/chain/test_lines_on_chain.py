@@ -14,9 +14,9 @@ from r1coordinator.store.tables import EpochRow
 from r1net.chain import Chain, JobSettlement, LineStatus, Reverted, RewardClaim
 from r1net.chain.deploy import Accounts, deploy
 from r1net.protocol.settlement import JobEpoch, Reward, reward_tree, rewards_of, rewards_root
+from tests.integration.chain.test_settler_on_chain import Office
 
 from .conftest import ARTIFACTS, COIN, TEST_PARAMETERS, Anvil
-from .test_settler_on_chain import Office
 
 EVIDENCE = "0x" + "ee" * 32
 

@@ -137,7 +137,7 @@ def test_what_was_not_committed_to_ends_the_round_and_is_named(
     running = [peer.average(key, honest, slots) for peer in peers[:2]]
     running.append(peers[2].average(key, lie, slots, honest, honest, honest))
     found = [future.exception(60) for future in running]
-    assert all(isinstance(error, SwarmError) for error in found)
+    assert [type(error) for error in found] == [SwarmError] * 3, found
     named = [str(error) for error in found[:2] if words in str(error)]
     assert named
     assert all(peers[2].swarm.peer_id in text for text in named)

@@ -50,7 +50,7 @@ def test_a_coordinator_on_this_machine_is_believed_the_first_time_only(stage: St
     assert not settings.pin_file.exists(), "reading pins nothing"
     connect_chain(settings, network_info(settings), OWNER)
     known = Deployment.load(settings.pin_file)
-    assert (known.chain_id, known.contracts, len(known.code)) == (CHAIN_ID, addresses(1), 11)
+    assert (known.chain_id, known.contracts, len(known.code)) == (CHAIN_ID, addresses(1), 12)
     stage.liar.name(2)
     for act in (lambda info: connect_chain(settings, info, OWNER), lambda info: signing_domain(settings, info)):
         with pytest.raises(PreflightError, match="other contracts"):
@@ -157,7 +157,7 @@ def r1node(stage: Stage, folder: Path, *arguments: str) -> subprocess.CompletedP
 def test_trust_shows_the_digest_and_pins_what_it_is_told(stage: Stage, tmp_path: Path) -> None:
     shown = json.loads(r1node(stage, tmp_path, "trust").stdout)
     settings = here(stage, tmp_path)
-    assert (shown["chain_id"], shown["pin_file"], len(shown["contracts"])) == (CHAIN_ID, None, 11)
+    assert (shown["chain_id"], shown["pin_file"], len(shown["contracts"])) == (CHAIN_ID, None, 12)
     wrong = r1node(stage, tmp_path, "trust", "--digest", "0x" + "00" * 32)
     assert (wrong.returncode, json.loads(wrong.stderr)["code"]) == (3, "preflight")
     assert pinned(settings, stage.liar.info) is None
