@@ -164,7 +164,7 @@ def test_honest_work_holds(tiny: Workshop, work: Cheat) -> None:
         (forged_with_right_logprobs, 1.0, 0.4),
         (other_version, 1.0, 0.2),
         (low_temperature, 1.0, 0.0),
-        (greedy, 1.0, 0.25),
+        (greedy, 1.0, 0.15),
         (best_of_n, 1.0, 0.3),
         (edited, 1.0, 0.9),
         (hinted, 1.0, 0.8),
