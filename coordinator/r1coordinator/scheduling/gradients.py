@@ -11,10 +11,11 @@ from r1coordinator.scheduling.leases import owned, require_active, require_kind
 from r1coordinator.store.tables import AttemptRow, BlobRow, GradientRow, LeaseRow, ReportRow
 from r1coordinator.verification.sums import fits_norm
 from r1net import draws
-from r1net.errors import ProtocolError, Refused
+from r1net.audit.signed import unsigned
+from r1net.errors import Refused
 from r1net.protocol.canonical import sha256
 from r1net.protocol.gradients import GradientCommitment, GradientStatement, SignedStatement
-from r1net.protocol.signing import Domain, submission_values
+from r1net.protocol.signing import Domain
 from r1net.protocol.work import TrainTask
 
 
@@ -84,14 +85,9 @@ def check_statement(s: Session, domain: Domain, worker: str, signed: SignedState
         raise Refused("wrong_version", "another version was reported", status=422)
     if not fits_norm(statement):
         raise Refused("wrong_norm", "the sketch is not of a gradient of the norm that was committed to", status=422)
-    try:
-        signer = domain.signer(
-            "Submission", submission_values(statement.lease_id, statement.root(), 1), signed.signature
-        )
-    except ProtocolError as error:
-        raise Refused("bad_signature", error.message, status=422) from error
-    if signer.lower() != lease.worker.lower():
-        raise Refused("bad_signature", f"signed by {signer}, not by {lease.worker}", status=422)
+    words = unsigned(statement.lease_id, statement.root(), 1, signed.signature, lease.worker, domain)
+    if words is not None:
+        raise Refused("bad_signature", words, status=422)
 
 
 def _require_same(statement: GradientStatement, lease: LeaseRow, row: GradientRow, attempt: AttemptRow) -> None:
