@@ -137,7 +137,7 @@ class ExactAllReduce(AllReduceRunner):  # type: ignore[misc]
     async def _ban_sender(self, peer_id: PeerID) -> None:
         if self.tensor_part_reducer.finished.is_set():
             return  # everything of ours was averaged and sent; the peer merely closed its stream
-        # Hivemind's own way would complete the part without this sender, and the others would take that for the average.
+        # Hivemind would complete the part without this sender, and the others would take that for the average.
         self._break(f"peer {peer_id.to_base58()} stopped sending")
 
     async def _communicate_with_peer(self, peer_id: PeerID) -> None:
