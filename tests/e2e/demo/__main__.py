@@ -146,7 +146,7 @@ def parameters(profile: Profile) -> Parameters:
         juror_fee=R1 // 10,
         answer_period=60,
         commit_period=profile.commit_period,
-        reveal_period=8,
+        reveal_period=profile.reveal_period,
         appeal_period=4,
         committee_size=1,
         pool_min_jurors=0,

@@ -22,13 +22,16 @@ class Profile:
     budget: int = 1000 * R1
     nodes: int = 2
     commit_period: int = 40
-    """Seconds in which a juror loads the model and replays the disputed submission, beside hosts that train."""
+    """Seconds in which a juror loads the model and repeats the disputed work, beside hosts that train."""
+    reveal_period: int = 8
+    """Seconds in which a juror shows its vote, though it may be judging another dispute."""
 
 
 SMOLLM2 = Profile(
     name="smollm2",
     model=smollm2,
     commit_period=150,
+    reveal_period=90,
     job={
         "name": "SmolLM2 learns sums",
         "environment": "reasoning_gym:chain_sum",

@@ -19,7 +19,7 @@ from r1net.transport import Transport
 from tests.e2e.harness.network import Network
 from tests.e2e.harness.processes import Process, wait_until
 
-LONGEST = 300.0
+LONGEST = 600.0
 """Seconds from the job's end to that of the whole dispute; the periods that the demo deploys come to less."""
 
 
