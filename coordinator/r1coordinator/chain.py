@@ -165,8 +165,7 @@ class RealChain:
 
     def at_risk(self) -> int:
         """See ChainPort."""
-        chain = self._connected()
-        return min(chain.disputes.penalty(), chain.registry.min_stake())
+        return self._connected().at_risk()
 
     def head(self) -> int:
         """See ChainPort."""

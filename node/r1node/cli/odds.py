@@ -43,7 +43,7 @@ def odds_of(ctx: typer.Context, job: Annotated[str, typer.Argument(help="id of t
     context: Context = ctx.obj
     chain = context.chain()
     spec = context.coordinator().get(f"/v1/jobs/{job}", JobView).spec
-    at_risk = min(chain.disputes.penalty(), chain.registry.min_stake())
+    at_risk = chain.at_risk()
     return LieTable(job, at_risk, [_row(one) for one in odds(spec, chain.token.address, at_risk)])
 
 

@@ -72,6 +72,10 @@ class Chain:
         block = self.sender.read(lambda: self.sender.w3.eth.get_block("latest"))
         return int(block["timestamp"])
 
+    def at_risk(self) -> int:
+        """What a conviction takes of any owner's stake, in wei of R1: the penalty, or all that the least stake has."""
+        return min(self.disputes.penalty(), self.registry.min_stake())
+
     def head(self) -> int:
         """The newest block's number."""
         return int(self.sender.read(lambda: self.sender.w3.eth.block_number))
