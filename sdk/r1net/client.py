@@ -302,11 +302,13 @@ def spread(budget: int, stage: Grpo, sampling: Sampling, evaluation: Evaluation,
     """Prices at which the job's largest possible number of tokens costs no more than `budget`.
 
     A trained token, a sampled one and a replayed one are paid alike. Dynamic sampling may draw several times what is
-    trained on; held-out completions are sampled twice. Of what is sampled the share that is drawn is replayed: should
+    trained on; held-out completions are sampled twice. Of both the share that is drawn is repeated: should
     more be, because owners are new or have failed, everyone is paid a little less.
     """
     trained = stage.rounds * stage.groups_per_round * stage.group_size * sampling.max_tokens
     heldout = 2 * evaluation.problems * evaluation.sampling.max_tokens
     sampled = trained * stage.dynamic_sampling + heldout
-    price = budget // max(trained + sampled + math.ceil(sampled * verification.rate), 1)
+    shares = ((sampled, verification.rate_of("rollout")), (trained, verification.rate_of("training")))
+    checked = sum(math.ceil(tokens * share) for tokens, share in shares)
+    price = budget // max(trained + sampled + checked, 1)
     return Prices(rollout_token=price, trained_token=price, verified_token=price)

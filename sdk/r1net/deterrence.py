@@ -84,14 +84,14 @@ def odds(spec: JobSpec, r1: Address, at_risk: int) -> list[Odds]:
     found = []
     for cheat in CHEATS:
         worth = asked(Work(cheat.kind, tokens), spec.prices)
-        rate = rate_of(spec, worth, comparable)
+        rate = rate_of(spec, Work(cheat.kind, tokens), comparable)
         won = profit(worth * cheat.saves, rate * cheat.caught, comparable)
         found.append(Odds(cheat, worth, rate, None if won is None else int(won)))
     return found
 
 
-def rate_of(spec: JobSpec, worth: int, at_risk: int) -> float:
+def rate_of(spec: JobSpec, work: Work, at_risk: int) -> float:
     """With which probability a piece of work is drawn: the job's rate, or as often as its worth demands. Where the
     stake says nothing about the job's token, the job's rate is all there is."""
-    base = spec.verification.rate
-    return max(base, least_rate(worth, at_risk)) if base and at_risk else base
+    base = spec.verification.rate_of(work.kind)
+    return max(base, least_rate(asked(work, spec.prices), at_risk)) if base and at_risk else base

@@ -25,10 +25,10 @@ from r1coordinator.store.tables import (
     TraceRow,
     VoteRow,
 )
-from r1net.deterrence import least_rate
+from r1net import deterrence
 from r1net.draws import is_drawn, positions, rank, seed
 from r1net.protocol.job import JobSpec, PolicyVersion
-from r1net.protocol.pricing import Work, asked
+from r1net.protocol.pricing import Work
 from r1net.protocol.work import RecomputeTask, RolloutTask, TrainTask, VerifyTask, Vote
 
 UNDECIDED = ("waiting", "open")
@@ -66,9 +66,9 @@ def note(
 
 def rate_of(s: Session, ctx: Context, spec: JobSpec, owner: str, work: Work, now: float) -> float:
     """The probability that a piece of an owner's work is drawn."""
-    worth, at_risk = asked(work, spec.prices), ctx.at_risk(spec.payment_token)
-    least = least_rate(worth, at_risk) if at_risk else 0.0
-    return rate_for(spec.verification.rate, _held(s, owner), points_of(s, owner, now), least)
+    base = spec.verification.rate_of(work.kind)
+    least = deterrence.rate_of(spec, work, ctx.at_risk(spec.payment_token))
+    return rate_for(base, _held(s, owner), points_of(s, owner, now), least)
 
 
 def _held(s: Session, owner: str) -> int:

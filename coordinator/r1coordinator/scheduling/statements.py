@@ -25,7 +25,7 @@ _RIGHT = Sums(holds=True)
 
 def settle(s: Session, ctx: Context, job: JobRow, attempt: AttemptRow, leases: Sequence[LeaseRow], now: float) -> bool:
     """Judge the attempt's statements once all are in, or their time is over; whether that is done."""
-    if parse_spec(job.spec).verification.rate == 0:
+    if not parse_spec(job.spec).verification.rate_of("training"):
         return True
     if attempt.seed is None or attempt.state_by is None:
         return False

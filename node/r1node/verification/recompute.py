@@ -1,7 +1,8 @@
 """A vote on a trainer's statement: the slot's gradient, computed anew, and the version that the sum leads to.
 
-The reference is computed in float32. Where the job's weights are bfloat16, a trainer may have computed in bfloat16: by
-how much that differs is measured on a few of the same groups, where it matters.
+The first look is in the precision that this machine trains in. What that finds too far off is computed in float32
+before anything is said against it. Where the job's weights are bfloat16, the trainer may have computed in bfloat16: by
+how much that differs is measured on a few of the same groups then.
 """
 
 from __future__ import annotations
@@ -49,11 +50,12 @@ def recompute(job: Learner, task: RecomputeTask, lease_id: str, tick: Tick) -> V
 def examine(job: Learner, task: RecomputeTask, statement: GradientStatement, tick: Tick) -> GradientFinding:
     """What repeating the work comes to."""
     job.ensure(task.version)
-    with job.trainer.computing_in(torch.float32):
-        slot_gradient(job, task.train, task.slot, tick)
-    reference = job.trainer.gradient().clone()
-    found = deviation(reference, statement)
     floor = FLOORS[job.spec.dtype]
+    reference = _anew(job, task, job.trainer.dtype, tick)
+    found = deviation(reference, statement)
+    if found > floor and job.trainer.dtype != torch.float32:
+        reference = _anew(job, task, torch.float32, tick)
+        found = deviation(reference, statement)
     usual = _usual(job, task, tick) if found > floor and job.spec.dtype == "bfloat16" else 0.0
     wrong = fault_of(job.trainer, statement, *job.files(statement.version))
     return GradientFinding(
@@ -92,6 +94,13 @@ def away(found: float, usual: float, floor: float) -> str | None:
     if found <= max(floor, FACTOR * usual):
         return None
     return f"its gradient is {found:.2g} away from the slot's, and honest rounding {usual:.2g}"
+
+
+def _anew(job: Learner, task: RecomputeTask, dtype: torch.dtype, tick: Tick) -> Tensor:
+    """The slot's gradient, computed in a precision."""
+    with job.trainer.computing_in(dtype):
+        slot_gradient(job, task.train, task.slot, tick)
+    return job.trainer.gradient().clone()
 
 
 def _usual(job: Learner, task: RecomputeTask, tick: Tick) -> float:

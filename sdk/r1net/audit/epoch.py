@@ -109,7 +109,7 @@ class _Auditor:
     def _work(self, job: JobEpoch, spec: JobSpec | None, *, paid: bool) -> Iterator[AuditResult]:
         chain = self.chain
         domain = Domain(chain.deployment.chain_id, chain.deployment.address("NodeRegistry"))
-        stated = spec is None or spec.verification.rate > 0
+        stated = spec is None or spec.verification.rate_of("training") > 0
         exhibits = Exhibits(self.coordinator, job.job_id)
         shown: dict[str, Shown | Stated] = {}
         for row in sorted(job.contributions, key=lambda row: row.kind == "verification"):

@@ -169,12 +169,18 @@ class Evaluation(Message):
 
 class Verification(Message):
     """Sampled replay: of the admitted submissions a share `rate` is drawn, by a block hash that nobody knew when they
-    were handed in, and up to `traces` completions of each are replayed by hosts of other owners. Owners that are new
-    or have failed are drawn more often. 0 draws nothing: then nobody checks what the job pays for.
+    were handed in, and up to `traces` completions of each are replayed by hosts of other owners. Of the trainers'
+    gradients a share `training_rate` is recomputed, each in whole, which costs what it cost its trainer. Owners that
+    are new or have failed are drawn more often. A `rate` of 0 draws nothing: then nobody checks what the job pays for.
     """
 
     rate: float = Field(default=0.1, ge=0, le=1)
     traces: int = Field(default=8, ge=1, le=256)
+    training_rate: float = Field(default=0.03, ge=0, le=1)
+
+    def rate_of(self, kind: str) -> float:
+        """The share that is drawn of a kind of work (`r1net.protocol.pricing.Work.kind`)."""
+        return self.training_rate if kind == "training" and self.rate else self.rate
 
 
 class Prices(Message):

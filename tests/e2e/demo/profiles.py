@@ -44,7 +44,7 @@ SMOLLM2 = Profile(
         "optimizer": Optimizer(learning_rate=5e-4),
         "lora": Lora(rank=16, alpha=32),
         "dtype": "bfloat16",
-        "verification": Verification(rate=0.25),
+        "verification": Verification(rate=0.25, training_rate=0.25),
         "evaluation": Evaluation(problems=256, sampling=Sampling(temperature=0.0, max_tokens=10)),
     },
 )
@@ -64,7 +64,7 @@ TINY = Profile(
         "group_size": 8,
         "sampling": Sampling(max_tokens=6),
         "optimizer": Optimizer(learning_rate=2e-4, warmup_rounds=2),
-        "verification": Verification(rate=0.25),
+        "verification": Verification(rate=0.25, training_rate=0.25),
         "evaluation": Evaluation(problems=64, sampling=Sampling(temperature=0.0, max_tokens=6)),
     },
 )

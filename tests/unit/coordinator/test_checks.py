@@ -25,7 +25,7 @@ from tests.unit.coordinator.jobs import job_spec
 from tests.unit.coordinator.network import Node, World
 
 NO_EVALUATION = job_spec().evaluation.model_copy(update={"problems": 0})
-CHECKED = job_spec(verification=Verification(rate=1), evaluation=NO_EVALUATION)
+CHECKED = job_spec(verification=Verification(rate=1, training_rate=1), evaluation=NO_EVALUATION)
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from tests.unit.coordinator.network import Node, World, publish_all, sketch_of
 from tests.unit.coordinator.test_checks import cast, checks, turn, vote
 
 NO_EVALUATION = job_spec().evaluation.model_copy(update={"problems": 0})
-CHECKED = job_spec(verification=Verification(rate=1), evaluation=NO_EVALUATION)
+CHECKED = job_spec(verification=Verification(rate=1, training_rate=1), evaluation=NO_EVALUATION)
 
 
 @pytest.fixture(autouse=True)

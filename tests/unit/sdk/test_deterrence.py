@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from r1net import R1
 from r1net.deterrence import CHEATS, MARGIN, least_rate, odds, profit, rate_of
 from r1net.protocol.job import Prices, Verification
+from r1net.protocol.pricing import Work
 from tests.unit.coordinator.jobs import TOKEN, job_spec
 
 WEI = st.integers(1, 10**24)
@@ -57,7 +58,7 @@ def test_no_cheat_that_can_be_caught_pays_at_the_default_rate() -> None:
         spec = job_spec(prices=Prices(rollout_token=price, trained_token=price), verification=Verification())
         for one in odds(spec, TOKEN, 800 * R1):
             assert one.pays == (one.cheat.caught == 0)
-            assert one.rate >= spec.verification.rate
+            assert one.rate >= spec.verification.rate_of(one.cheat.kind)
 
 
 def test_work_that_is_worth_too_much_for_the_stake_is_not_to_be_taken_in() -> None:
@@ -76,6 +77,7 @@ def test_a_job_without_checks_lets_every_lie_through() -> None:
 def test_a_stake_in_other_money_counts_for_nothing() -> None:
     spec = job_spec(prices=Prices(rollout_token=R1, trained_token=R1), verification=Verification())
     other = "0x" + "42" * 20
-    assert rate_of(spec, 10**30, 0) == spec.verification.rate
+    for kind in ("rollout", "training"):
+        assert rate_of(spec, Work(kind, 10**30), 0) == spec.verification.rate_of(kind)
     assert all(one.pays for one in odds(spec, other, 800 * R1))
     assert len(odds(spec, other, 0)) == len(CHEATS)
