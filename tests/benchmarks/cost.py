@@ -1,5 +1,5 @@
-"""What checking costs beside the work that is checked: CPU seconds for each completion token, and the share of the whole
-network's computing that it comes to at the default rates.
+"""What checking costs beside the work that is checked: CPU seconds for each completion token, and the share of the
+whole network's computing that it comes to at the default rates.
 
     python -m tests.benchmarks.cost --tokens 64
 """

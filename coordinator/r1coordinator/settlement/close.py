@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.checks import undecided_leases
 from r1coordinator.store.rows import parse_spec, token_of
-from r1coordinator.store.tables import ContributionRow, DueRow, JobRow, TraceRow
+from r1coordinator.store.tables import CheckRow, ContributionRow, DueRow, JobRow, TraceRow
 from r1net.protocol.pricing import Work, price
 from r1net.protocol.settlement import Contribution, JobEpoch, rewards_of, rewards_root
 from r1net.protocol.trace import trace_tree
@@ -23,6 +23,7 @@ def close_due(s: Session, job: JobRow, now: float) -> int | None:
     proposed, see `r1coordinator.settlement.proposer`.
     """
     s.flush()
+    _forfeit(s, job)
     checked = undecided_leases(job.job_id)
     open_rows = (
         ContributionRow.job_id == job.job_id,
@@ -58,6 +59,15 @@ def close_due(s: Session, job: JobRow, now: float) -> int | None:
     s.execute(update(TraceRow).where(*open_traces).values(due_id=due.id))
     job.settled_round, job.settled_policy = job.round, job.version_policy
     return due.id
+
+
+def _forfeit(s: Session, job: JobRow) -> None:
+    """Whoever was found to cheat since the last closing is not paid for what it brought meanwhile either."""
+    before = s.scalar(select(func.max(DueRow.closed_at)).where(DueRow.job_id == job.job_id)) or 0.0
+    failed = (CheckRow.job_id == job.job_id, CheckRow.state == "failed", CheckRow.decided_at > before)
+    owners = select(CheckRow.owner).where(*failed, CheckRow.planted.is_(False))
+    open_ = (ContributionRow.job_id == job.job_id, ContributionRow.due_id.is_(None))
+    s.execute(delete(ContributionRow).where(*open_, ContributionRow.account.in_(owners)))
 
 
 def _price(s: Session, job: JobRow, contributions: Sequence[ContributionRow]) -> None:

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from r1coordinator.scheduling.votes import Voter, outcome, rate_for, wanted
-from r1coordinator.store.tables import BundleRow, ContributionRow
+from r1coordinator.settlement.close import close_due
+from r1coordinator.store.rows import get_job
+from r1coordinator.store.tables import BundleRow, ContributionRow, DueRow
 from r1coordinator.verification import draw
 from r1coordinator.verification.draw import draw_checks, tampered
 from r1net.draws import is_drawn, positions, seed
 from r1net.protocol.canonical import sha256
 from r1net.protocol.evidence import Finding
 from r1net.protocol.job import Prices, Verification
+from r1net.protocol.settlement import JobEpoch
 from r1net.protocol.trace import TraceBundle
 from r1net.protocol.work import Lease, RolloutTask, VerifyTask, Vote, VoteCommitment, VoteReveal
 from tests.unit.coordinator.jobs import job_spec
@@ -176,6 +179,31 @@ def test_one_accusation_asks_a_second_owner_and_two_convict(world: World) -> Non
     assert redone is not None
     assert redone.task.groups == (0, 1, 2, 3)  # type: ignore[union-attr]
     assert author.work("rollout") is None
+
+
+def test_whoever_was_found_to_cheat_is_not_paid_for_what_it_had_in_hand_either(world: World) -> None:
+    job_id = world.submit(CHECKED)
+    nodes = [world.node(number) for number in (1, 2, 3, 4)]
+    author, other = nodes[:2]
+    leases = [node.work("rollout") for node in (author, other)]
+    for node, lease in zip((author, other), leases, strict=True):
+        assert lease is not None
+        assert node.submit(lease).status_code == 200
+    turn(world)
+    _, in_hand = verifying([author])
+    for _ in range(2):
+        judge, lease = verifying(nodes[2:])
+        cast(judge, lease, vote(world, lease, "nonsense"))
+    assert [check["state"] for check in checks(world, job_id)] == ["failed", "open"]
+    cast(author, in_hand, vote(world, in_hand))
+    assert earned(world, author.owner) > 0
+    with world.services.db.write() as s:
+        due = close_due(s, get_job(s, job_id), world.clock())
+        assert due is not None
+        part = JobEpoch.parse(s.get_one(DueRow, due).part)
+    paid = {reward.account for reward in part.rewards}
+    assert author.owner not in paid
+    assert {other.owner, nodes[2].owner} <= paid
 
 
 def test_what_failed_can_still_be_shown_to_jurors(world: World) -> None:
