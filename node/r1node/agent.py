@@ -270,9 +270,9 @@ class Agent:
             self.events.note("verify", f"{task.split} round {task.round}: {len(task.positions)} completions")
             vote = replay(job, task, keeper.lease.id)
         metrics = {"verify/seconds": time.monotonic() - started, "seconds/waiting": self._waited}
-        commitment, reveal = seal(vote)
+        commitment, salt = seal(vote)
         self._persist(keeper, lambda: self.session.commit_vote(commitment))
-        self._persist(keeper, lambda: self.session.reveal_vote(reveal))
+        self._persist(keeper, lambda: self.session.reveal_vote(vote, salt))
         note_metrics(self.folder, keeper.lease, task, vote.finding.tokens, metrics)
         self.events.note("voted", "; ".join(vote.finding.faults) or "nothing speaks against the work")
 

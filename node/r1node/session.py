@@ -36,6 +36,7 @@ from r1net.protocol.work import (
     PossessionProof,
     Receipt,
     TrainReport,
+    Vote,
     VoteCommitment,
     VoteReveal,
     WorkAnswer,
@@ -168,8 +169,10 @@ class Session(httpx.Auth):
         """Fix a vote before it is shown."""
         self.transport.tell(f"/v1/leases/{commitment.lease_id}/commitment", commitment)
 
-    def reveal_vote(self, reveal: VoteReveal) -> None:
-        """Show the vote that was committed to."""
+    def reveal_vote(self, vote: Vote, salt: str) -> None:
+        """Show the vote that was committed to, signed."""
+        signature = self._domain.sign(self._worker, "Submission", submission_values(vote.lease_id, vote.root(), 1))
+        reveal = VoteReveal(vote=vote, salt=salt, signature=signature)
         self.transport.tell(f"/v1/leases/{reveal.vote.lease_id}/vote", reveal)
 
     def report_failure(self, lease_id: str, code: str, detail: str) -> None:

@@ -18,6 +18,9 @@ from r1net.protocol.canonical import Address
 from r1net.protocol.job import JobSpec
 from r1net.protocol.pricing import Work, asked
 
+PLANTED = 0.1
+"""Of so many drawn pieces a tampered copy is voted on as well, at least: who doesn't look is found by it."""
+
 MARGIN = 2
 """So many times what a piece is worth must be lost by it on average."""
 
@@ -28,7 +31,7 @@ class Cheat:
     `caught`: the share of drawn pieces in which it is found, as measured on SmolLM2-135M (docs/verification.md)."""
 
     name: str
-    kind: Literal["rollout", "training"]
+    kind: Literal["rollout", "training", "verification"]
     saves: float
     caught: float
 
@@ -43,6 +46,7 @@ CHEATS = (
     Cheat("a gradient of zeros, of another round, of noise, or the outcome repeated", "training", 1.0, 1.0),
     Cheat("a gradient of half of the bundles", "training", 0.5, 1.0),
     Cheat("a gradient that leaves a sixteenth out", "training", 1 / 16, 0.25),
+    Cheat("a vote cast without looking", "verification", 1.0, 1.0),
 )
 """Eight-bit weights differ from the job's by less than honest bfloat16 does: they get through, and what they save is
 what a host can earn by it."""
@@ -70,6 +74,12 @@ def least_rate(worth: int, at_risk: int) -> float:
     return MARGIN * worth / (MARGIN * worth + at_risk) if worth else 0.0
 
 
+def plant_rate(worth: int, at_risk: int) -> float:
+    """Of how many drawn pieces, on whose vote is paid so much, a tampered copy is voted on as well. Whoever votes is
+    asked about a copy with probability q / (1 + q)."""
+    return min(1.0, max(PLANTED, MARGIN * worth / at_risk)) if at_risk else PLANTED
+
+
 def profit(worth: float, caught: float, at_risk: int) -> float | None:
     """What faking pieces of work brings on average until one is caught, with that probability for each; None where
     none ever is."""
@@ -84,10 +94,17 @@ def odds(spec: JobSpec, r1: Address, at_risk: int) -> list[Odds]:
     found = []
     for cheat in CHEATS:
         worth = asked(Work(cheat.kind, tokens), spec.prices)
-        rate = rate_of(spec, Work(cheat.kind, tokens), comparable)
+        rate = _drawn(spec, Work(cheat.kind, tokens), comparable)
         won = profit(worth * cheat.saves, rate * cheat.caught, comparable)
         found.append(Odds(cheat, worth, rate, None if won is None else int(won)))
     return found
+
+
+def _drawn(spec: JobSpec, work: Work, at_risk: int) -> float:
+    if work.kind != "verification" or not spec.verification.rate:
+        return rate_of(spec, work, at_risk)
+    planted = plant_rate(asked(work, spec.prices), at_risk)
+    return planted / (1 + planted)
 
 
 def rate_of(spec: JobSpec, work: Work, at_risk: int) -> float:

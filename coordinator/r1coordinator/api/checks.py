@@ -44,8 +44,10 @@ def _vote(services: Services, node: Caller, lease_id: str) -> None:
     reveal = read_message(VoteReveal, node.body)
     require_same_lease(lease_id, reveal.vote.lease_id)
     with services.db.read() as s:
-        task = verdicts.task_of(s, node.worker, lease_id)
+        task = verdicts.check_vote(s, services.domain, node.worker, reveal)
     tokens = task.slot.tokens if isinstance(task, RecomputeTask) else _replayed(services, task)
+    for shown in (reveal.vote, task):
+        services.blobs.put(shown.canonical())
     with services.db.write() as s:
         verdicts.reveal(s, services.ctx, node.worker, reveal, tokens, services.clock())
 
@@ -62,15 +64,18 @@ def get_checks(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
     state: CheckState | None = None,
+    mistaken: bool = False,
 ) -> list[CheckView]:
     """Every submission's draw and what its replay came to, in order; `after=N` leaves the first N out. Votes are
-    shown once all are in, and what was planted once it is decided."""
+    shown once all are in, and what was planted once it is decided. `mistaken`: only those of which a vote was wrong."""
     with services.db.read() as s:
         get_job(s, job_id)
         shown = CheckRow.planted.is_(False) | CheckRow.decided_at.is_not(None)
         rows = select(CheckRow).where(CheckRow.job_id == job_id, shown)
         if state is not None:
             rows = rows.where(CheckRow.state == state)
+        if mistaken:
+            rows = rows.where(CheckRow.number.in_(select(VoteRow.check).where(VoteRow.mistaken)))
         return [_view(s, row) for row in s.scalars(rows.order_by(CheckRow.number).offset(after).limit(limit))]
 
 
@@ -93,5 +98,7 @@ def _vote_view(row: VoteRow, vote: Vote) -> VoteView:
             "commitment": row.commitment,
             "finding": vote.finding,
             "bad": vote.bad,
+            "vote_digest": row.digest,
+            "mistaken": row.mistaken,
         }
     )

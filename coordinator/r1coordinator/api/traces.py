@@ -15,7 +15,7 @@ from r1coordinator.services import Services
 from r1coordinator.store.cache import ByteCache
 from r1coordinator.store.retention import require_kept
 from r1coordinator.store.rows import get_job, parse_spec
-from r1coordinator.store.tables import BundleRow, CheckRow, DueRow, FailedTraceRow, GradientRow, TraceRow
+from r1coordinator.store.tables import BundleRow, CheckRow, DueRow, FailedTraceRow, GradientRow, TraceRow, VoteRow
 from r1net.errors import Refused
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.settlement import JobEpoch, TraceProof
@@ -122,14 +122,13 @@ def get_proof(job_id: str, digest: str, services: Use) -> TraceProof:
 
 @router.get("/{digest}/submission")
 def get_submission(job_id: str, digest: str, services: Use) -> SignedTrace:
-    """What the worker signed for when it handed the trace in, or a trainer for its statement: the evidence that
-    `Disputes.challengeTrace` takes."""
+    """What the worker signed for when it handed the trace in, a trainer for its statement, or a verifier for its vote:
+    the evidence that `Disputes.challengeTrace` takes."""
     with services.db.read() as s:
-        stated = select(GradientRow).where(GradientRow.job_id == job_id, GradientRow.statement == digest)
-        gradient = s.scalar(stated)
-        if gradient is not None:
+        alone = _signed_alone(s, job_id, digest)
+        if alone is not None:
             require_kept(s, job_id)
-            return _signed_statement(gradient, digest)
+            return alone
         row = _signed_trace(s, job_id, digest)
         require_kept(s, job_id)
         bundle = s.get_one(BundleRow, row.lease_id)
@@ -150,10 +149,15 @@ def get_submission(job_id: str, digest: str, services: Use) -> SignedTrace:
     )
 
 
-def _signed_statement(row: GradientRow, digest: str) -> SignedTrace:
-    """A trainer's statement: the only leaf of its tree, and its blob's name is its digest."""
+def _signed_alone(s: Session, job_id: str, digest: str) -> SignedTrace | None:
+    """A trainer's statement or a verifier's vote: the only leaf of its tree, and its blob's name is its digest."""
+    stated = select(GradientRow).where(GradientRow.job_id == job_id, GradientRow.statement == digest)
+    voted = select(VoteRow).join(CheckRow, CheckRow.number == VoteRow.check)
+    row = s.scalar(stated) or s.scalar(voted.where(CheckRow.job_id == job_id, VoteRow.digest == digest))
+    if row is None:
+        return None
     return SignedTrace(
-        job_id=row.job_id,
+        job_id=job_id,
         trace_digest=digest,
         worker=row.worker,
         lease_id=row.lease_id,

@@ -196,8 +196,9 @@ def _may_vote(s: Session, row: CheckRow, me: WorkerState, workers: Sequence[Work
 
 
 def _lease(s: Session, ctx: Context, job: JobRow, row: CheckRow, me: WorkerState, now: float) -> LeaseRow:
-    task, tokens = _recompute(s, row) if row.kind == "training" else _replay(s, row)
-    lease = give(s, ctx, job, me.worker, task, verify_deadline(s, ctx, job, me, tokens, now), now)
+    task = _recompute(s, row) if row.kind == "training" else _replay(row)
+    deadline = verify_deadline(s, ctx, job, me, tokens_to_repeat(s, row), now)
+    lease = give(s, ctx, job, me.worker, task, deadline, now)
     s.add(
         VoteRow(
             lease_id=lease.lease_id,
@@ -207,6 +208,9 @@ def _lease(s: Session, ctx: Context, job: JobRow, row: CheckRow, me: WorkerState
             tokens=0,
             commitment=None,
             vote=None,
+            digest=None,
+            signature=None,
+            mistaken=False,
             revealed_at=None,
         )
     )
@@ -214,24 +218,29 @@ def _lease(s: Session, ctx: Context, job: JobRow, row: CheckRow, me: WorkerState
     return lease
 
 
-def _replay(s: Session, row: CheckRow) -> tuple[VerifyTask, int]:
-    """What a verifier is asked to do about a submission, and how many tokens that is."""
-    bundle = s.get_one(BundleRow, row.lease_id)
-    task = VerifyTask(
+def _replay(row: CheckRow) -> VerifyTask:
+    """What a verifier is asked to do about a submission."""
+    return VerifyTask(
         split=row.split,  # type: ignore[arg-type]
         round=row.round,
         version=PolicyVersion.model_validate_json(row.version),
         bundle=row.bundle,
         positions=tuple(row.positions),
     )
-    return task, -(-bundle.tokens * len(row.positions) // bundle.traces)
 
 
-def _recompute(s: Session, row: CheckRow) -> tuple[RecomputeTask, int]:
+def _recompute(s: Session, row: CheckRow) -> RecomputeTask:
     """The same about a trainer's statement."""
     train = TrainTask.parse(s.get_one(LeaseRow, row.lease_id).task)
-    task = RecomputeTask(train=train, worker=row.worker, statement=row.bundle)
-    return task, task.slot.tokens
+    return RecomputeTask(train=train, worker=row.worker, statement=row.bundle)
+
+
+def tokens_to_repeat(s: Session, row: CheckRow) -> int:
+    """How many completion tokens a drawn piece is, about."""
+    if row.kind == "training":
+        return _recompute(s, row).slot.tokens
+    bundle = s.get_one(BundleRow, row.lease_id)
+    return -(-bundle.tokens * len(row.positions) // bundle.traces)
 
 
 def _leases_of(given: Sequence[VoteRow]) -> Select[LeaseRow]:

@@ -15,6 +15,7 @@ from r1coordinator.scheduling.standing import charge
 from r1coordinator.scheduling.votes import outcome
 from r1coordinator.store.rows import get_job, parse_spec, token_of
 from r1coordinator.store.tables import (
+    BlobRow,
     CheckRow,
     ContributionRow,
     JobRow,
@@ -22,8 +23,11 @@ from r1coordinator.store.tables import (
     ReportRow,
     VoteRow,
 )
+from r1net.audit.signed import unsigned
 from r1net.errors import Refused
 from r1net.protocol.evidence import GradientFinding
+from r1net.protocol.job import PolicyVersion
+from r1net.protocol.signing import Domain
 from r1net.protocol.work import RecomputeTask, VerifyTask, Vote, VoteCommitment, VoteReveal
 
 NOBODY = "waiting for hosts of other owners to replay what was drawn"
@@ -48,6 +52,18 @@ def task_of(s: Session, worker: str, lease_id: str) -> VerifyTask | RecomputeTas
     return (RecomputeTask if lease.kind == "recompute" else VerifyTask).parse(lease.task)
 
 
+def check_vote(s: Session, domain: Domain, worker: str, shown: VoteReveal) -> VerifyTask | RecomputeTask:
+    """What the verifier was asked. Refuses a vote about something else, and one that it has not signed."""
+    vote = shown.vote
+    lease, task = _verify_lease(s, worker, vote.lease_id)[0], task_of(s, worker, vote.lease_id)
+    if (vote.job_id, vote.task) != (lease.job_id, task.digest()):
+        raise Refused("wrong_finding", "the vote names another job or task than the lease's", status=422)
+    words = unsigned(vote.lease_id, vote.root(), 1, shown.signature, lease.worker, domain)
+    if words is not None:
+        raise Refused("bad_signature", words, status=422)
+    return task
+
+
 def reveal(s: Session, ctx: Context, worker: str, reveal: VoteReveal, tokens: int, now: float) -> None:
     """A verifier shows its vote, `tokens` of which were to be replayed."""
     lease, row = _verify_lease(s, worker, reveal.vote.lease_id)
@@ -59,6 +75,10 @@ def reveal(s: Session, ctx: Context, worker: str, reveal: VoteReveal, tokens: in
     check = s.get_one(CheckRow, row.check)
     _require_fitting(reveal.vote, check)
     row.vote, row.revealed_at, row.tokens = reveal.vote.canonical().decode(), now, tokens
+    row.digest, row.signature = reveal.vote.digest(), reveal.signature
+    version = PolicyVersion.model_validate_json(check.version).number
+    for name in (row.digest, reveal.vote.task):
+        s.merge(BlobRow(job_id=check.job_id, sha256=name, kind="vote", version=version, limit=0, present=True))
     end(lease, "done", now)
     s.flush()
     decide(s, ctx, check, now)
@@ -159,6 +179,7 @@ def _blame_voters(s: Session, votes: Sequence[VoteRow], *, holds: bool, reason: 
     """Charge those that found something else; returns their votes."""
     wrong = [row for row, vote in revealed(votes) if vote.holds != holds]
     for row in wrong:
+        row.mistaken = True
         charge(s, row.worker, reason, now)
     return wrong
 
@@ -183,7 +204,7 @@ def _void(s: Session, job: JobRow, owner: str) -> None:
         if {vote.owner for vote in cast} == {owner}:
             check.state, check.decided_at = "open", None
             for vote in cast:
-                vote.vote = vote.revealed_at = None
+                vote.vote = vote.digest = vote.signature = vote.revealed_at = None
     s.flush()
 
 

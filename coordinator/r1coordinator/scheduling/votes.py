@@ -14,9 +14,6 @@ NEW_OWNER, NEW_FACTOR = 8, 4.0
 DOUBT = 2.0
 """Points of standing from which on all of an owner's work is drawn."""
 
-PLANTED = 0.1
-"""Of so many drawn submissions a tampered copy goes to a verifier: who doesn't look is found by it."""
-
 PATIENCE = 20.0
 """Seconds after which verifiers further down the order are asked as well."""
 

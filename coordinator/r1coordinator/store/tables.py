@@ -223,7 +223,8 @@ class CheckRow(Base):
 
 
 class VoteRow(Base):
-    """A verify lease: whose, for which check, and its vote once it is revealed, as the message."""
+    """A verify lease: whose, for which check, and its vote once it is revealed, as the message, with its digest and the
+    verifier's signature. `mistaken`: something else was found."""
 
     __tablename__ = "votes"
     lease_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -233,6 +234,9 @@ class VoteRow(Base):
     tokens: Mapped[int]
     commitment: Mapped[str | None] = mapped_column(String(66))
     vote: Mapped[str | None] = mapped_column(Text)
+    digest: Mapped[str | None] = mapped_column(String(66), index=True)
+    signature: Mapped[str | None] = mapped_column(String(132))
+    mistaken: Mapped[bool] = mapped_column(default=False)
     revealed_at: Mapped[float | None]
 
 

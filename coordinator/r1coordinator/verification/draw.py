@@ -11,19 +11,20 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from r1coordinator.chain import ChainPort
-from r1coordinator.scheduling.checks import UNDECIDED, awaiting, draw
+from r1coordinator.scheduling.checks import UNDECIDED, awaiting, draw, tokens_to_repeat
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.gradients import draw_seed, name_blocks, unseeded
 from r1coordinator.scheduling.rates import publish_deadline
 from r1coordinator.scheduling.shield import advance_all
 from r1coordinator.scheduling.verdicts import expire_checks
-from r1coordinator.scheduling.votes import PLANTED
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, parse_spec
 from r1coordinator.store.tables import BlobRow, CheckRow, JobRow
+from r1net.deterrence import plant_rate
 from r1net.protocol.gradients import GradientStatement, pack, unpack
 from r1net.protocol.job import PolicyVersion
+from r1net.protocol.pricing import Work, asked
 from r1net.protocol.trace import Trace, TraceBundle
 
 FEWEST_TAMPERED = 4
@@ -40,9 +41,10 @@ def draw_checks(db: Database, ctx: Context, chain: ChainPort, blobs: BlobStore, 
     if not states and not undrawn:
         return False
     with db.read() as s:
-        fresh = list(s.scalars(select(CheckRow.number).where(CheckRow.state == "open", CheckRow.tested.is_(False))))
-    for number in fresh:
-        if secrets.randbelow(1000) < 1000 * PLANTED:
+        rows = s.scalars(select(CheckRow).where(CheckRow.state == "open", CheckRow.tested.is_(False))).all()
+        fresh = {row.number: planting(s, ctx, row) for row in rows}
+    for number, rate in fresh.items():
+        if secrets.randbelow(1000) < 1000 * rate:
             plant(db, blobs, number, clock())
     with db.write() as s:
         s.execute(update(CheckRow).where(CheckRow.number.in_(fresh)).values(tested=True))
@@ -70,6 +72,13 @@ def _draw(db: Database, ctx: Context, chain: ChainPort, clock: Callable[[], floa
         concerned = {row.job_id for row in rows} | {row.job_id for row in attempts}
         s.flush()
         advance_all(s, ctx, list(s.scalars(select(JobRow).where(JobRow.job_id.in_(concerned)))), now)
+
+
+def planting(s: Session, ctx: Context, row: CheckRow) -> float:
+    """With which probability a drawn piece has a tampered copy beside it."""
+    spec = parse_spec(get_job(s, row.job_id).spec)
+    work = Work("verification", tokens_to_repeat(s, row))
+    return plant_rate(asked(work, spec.prices), ctx.at_risk(spec.payment_token))
 
 
 def plant(db: Database, blobs: BlobStore, number: int, now: float) -> bool:

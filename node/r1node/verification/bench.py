@@ -1,8 +1,9 @@
-"""How a juror comes to a verdict: by replaying the disputed submission, recomputing the disputed gradient, or deriving
-the disputed line."""
+"""How a juror comes to a verdict: by replaying the disputed submission, recomputing the disputed gradient, repeating
+what a disputed vote is about, or deriving the disputed line."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from r1net.audit import audit_line
@@ -10,14 +11,19 @@ from r1net.chain import Chain
 from r1net.chain.disputes import DisputeState, Verdict
 from r1net.errors import ProtocolError, Refused, UsageError
 from r1net.protocol.evidence import Finding, GradientFinding
+from r1net.protocol.gradients import GradientStatement
 from r1net.protocol.job import JobView
 from r1net.protocol.signing import Domain
+from r1net.protocol.trace import Trace, TraceBundle
+from r1net.protocol.work import RecomputeTask
 from r1node.learner import open_learner
-from r1node.verification.exhibit import Exhibit, StatementExhibit, fetch_exhibit, job_of
-from r1node.verification.judge import judge_work
+from r1node.verification.exhibit import AnyExhibit, StatementExhibit, VoteExhibit, fetch_exhibit, job_of
+from r1node.verification.judge import WorkVerdict, judge_work
 from r1node.verification.juror import Judgement
+from r1node.verification.perjury import about_gradient, about_traces
 from r1node.verification.recompute import examine as repeat
 from r1node.verification.replay import Desk
+from r1node.verification.voting import drawn_traces
 
 
 @dataclass(frozen=True)
@@ -50,15 +56,35 @@ class Bench:
         return Judgement(Verdict.INNOCENT, "every root and amount was recomputed and holds")
 
 
-def examine(exhibit: Exhibit | StatementExhibit, desk: Desk) -> Finding | GradientFinding:
-    """Replay a submission, or recompute a gradient. Raises Refused when the versions it names are to be had no more."""
+def examine(exhibit: AnyExhibit, desk: Desk) -> Finding | GradientFinding:
+    """Replay a submission, recompute a gradient, or repeat what a vote is about: faults speak against whoever signed.
+    Raises Refused when the versions it names are to be had no more."""
     view = desk.source.get(f"/v1/jobs/{exhibit.signed.job_id}", JobView)
     if isinstance(exhibit, StatementExhibit):
-        learner = open_learner(view, desk.source, desk.folder, desk.device)
-        return repeat(learner, exhibit.question, exhibit.statement, _unhurried)
+        return _gradient(view, desk, exhibit.question, exhibit.statement)
+    if isinstance(exhibit, VoteExhibit):
+        return _vote(view, desk, exhibit)
+    return _replay(view, desk, exhibit.trace.policy, exhibit.sample()).finding
+
+
+def _vote(view: JobView, desk: Desk, exhibit: VoteExhibit) -> Finding | GradientFinding:
+    task = exhibit.task
+    if isinstance(task, RecomputeTask):
+        statement = GradientStatement.parse(desk.source.get_blob(task.statement))
+        return about_gradient(exhibit.vote, _gradient(view, desk, task, statement), view.spec.dtype)
+    traces = drawn_traces(view.job_id, TraceBundle.parse(desk.source.get_blob(task.bundle)), task)
+    return about_traces(exhibit.vote, _replay(view, desk, task.version.policy, traces))
+
+
+def _gradient(view: JobView, desk: Desk, question: RecomputeTask, statement: GradientStatement) -> GradientFinding:
+    learner = open_learner(view, desk.source, desk.folder, desk.device)
+    return repeat(learner, question, statement, _unhurried)
+
+
+def _replay(view: JobView, desk: Desk, policy: str, traces: Sequence[Trace]) -> WorkVerdict:
     replayer, archive = desk.open_job(view)
-    replayer.load(archive.policy(exhibit.trace.policy))
-    return judge_work(replayer.replay(exhibit.sample())).finding
+    replayer.load(archive.policy(policy))
+    return judge_work(replayer.replay(traces))
 
 
 def _unhurried() -> None:

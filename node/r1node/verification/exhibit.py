@@ -1,16 +1,18 @@
-"""A disputed trace, or a trainer's disputed statement, with all that its worker signed for, checked."""
+"""A disputed trace, a trainer's disputed statement, or a verifier's disputed vote, with all that its worker signed for,
+checked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from r1net.errors import ProtocolError, Refused
+from r1net.protocol.evidence import GradientFinding
 from r1net.protocol.gradients import GradientStatement
 from r1net.protocol.job import JobView
 from r1net.protocol.merkle import verify
 from r1net.protocol.signing import Domain, submission_values
 from r1net.protocol.trace import SignedTrace, Trace, TraceBundle
-from r1net.protocol.work import RecomputeTask, TrainTask
+from r1net.protocol.work import RecomputeTask, TrainTask, VerifyTask, Vote
 from r1net.transport import Transport
 
 _PAGE = 100
@@ -50,6 +52,18 @@ class StatementExhibit:
         return RecomputeTask(train=self.task, worker=self.statement.worker, statement=self.statement.digest())
 
 
+@dataclass(frozen=True)
+class VoteExhibit:
+    """A verifier's vote, as it was signed, and the task that it names."""
+
+    signed: SignedTrace
+    vote: Vote
+    task: VerifyTask | RecomputeTask
+
+
+AnyExhibit = Exhibit | StatementExhibit | VoteExhibit
+
+
 def fetch_signed(source: Transport, domain: Domain, job_id: str, digest: str) -> SignedTrace:
     """What a worker signed for with a trace. Raises Refused when the job has no such trace, ProtocolError when the
     coordinator's answer doesn't hold together."""
@@ -62,21 +76,43 @@ def fetch_signed(source: Transport, domain: Domain, job_id: str, digest: str) ->
     return signed
 
 
-def fetch_exhibit(source: Transport, domain: Domain, job_id: str, digest: str) -> Exhibit | StatementExhibit:
-    """A trace of a job with its whole submission, or a trainer's statement with its task, every part checked against
-    what was signed. Raises as `fetch_signed` does."""
+def fetch_exhibit(
+    source: Transport, domain: Domain, job_id: str, digest: str
+) -> Exhibit | StatementExhibit | VoteExhibit:
+    """A trace of a job with its whole submission, or a trainer's statement or a verifier's vote with its task, every
+    part checked against what was signed. Raises as `fetch_signed` does."""
     signed = fetch_signed(source, domain, job_id, digest)
     blob = source.get_blob(signed.bundle)
-    if signed.bundle == digest:  # a statement is the only leaf of its tree, a trace is one of a bundle
-        statement = GradientStatement.parse(blob)
-        if (statement.root(), statement.worker, statement.job_id) != (signed.traces_root, signed.worker, job_id):
-            raise ProtocolError("the statement is not what the worker signed")
-        return StatementExhibit(signed, statement, TrainTask.parse(source.get_blob(statement.task)))
+    if signed.bundle == digest:  # a statement or vote is the only leaf of its tree, a trace is one of a bundle
+        return _vote(source, signed, blob) if _is_vote(blob) else _statement(source, signed, blob)
     bundle = TraceBundle.parse(blob)
     there = bundle.traces[signed.position : signed.position + 1]
     if bundle.tree().root != signed.traces_root or [trace.digest() for trace in there] != [digest]:
         raise ProtocolError("the bundle is not what the worker signed")
     return Exhibit(signed, bundle)
+
+
+def _is_vote(blob: bytes) -> bool:
+    try:
+        Vote.parse(blob)
+    except ProtocolError:
+        return False
+    return True
+
+
+def _vote(source: Transport, signed: SignedTrace, blob: bytes) -> VoteExhibit:
+    vote = Vote.parse(blob)
+    if (vote.root(), vote.lease_id, vote.job_id) != (signed.traces_root, signed.lease_id, signed.job_id):
+        raise ProtocolError("the vote is not what the verifier signed")
+    kind = RecomputeTask if isinstance(vote.finding, GradientFinding) else VerifyTask
+    return VoteExhibit(signed, vote, kind.parse(source.get_blob(vote.task)))
+
+
+def _statement(source: Transport, signed: SignedTrace, blob: bytes) -> StatementExhibit:
+    statement = GradientStatement.parse(blob)
+    if (statement.root(), statement.worker, statement.job_id) != (signed.traces_root, signed.worker, signed.job_id):
+        raise ProtocolError("the statement is not what the worker signed")
+    return StatementExhibit(signed, statement, TrainTask.parse(source.get_blob(statement.task)))
 
 
 def job_of(source: Transport, digest: str) -> str:

@@ -78,11 +78,13 @@ class TraceVerdict:
 
 @dataclass(frozen=True)
 class WorkVerdict:
-    """What traces of one worker came to, which of them are bad by themselves, and which deviates most."""
+    """What traces of one worker came to, which of them are bad by themselves, and which deviates most. `severity`: the
+    largest of all figures over its limit."""
 
     finding: Finding
     bad_traces: tuple[str, ...]
     worst: str
+    severity: float
 
     @property
     def holds(self) -> bool:
@@ -97,12 +99,34 @@ class Reach:
     deviation: float = FAR_DELTA
     miss: float = FAR_MISS
 
+    def severity(self, verdict: TraceVerdict) -> float:
+        """1 at the limit."""
+        return max(verdict.deviation / self.deviation, verdict.miss / self.miss)
+
     @classmethod
     def of(cls, replays: Sequence[Replay]) -> Reach:
         """What the control allows on these tokens."""
         usual = max(max(_deviations(replay.usual_deltas, replay.spreads)) for replay in replays)
         missed = max(max(replay.usual_misses) for replay in replays)
         return cls(max(FAR_DELTA, FAR_FACTOR * usual), max(FAR_MISS, FAR_FACTOR * missed))
+
+
+@dataclass(frozen=True)
+class Means:
+    """The two means over what they may be; 0 where there are too few tokens to say."""
+
+    noise: float = 0.0
+    miss: float = 0.0
+
+    @classmethod
+    def of(cls, finding: Finding) -> Means:
+        """Judged by the control that ran beside."""
+        if finding.tokens < FEWEST_TOKENS:
+            return cls()
+        scatter = 1 / math.sqrt(finding.tokens)
+        noise = max(LEAST_NOISE, (NOISE_FACTOR + NOISE_SCATTER * scatter) * finding.usual_noise)
+        miss = LEAST_MISS + MISS_SCATTER * scatter + MISS_FACTOR * finding.usual_miss
+        return cls(finding.noise / noise, finding.mean_miss / miss)
 
 
 def judge_trace(replay: Replay, reach: Reach = Reach()) -> TraceVerdict:
@@ -145,24 +169,21 @@ def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
         usual_noise=sum(abs(value) for replay in replays for value in replay.usual_deltas) / spread,
         usual_miss=sum(value for replay in replays for value in replay.usual_misses) / len(misses),
     )
-    faults = tuple(_faults(finding, bad))
+    means = Means.of(finding)
     worst = max(verdicts, key=lambda verdict: verdict.severity)
     return WorkVerdict(
-        finding.model_copy(update={"faults": faults}),
+        finding.model_copy(update={"faults": tuple(_faults(finding, bad, means))}),
         tuple(verdict.trace_digest for verdict in bad),
         worst.trace_digest,
+        max(means.noise, means.miss, *(reach.severity(verdict) for verdict in verdicts)),
     )
 
 
-def _faults(finding: Finding, bad: Sequence[TraceVerdict]) -> Iterator[str]:
+def _faults(finding: Finding, bad: Sequence[TraceVerdict], means: Means) -> Iterator[str]:
     if bad:
         yield f"{len(bad)} of {finding.traces} traces: {bad[0].fault}"
-    if finding.tokens < FEWEST_TOKENS:
-        return
-    allowed = NOISE_FACTOR + NOISE_SCATTER / math.sqrt(finding.tokens)
-    if finding.noise > max(LEAST_NOISE, allowed * finding.usual_noise):
+    if means.noise > 1:
         times = finding.noise / max(finding.usual_noise, 1e-9)
         yield f"log-probabilities are off {times:.1f} times as much as by honest rounding"
-    missable = LEAST_MISS + MISS_SCATTER / math.sqrt(finding.tokens) + MISS_FACTOR * finding.usual_miss
-    if finding.mean_miss > missable:
+    if means.miss > 1:
         yield f"tokens lose {finding.mean_miss:.4f} nats in the mean to what their seeds draw"

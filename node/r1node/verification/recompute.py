@@ -44,7 +44,7 @@ def recompute(job: Learner, task: RecomputeTask, lease_id: str, tick: Tick) -> V
     """Judge the statement that the task names. Raises ProtocolError when it is about something else."""
     statement = GradientStatement.parse(job.source.get_blob(task.statement))
     _require_about(job, task, statement)
-    return Vote(lease_id=lease_id, finding=examine(job, task, statement, tick))
+    return Vote(job_id=job.job_id, lease_id=lease_id, task=task.digest(), finding=examine(job, task, statement, tick))
 
 
 def examine(job: Learner, task: RecomputeTask, statement: GradientStatement, tick: Tick) -> GradientFinding:
@@ -89,9 +89,14 @@ def usual_deviation(trainer: Trainer, groups: Sequence[Group], objective: Policy
     return exact.norm(found[1] - found[0]) / norm if norm else 0.0
 
 
+def limit(usual: float, floor: float) -> float:
+    """The deviation that is held against nobody, where honest arithmetic has the `usual` one."""
+    return max(floor, FACTOR * usual)
+
+
 def away(found: float, usual: float, floor: float) -> str | None:
-    """What a deviation says against a trainer, where honest arithmetic has the `usual` one; None if nothing."""
-    if found <= max(floor, FACTOR * usual):
+    """What a deviation says against a trainer; None if nothing."""
+    if found <= limit(usual, floor):
         return None
     return f"its gradient is {found:.2g} away from the slot's, and honest rounding {usual:.2g}"
 

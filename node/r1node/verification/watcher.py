@@ -1,5 +1,5 @@
-"""What a watcher looks at, again and again: submissions that failed their checks, lines that are not paid, and pay for
-traces that the court has in hand.
+"""What a watcher looks at, again and again: submissions that failed their checks, votes that were mistaken, lines that
+are not paid, and pay for traces that the court has in hand.
 
 It believes neither the verifiers nor the coordinator: what it accuses it has replayed or recomputed itself.
 """
@@ -42,6 +42,7 @@ class Watcher:
     object_to: Callable[[int, int, tuple[str, ...]], int]
     bailiff: Bailiff
     _done: set[tuple[str, int]] = field(default_factory=set)
+    _votes: set[str] = field(default_factory=set)
     _epochs: set[int] = field(default_factory=set)
 
     def round(self) -> Iterator[Seen]:
@@ -59,6 +60,12 @@ class Watcher:
             if (job_id, check.number) not in self._done and not check.planted and check.owner != self.owner:
                 yield self._submission(job_id, check)
                 self._done.add((job_id, check.number))
+        for check in self.source.walk(f"/v1/jobs/{job_id}/checks", CheckView, _PAGE, mistaken="true"):
+            for vote in check.votes:
+                digest = vote.vote_digest
+                if vote.mistaken and digest is not None and digest not in self._votes and vote.owner != self.owner:
+                    yield self._dispute(job_id, digest, f"vote of {vote.worker} on {check.lease_id}")
+                    self._votes.add(digest)
 
     def _submission(self, job_id: str, check: CheckView) -> Seen:
         work = "submission" if check.kind == "rollout" else "training"
@@ -66,10 +73,19 @@ class Watcher:
         if check.bundle is None:
             return Seen(subject, "failed without a bundle: the coordinator's record does not hold together")
         try:
-            number = self.accuse(job_id, self._subject(check, check.bundle))
-        except (Unreachable, ChainUnavailable):
+            digest = self._subject(check, check.bundle)
+        except Unreachable:
             raise
         except (R1Error, IndexError) as error:
+            return Seen(subject, f"not disputed: {error}")
+        return self._dispute(job_id, digest, subject)
+
+    def _dispute(self, job_id: str, digest: str, subject: str) -> Seen:
+        try:
+            number = self.accuse(job_id, digest)
+        except (Unreachable, ChainUnavailable):
+            raise
+        except R1Error as error:
             return Seen(subject, f"not disputed: {error}")
         return Seen(subject, "is bad by the own repetition, and disputed", number)
 

@@ -24,6 +24,8 @@ class VoteView(Message):
     commitment: Hash
     finding: Finding | GradientFinding
     bad: tuple[int, ...] = ()
+    vote_digest: Hash | None = Field(default=None, description="of the signed vote, by which it can be disputed")
+    mistaken: bool = Field(default=False, description="the majority, or the planting, says otherwise")
 
 
 class CheckView(Message):

@@ -10,7 +10,7 @@ from r1net.protocol.canonical import Address, Hash, Message, Signature, Wei, sha
 from r1net.protocol.evidence import Finding, GradientFinding
 from r1net.protocol.gradients import GradientCommitment
 from r1net.protocol.job import PolicyVersion
-from r1net.protocol.trace import Split
+from r1net.protocol.trace import Split, trace_tree
 
 Capability = Literal["rollout", "train", "verify"]
 
@@ -198,9 +198,15 @@ class PossessionProof(Message):
 
 
 class Vote(Message):
-    """What a verifier finds of a bundle, or of a trainer's statement. No faults in the finding: it holds."""
+    """What a verifier finds of a bundle, or of a trainer's statement. No faults in the finding: it holds.
 
+    `task` is the digest of the VerifyTask or RecomputeTask that it was given. It is signed like a submission with one
+    leaf, its digest, so that a contract can take it for evidence.
+    """
+
+    job_id: Hash
     lease_id: str
+    task: Hash
     finding: Finding | GradientFinding
     bad: tuple[int, ...] = Field(default=(), description="positions of traces that are bad by themselves")
 
@@ -213,6 +219,10 @@ class Vote(Message):
         """What a verifier commits to: SHA-256 of the salt's bytes and the vote's canonical ones."""
         return sha256(bytes.fromhex(salt[2:]) + self.canonical())
 
+    def root(self) -> str:
+        """The root of the tree that has the vote as its only leaf."""
+        return trace_tree([self.digest()]).root
+
 
 class VoteCommitment(Message):
     """Body of POST /v1/leases/{id}/commitment. Whoever has committed can't copy another's vote any more."""
@@ -222,10 +232,12 @@ class VoteCommitment(Message):
 
 
 class VoteReveal(Message):
-    """Body of POST /v1/leases/{id}/vote: the vote, and the salt of its commitment."""
+    """Body of POST /v1/leases/{id}/vote: the vote, and the salt of its commitment. `signature` is EIP-712
+    `Submission(string lease, bytes32 tracesRoot, uint256 count)` with the vote's root, and a count of 1."""
 
     vote: Vote
     salt: Hash
+    signature: Signature
 
 
 class LeaseFailure(Message):

@@ -39,6 +39,8 @@ from r1net.protocol.work import (
     RolloutTask,
     TrainReport,
     TrainTask,
+    Vote,
+    VoteReveal,
     WorkAnswer,
 )
 from r1net.scoring import JobScorer
@@ -287,6 +289,12 @@ class Node:
         scorer = self.world.scorer(lease.job_id)
         size = scorer.spec.stage.group_size if lease.task.split == "train" else 1
         return [honest_trace(scorer, lease, group, index) for group in lease.task.groups for index in range(size)]
+
+    def shown(self, vote: Vote, salt: str) -> str:
+        """A vote's reveal, signed."""
+        values = submission_values(vote.lease_id, vote.root(), 1)
+        signature = self.world.domain.sign(self.key, "Submission", values)
+        return VoteReveal(vote=vote, salt=salt, signature=signature).model_dump_json()
 
     def sign(self, lease: Lease, traces: Sequence[Trace]) -> RolloutSubmission:
         """A signed submission."""

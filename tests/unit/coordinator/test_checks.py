@@ -22,8 +22,9 @@ from r1net.protocol.canonical import sha256
 from r1net.protocol.evidence import Finding
 from r1net.protocol.job import Prices, Verification
 from r1net.protocol.settlement import JobEpoch
-from r1net.protocol.trace import TraceBundle
-from r1net.protocol.work import Lease, RolloutTask, VerifyTask, Vote, VoteCommitment, VoteReveal
+from r1net.protocol.signing import submission_values
+from r1net.protocol.trace import SignedTrace, TraceBundle
+from r1net.protocol.work import Lease, RolloutTask, VerifyTask, Vote, VoteCommitment
 from tests.unit.coordinator.jobs import job_spec
 from tests.unit.coordinator.network import Node, World
 
@@ -33,7 +34,7 @@ CHECKED = job_spec(verification=Verification(rate=1, training_rate=1), evaluatio
 
 @pytest.fixture(autouse=True)
 def no_plants(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draw, "PLANTED", 0)
+    monkeypatch.setattr(draw, "plant_rate", lambda *_: 0.0)
 
 
 def turn(world: World, seconds: float = 0.0) -> None:
@@ -54,7 +55,8 @@ def vote(world: World, lease: Lease, *faults: str) -> Vote:
     zeros: dict[str, Any] = dict.fromkeys((*named, "usual_miss"), 0.0)
     count = len(lease.task.positions)
     finding = Finding(worker=bundle.traces[0].worker, traces=count, tokens=count, **zeros, faults=faults)
-    return Vote(lease_id=lease.id, finding=finding, bad=lease.task.positions if faults else ())
+    bad = lease.task.positions if faults else ()
+    return Vote(job_id=lease.job_id, lease_id=lease.id, task=lease.task.digest(), finding=finding, bad=bad)
 
 
 def cast(node: Node, lease: Lease, said: Vote) -> None:
@@ -62,7 +64,7 @@ def cast(node: Node, lease: Lease, said: Vote) -> None:
     salt = "0x" + secrets.token_hex(32)
     commitment = VoteCommitment(lease_id=lease.id, commitment=said.commitment(salt))
     assert node.post(f"/v1/leases/{lease.id}/commitment", commitment.model_dump_json()).status_code == 200
-    answer = node.post(f"/v1/leases/{lease.id}/vote", VoteReveal(vote=said, salt=salt).model_dump_json())
+    answer = node.post(f"/v1/leases/{lease.id}/vote", node.shown(said, salt))
     assert answer.status_code == 200, answer.text
 
 
@@ -249,7 +251,7 @@ def test_an_accusation_that_nobody_confirms_is_neither_paid_nor_punished(world: 
 
 
 def test_whoever_misses_a_planted_cheat_answers_for_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draw, "PLANTED", 1)
+    monkeypatch.setattr(draw, "plant_rate", lambda *_: 1.0)
     job_id, _, others = all_rolled_out(world)
     turn(world)
     node, honest = verifying(others)
@@ -259,6 +261,14 @@ def test_whoever_misses_a_planted_cheat_answers_for_it(world: World, monkeypatch
     assert (honest.task.bundle == bundle_of(world, job_id), lease.task.bundle != honest.task.bundle) == (True, True)
     cast(lazy, lease, vote(world, lease))  # looks at nothing
     planted = next(row for row in checks(world, job_id) if row["planted"])
+    (mistaken,) = world.http.get(f"/v1/jobs/{job_id}/checks?mistaken=true").json()
+    assert mistaken == planted
+    digest = planted["votes"][0]["vote_digest"]
+    signed = SignedTrace.model_validate(world.http.get(f"/v1/jobs/{job_id}/traces/{digest}/submission").json())
+    values = submission_values(signed.lease_id, signed.traces_root, 1)
+    assert world.domain.signer("Submission", values, signed.signature) == signed.worker == lazy.worker
+    shown = Vote.parse(world.services.blobs.get(digest))
+    assert (shown.root(), VerifyTask.parse(world.services.blobs.get(shown.task))) == (signed.traces_root, lease.task)
     assert (planted["state"], planted["votes"][0]["owner"]) == ("holds", lazy.owner)
     assert earned(world, lazy.owner) == 0
     assert "missed_plant" in world.http.get("/v1/nodes").text
@@ -291,15 +301,19 @@ def test_a_vote_must_be_what_was_committed_to(world: World) -> None:
     turn(world)
     node, lease = verifying(others)
     said, salt = vote(world, lease), "0x" + "01" * 32
-    body = VoteReveal(vote=said, salt=salt).model_dump_json()
+    body = node.shown(said, salt)
     assert node.post(f"/v1/leases/{lease.id}/vote", body).json()["code"] == "wrong_reveal"
     commitment = VoteCommitment(lease_id=lease.id, commitment=vote(world, lease, "x").commitment(salt))
     assert node.post(f"/v1/leases/{lease.id}/commitment", commitment.model_dump_json()).status_code == 200
     assert node.post(f"/v1/leases/{lease.id}/vote", body).json()["code"] == "wrong_reveal"
     other = VoteCommitment(lease_id=lease.id, commitment=said.commitment(salt))
     assert node.post(f"/v1/leases/{lease.id}/commitment", other.model_dump_json()).json()["code"] == "committed"
-    foreign = VoteReveal(vote=said.model_copy(update={"lease_id": "x"}), salt=salt).model_dump_json()
-    assert node.post(f"/v1/leases/{lease.id}/vote", foreign).status_code == 422
+    for change in ({"lease_id": "x"}, {"job_id": "0x" + "12" * 32}, {"task": "0x" + "12" * 32}):
+        foreign = node.shown(said.model_copy(update=change), salt)
+        assert node.post(f"/v1/leases/{lease.id}/vote", foreign).status_code == 422
+    unsigned = others[0] if others[0] is not node else others[1]
+    answer = node.post(f"/v1/leases/{lease.id}/vote", unsigned.shown(said, salt))
+    assert answer.json()["code"] == "bad_signature"
 
 
 def test_a_tampered_copy_differs_where_it_is_looked_at(world: World) -> None:

@@ -33,7 +33,7 @@ CHECKED = job_spec(verification=Verification(rate=1, training_rate=1), evaluatio
 
 @pytest.fixture(autouse=True)
 def no_plants(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draw, "PLANTED", 0)
+    monkeypatch.setattr(draw, "plant_rate", lambda *_: 0.0)
 
 
 def outcome(world: World, lease: Lease) -> AttemptOutcome:
@@ -82,7 +82,7 @@ def gradient_vote(lease: Lease, *faults: str, version: bool = True) -> Vote:
     finding = GradientFinding(
         worker=lease.task.worker, tokens=1, norm=1.0, deviation=0.0, usual=0.0, version_holds=version, faults=faults
     )
-    return Vote(lease_id=lease.id, finding=finding)
+    return Vote(job_id=lease.job_id, lease_id=lease.id, task=lease.task.digest(), finding=finding)
 
 
 def voting(world: World, job_id: str, nodes: list[Node], *faults: str, version: bool = True) -> str:

@@ -10,11 +10,14 @@ import pytest
 from eth_account import Account
 
 from r1net.errors import ProtocolError, Refused
-from r1net.protocol.canonical import sha256
+from r1net.protocol.canonical import Message, sha256
+from r1net.protocol.evidence import Finding
+from r1net.protocol.job import PolicyVersion
 from r1net.protocol.signing import Domain, submission_values
 from r1net.protocol.trace import SignedTrace, Trace, TraceBundle
+from r1net.protocol.work import VerifyTask, Vote
 from r1net.transport import Transport
-from r1node.verification.exhibit import MOST_TRACES, Exhibit, fetch_exhibit
+from r1node.verification.exhibit import MOST_TRACES, Exhibit, VoteExhibit, fetch_exhibit
 
 JOB = "0x" + "11" * 32
 DOMAIN = Domain(chain_id=31337, registry="0x" + "22" * 20)
@@ -68,7 +71,7 @@ class Liar(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         super().__init__(("127.0.0.1", 0), _Handler)
 
-    def serve(self, message: SignedTrace, *bundles: TraceBundle) -> None:
+    def serve(self, message: SignedTrace, *bundles: Message) -> None:
         """One answer for every submission, and blobs under their names."""
         self.files = {"submission": message.canonical()}
         self.files |= {sha256(bundle.canonical()): bundle.canonical() for bundle in bundles}
@@ -130,6 +133,67 @@ def test_lies_are_found_out(liar: Liar, source: Transport, lie: Callable[[Signed
     liar.serve(lie(signed()), BUNDLE, OTHER)
     with pytest.raises(ProtocolError):
         fetch_exhibit(source, DOMAIN, JOB, signed().trace_digest)
+
+
+TASK = VerifyTask(
+    split="train",
+    round=0,
+    version=PolicyVersion(number=0, policy=JOB),
+    bundle=sha256(BUNDLE.canonical()),
+    positions=(1, 3),
+)
+FIGURES = dict.fromkeys(
+    ("mean_abs_delta", "mean_delta", "max_abs_delta", "noise", "drawn", "mean_miss", "usual_noise", "usual_miss"), 0.0
+)
+VOTE = Vote(
+    job_id=JOB,
+    lease_id="verify",
+    task=TASK.digest(),
+    finding=Finding(worker=WORKER.address, traces=2, tokens=2, **FIGURES),  # type: ignore[arg-type]
+)
+
+
+def signed_vote(vote: Vote = VOTE) -> SignedTrace:
+    values = submission_values(vote.lease_id, vote.root(), 1)
+    return SignedTrace(
+        job_id=JOB,
+        trace_digest=vote.digest(),
+        worker=WORKER.address,
+        lease_id=vote.lease_id,
+        traces_root=vote.root(),
+        count=1,
+        signature=DOMAIN.sign(WORKER, "Submission", values),
+        proof=(),
+        bundle=vote.digest(),
+        position=0,
+    )
+
+
+def test_a_vote_is_shown_with_its_task(liar: Liar, source: Transport) -> None:
+    liar.serve(signed_vote(), VOTE, TASK)
+    exhibit = fetch_exhibit(source, DOMAIN, JOB, VOTE.digest())
+    assert isinstance(exhibit, VoteExhibit)
+    assert (exhibit.vote, exhibit.task) == (VOTE, TASK)
+
+
+@pytest.mark.parametrize("change", [{"lease_id": "other"}, {"job_id": "0x" + "12" * 32}])
+def test_a_vote_of_another_lease_or_job_is_no_evidence(liar: Liar, source: Transport, change: dict[str, str]) -> None:
+    """It is signed, but under the names of this one."""
+    vote = VOTE.model_copy(update=change)
+    message = signed_vote(vote)
+    values = submission_values("verify", vote.root(), 1)
+    message = message.model_copy(
+        update={"lease_id": "verify", "signature": DOMAIN.sign(WORKER, "Submission", values), "job_id": JOB}
+    )
+    liar.serve(message, vote, TASK)
+    with pytest.raises(ProtocolError):
+        fetch_exhibit(source, DOMAIN, JOB, vote.digest())
+
+
+def test_a_vote_that_somebody_else_signed_is_no_evidence(liar: Liar, source: Transport) -> None:
+    liar.serve(signed_vote().model_copy(update={"worker": Account.create().address}), VOTE, TASK)
+    with pytest.raises(ProtocolError):
+        fetch_exhibit(source, DOMAIN, JOB, VOTE.digest())
 
 
 def test_a_bundle_that_is_gone(liar: Liar, source: Transport) -> None:
