@@ -24,14 +24,14 @@ class Profile:
     commit_period: int = 40
     """Seconds in which a juror loads the model and repeats the disputed work, beside hosts that train."""
     reveal_period: int = 8
-    """Seconds in which a juror shows its vote, though it may be judging another dispute."""
+    """Seconds in which a juror shows its vote, while it may be judging another dispute beside hosts that train."""
 
 
 SMOLLM2 = Profile(
     name="smollm2",
     model=smollm2,
     commit_period=150,
-    reveal_period=90,
+    reveal_period=30,
     job={
         "name": "SmolLM2 learns sums",
         "environment": "reasoning_gym:chain_sum",
