@@ -21,6 +21,8 @@ class Profile:
     job: dict[str, Any] = field(default_factory=dict)
     budget: int = 1000 * R1
     nodes: int = 2
+    challenge_window: int = 20
+    """Seconds in which the watcher audits an epoch before a robber can have it paid."""
     commit_period: int = 40
     """Seconds in which a juror loads the model and repeats the disputed work, beside hosts that train."""
     reveal_period: int = 8
