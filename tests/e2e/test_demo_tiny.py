@@ -12,6 +12,7 @@ import pytest
 
 from r1net import R1
 from r1net.protocol.merkle import verify
+from tests.e2e.demo.profiles import TINY
 from tests.e2e.demo.summary import Summary
 from tests.e2e.harness.chain import ROOT
 
@@ -41,7 +42,7 @@ def test_tiny_demo_shows_the_whole_promise(tmp_path: Path, model: Path) -> None:
         assert all(one.accused.lower() != claim.account.lower() for claim in summary.claims)
     robbery = justice.robbery
     assert robbery.foiled
-    assert robbery.wanted_wei > sum(claim.wei for claim in summary.claims)
+    assert robbery.wanted_wei == TINY.budget - sum(claim.wei for claim in summary.claims), "all that was left"
     assert robbery.slashed_wei - robbery.bond_wei == 80 * R1
     assert len(robbery.transactions) == 7, "a juror has derived the line"
     penalties = 3 * 80 * R1
