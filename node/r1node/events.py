@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Mapping
 
@@ -11,19 +12,21 @@ from r1net.protocol.work import Receipt, TrainReport, TrainTask
 
 
 class Events:
-    """Prints one line for each event; repeats of the same idle reason are left out."""
+    """Prints one line for each event; repeats of the same idle reason are left out. Threads may share it."""
 
     def __init__(self, as_json: bool = False) -> None:
         self._json = as_json
         self._idle: str | None = None
+        self._lock = threading.Lock()
 
     def note(self, event: str, text: str, **data: object) -> None:
         """Any event, with a sentence."""
         self._idle = None
-        if self._json:
-            print(json.dumps({"time": time.time(), "event": event, "text": text, **data}), flush=True)
-        else:
-            print(f"{time.strftime('%H:%M:%S')}  {event:<10} {text}", file=sys.stderr, flush=True)
+        with self._lock:  # a line and its end are two writes
+            if self._json:
+                print(json.dumps({"time": time.time(), "event": event, "text": text, **data}), flush=True)
+            else:
+                print(f"{time.strftime('%H:%M:%S')}  {event:<10} {text}", file=sys.stderr, flush=True)
 
     def idle(self, reason: str) -> None:
         """Nothing to do."""

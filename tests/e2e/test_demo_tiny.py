@@ -12,6 +12,7 @@ import pytest
 
 from r1net import R1
 from r1net.protocol.merkle import verify
+from tests.e2e.demo.profiles import TINY
 from tests.e2e.demo.summary import Summary
 from tests.e2e.harness.chain import ROOT
 
@@ -39,9 +40,14 @@ def test_tiny_demo_shows_the_whole_promise(tmp_path: Path, model: Path) -> None:
         assert one.slashed_wei == 80 * R1
         assert len(one.transactions) == 7, "open, answer, draw, commit, reveal, tally, resolve"
         assert all(one.accused.lower() != claim.account.lower() for claim in summary.claims)
-    slashed = sum(one.slashed_wei for one in justice.convictions)
-    assert justice.bounty_wei == slashed // 2 - 2 * (R1 // 10), "half of it, less the juror's fees"
-    assert justice.burned_wei == slashed // 2
+    robbery = justice.robbery
+    assert robbery.foiled
+    assert robbery.wanted_wei == TINY.budget - sum(claim.wei for claim in summary.claims), "all that was left"
+    assert robbery.slashed_wei - robbery.bond_wei == 80 * R1
+    assert len(robbery.transactions) == 7, "a juror has derived the line"
+    penalties = 3 * 80 * R1
+    assert justice.bounty_wei == penalties // 2 - 3 * (R1 // 10), "half of it, less the juror's fees"
+    assert justice.burned_wei == penalties // 2 + robbery.bond_wei
 
     out = tmp_path / "demo" / "out"
     rows = pq.read_table(out / "traces.parquet").to_pylist()

@@ -12,7 +12,7 @@ from r1coordinator.scheduling.checks import UNDECIDED, revealed, set_aside, vote
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.leases import end, owned, require_active, require_kind
 from r1coordinator.scheduling.standing import charge
-from r1coordinator.scheduling.votes import outcome
+from r1coordinator.scheduling.votes import ALONE_AFTER, outcome
 from r1coordinator.store.rows import get_job, parse_spec, token_of
 from r1coordinator.store.tables import (
     BlobRow,
@@ -22,6 +22,7 @@ from r1coordinator.store.tables import (
     LeaseRow,
     ReportRow,
     VoteRow,
+    WorkerRow,
 )
 from r1net.audit.signed import unsigned
 from r1net.errors import Refused
@@ -89,7 +90,7 @@ def decide(s: Session, ctx: Context, check: CheckRow, now: float) -> bool:
     if check.state not in UNDECIDED:
         return False
     votes = votes_on(s, check.number)
-    found = outcome(voters(votes), now - check.opened_at)
+    found = outcome(voters(votes), now - check.opened_at, alone=_nobody_else(s, check, votes, now))
     if found == "open":
         return False
     check.state, check.decided_at = found, now
@@ -105,6 +106,14 @@ def decide(s: Session, ctx: Context, check: CheckRow, now: float) -> bool:
     s.flush()
     advance(s, ctx, job, now)
     return True
+
+
+def _nobody_else(s: Session, check: CheckRow, votes: Sequence[VoteRow], now: float) -> bool:
+    """Whether no host was heard of lately whose owner is neither the author's nor has voted. Where there are only an
+    accuser and the accused nobody can tell who of them lies: waiting for long would only stop the round."""
+    parties = {check.owner, *(row.owner for row, _ in revealed(votes))}
+    heard = select(WorkerRow.worker).where(WorkerRow.owner.not_in(parties), WorkerRow.last_seen > now - ALONE_AFTER)
+    return s.scalar(heard.limit(1)) is None
 
 
 def expire_checks(s: Session, ctx: Context, now: float) -> bool:

@@ -20,6 +20,9 @@ PATIENCE = 20.0
 DROP_AFTER = 600.0
 """Seconds after which work that one found bad, and that nobody else came to judge, is given up without a verdict."""
 
+ALONE_AFTER = 60.0
+"""The same where there is nobody else: no host of another owner was heard of for so long."""
+
 Outcome = Literal["open", "holds", "failed", "dropped"]
 
 
@@ -49,14 +52,15 @@ def wanted(votes: Sequence[Voter]) -> int:
     return 2 if clearing == 0 else max(3, accusing + clearing + (accusing == clearing))
 
 
-def outcome(votes: Sequence[Voter], waited: float) -> Outcome:
-    """What the votes come to. A conviction needs two owners, and more of them than find nothing."""
+def outcome(votes: Sequence[Voter], waited: float, *, alone: bool = False) -> Outcome:
+    """What the votes come to. A conviction needs two owners, and more of them than find nothing. `alone`: nobody is
+    there who could confirm an accusation."""
     accusing, clearing = _count(votes)
     if clearing > accusing:
         return "holds"
     if accusing >= 2 and accusing > clearing:
         return "failed"
-    return "dropped" if accusing and waited > DROP_AFTER else "open"
+    return "dropped" if accusing and waited > (ALONE_AFTER if alone else DROP_AFTER) else "open"
 
 
 def openings(waited: float, wanted: int) -> int:

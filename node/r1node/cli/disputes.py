@@ -1,9 +1,7 @@
-"""`r1node challenge`, `answer`, `disputes` and `jury`: accusing, answering, judging."""
+"""`r1node challenge`, `answer` and `disputes`: accusing, answering, looking."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,23 +10,16 @@ import typer
 
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputePhase, DisputeState, SignedSubmission, Verdict
-from r1net.chain.models import TxReceipt
-from r1net.errors import ChainUnavailable, R1Error, Unreachable, UsageError
+from r1net.errors import R1Error, UsageError
 from r1net.protocol.evidence import Evidence
 from r1net.protocol.signing import Domain
 from r1node.cli.context import Context
 from r1node.cli.verify import open_desk
-from r1node.events import Events
 from r1node.network import network_info, signing_domain
-from r1node.verification.ballots import BallotBox
 from r1node.verification.exhibit import fetch_exhibit, fetch_signed, job_of
-from r1node.verification.juror import Juror
 
 if TYPE_CHECKING:
     from r1node.verification.replay import Desk
-
-POLL = 2.0
-"""Seconds between looks at the chain; periods of real networks are hours."""
 
 NEXT_STEPS = {
     DisputePhase.OPEN: "the accused answers: r1node answer {0}; after the deadline: r1node jury run",
@@ -81,18 +72,6 @@ class DisputeRow:
     accused: str
     deadline: int
     next_step: str
-
-
-@dataclass(frozen=True)
-class Membership:
-    """Whether this owner may be drawn as a juror, and with how much of its stake (R1 in wei)."""
-
-    owner: str
-    in_pool: bool
-    weight: int
-    pool_size: int
-    pool_ready: bool
-    transaction: str
 
 
 def challenge(
@@ -167,75 +146,6 @@ def _row(chain: Chain, state: DisputeState) -> DisputeRow:
     )
 
 
-def join_pool(ctx: typer.Context) -> Membership:
-    """Offer to judge disputes. A juror who is drawn and does not vote loses stake: keep `jury run` running."""
-    context: Context = ctx.obj
-    chain = context.chain(context.owner())
-    return _membership(chain, context.address(), chain.pool.join())
-
-
-def quit_pool(ctx: typer.Context) -> Membership:
-    """Judge no more. The stake can be withdrawn some 8,200 blocks later, after `jury release`."""
-    context: Context = ctx.obj
-    chain = context.chain(context.owner())
-    return _membership(chain, context.address(), chain.pool.quit())
-
-
-def update_membership(ctx: typer.Context) -> Membership:
-    """Let the pool look at this owner's stake again, after it was raised or slashed."""
-    context: Context = ctx.obj
-    chain = context.chain(context.owner())
-    return _membership(chain, context.address(), chain.pool.update(context.address()))
-
-
-def release_stake(ctx: typer.Context) -> Membership:
-    """Free the stake of the pool, long enough after `jury quit`."""
-    context: Context = ctx.obj
-    chain = context.chain(context.owner())
-    return _membership(chain, context.address(), chain.pool.release(context.address()))
-
-
-def _membership(chain: Chain, owner: str, receipt: TxReceipt) -> Membership:
-    pool = chain.pool
-    return Membership(owner, pool.contains(owner), pool.weight(owner), pool.size(), pool.ready(), receipt.tx_hash)
-
-
-def run_jury(
-    ctx: typer.Context, once: Annotated[bool, typer.Option(help="take the steps that are due, then end")] = False
-) -> None:
-    """Watch disputes: judge, commit and reveal where this owner is drawn, and take the steps that are due."""
-    context: Context = ctx.obj
-    events = Events(context.as_json)
-    owner = context.owner()
-    chain = context.chain(owner)
-    box = BallotBox(context.settings.home / "disputes", chain.chain_id(), chain.disputes.address)
-    from r1node.verification.bench import Bench  # noqa: PLC0415 - loads torch
-
-    events.note("jury", f"{owner.address} watches {chain.disputes.count()} disputes")
-    with open_desk(context) as desk:
-        _judge(Juror(chain, owner.address, box, Bench(chain, signing_domain_of(context), desk).judge), events, once)
-
-
-def _judge(juror: Juror, events: Events, once: bool) -> None:
-    for _ in turns(once):
-        try:
-            for step in juror.round():
-                words = f"dispute {step.dispute}{': ' if step.detail else ''}{step.detail}"
-                events.note(step.step, words, dispute=step.dispute, transaction=step.transaction)
-        except (Unreachable, ChainUnavailable) as error:
-            if once:
-                raise
-            events.note("waiting", f"{error.message}; trying again")
-
-
-def turns(once: bool) -> Iterator[None]:
-    """Once, or again and again with a pause."""
-    yield
-    while not once:
-        time.sleep(POLL)
-        yield
-
-
 def signing_domain_of(context: Context) -> Domain:
     """Where this network's signatures hold."""
     return signing_domain(context.settings, network_info(context.settings))
@@ -256,10 +166,3 @@ def add_to(app: typer.Typer) -> None:
     app.command()(challenge)
     app.command()(answer)
     app.command()(disputes)
-    group = typer.Typer(help="judging disputes", no_args_is_help=True)
-    group.command("join")(join_pool)
-    group.command("quit")(quit_pool)
-    group.command("update")(update_membership)
-    group.command("release")(release_stake)
-    group.command("run")(run_jury)
-    app.add_typer(group, name="jury")

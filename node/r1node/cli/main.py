@@ -22,6 +22,7 @@ from r1node.cli import (
     engine,
     identity,
     join,
+    jury,
     odds,
     rewards,
     status,
@@ -47,7 +48,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     result_callback=show,
 )
-for module in (identity, trust, join, status, doctor, engine, rewards, audit, verify, odds, disputes, watch, config):
+modules = (identity, trust, join, status, doctor, engine, rewards, audit, verify, odds, disputes, jury, watch, config)
+for module in modules:
     module.add_to(app)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -9,7 +11,8 @@ import typer
 from r1net.errors import ChainUnavailable, Unreachable
 from r1net.protocol.evidence import Evidence
 from r1node.cli.context import Context
-from r1node.cli.disputes import challenge_trace, keep_evidence, signing_domain_of, turns
+from r1node.cli.disputes import challenge_trace, keep_evidence, signing_domain_of
+from r1node.cli.jury import POLL
 from r1node.cli.verify import open_desk
 from r1node.events import Events
 from r1node.verification.bailiff import Bailiff
@@ -42,7 +45,7 @@ def watch(
         bailiff = Bailiff(chain, desk.source, signing_domain_of(context))
         watcher = Watcher(chain, desk.source, owner.address, accuse, object_to, bailiff)
         events.note("watch", f"{owner.address} watches every job and every epoch")
-        for _ in turns(once):
+        for _ in _turns(once):
             try:
                 for seen in watcher.round():
                     events.note("disputed" if seen.dispute else "looked", f"{seen.subject}: {seen.detail}")
@@ -50,6 +53,14 @@ def watch(
                 if once:
                     raise
                 events.note("waiting", f"{error.message}; trying again")
+
+
+def _turns(once: bool) -> Iterator[None]:
+    """Once, or again and again with a pause."""
+    yield
+    while not once:
+        time.sleep(POLL)
+        yield
 
 
 def add_to(app: typer.Typer) -> None:

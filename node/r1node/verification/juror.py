@@ -1,9 +1,16 @@
-"""A juror at work: judge where drawn, vote in secret, reveal, and take the steps that anyone may take when due."""
+"""A juror at work: judge where drawn, vote in secret, reveal, and take the steps that anyone may take when due.
+
+Judging one dispute takes minutes, in which another one's period may end. So there are two parts, each for a thread of
+its own: `Juror.round` takes what is due and never judges, `Juror.deliberate` judges and sends nothing. They meet in the
+calendar of what is to be judged, and in the ballot box, where a vote lies before it is committed to.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from r1net.chain import Chain, Reverted
 from r1net.chain.disputes import DisputePhase, DisputeState, Verdict
@@ -28,7 +35,7 @@ Judge = Callable[[DisputeState], Judgement]
 
 @dataclass(frozen=True)
 class Step:
-    """Something done about a dispute, or "failed", which has no transaction."""
+    """Something done about a dispute. "judged" and "failed" have no transaction."""
 
     dispute: int
     step: str
@@ -36,16 +43,44 @@ class Step:
     detail: str
 
 
+@dataclass
+class Calendar:
+    """What is to be judged, each round of a dispute once. Threads may share it."""
+
+    _cases: dict[tuple[int, int], DisputeState] = field(default_factory=dict)
+    _tries: Counter[tuple[int, int]] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def enter(self, state: DisputeState) -> None:
+        """Ask for a judgement; again for one that failed."""
+        with self._lock:
+            self._cases[state.dispute_id, state.round] = state
+
+    def take(self, now: int) -> DisputeState | None:
+        """What to judge next: of the least tried, that which must be committed to first. A case that always fails keeps
+        no other waiting, and what can't be committed to any more is not judged."""
+        with self._lock:
+            self._cases = {case: state for case, state in self._cases.items() if now < state.deadline}
+            if not self._cases:
+                return None
+            case = min(self._cases, key=lambda case: (self._tries[case], self._cases[case].deadline))
+            self._tries[case] += 1
+            return self._cases.pop(case)
+
+
 class Juror:
-    """One owner's part in all disputes. `judge` is asked once for each round in which the owner is drawn."""
+    """One owner's part in all disputes. `judge` is asked once for each round in which the owner is drawn, and again
+    when it failed. `round` and `deliberate` may run at the same time, each in one thread."""
 
     def __init__(self, chain: Chain, owner: str, box: BallotBox, judge: Judge) -> None:
         self._chain, self._owner, self._box, self._judge = chain, owner, box, judge
+        self._calendar = Calendar()
         self._over: set[int] = set()
 
     def round(self) -> Iterator[Step]:
-        """Everything that can be done now, one step to a dispute. What fails in one dispute stops no other: whoever
-        is drawn there would lose stake. Raises Unreachable and ChainUnavailable: try again."""
+        """Everything that can be done now, one step to a dispute; what is to be judged is noted for `deliberate`. What
+        fails in one dispute stops no other: whoever is drawn there would lose stake. Raises Unreachable and
+        ChainUnavailable: try again."""
         for number in range(1, self._chain.disputes.count() + 1):
             if number in self._over:
                 continue
@@ -62,6 +97,24 @@ class Juror:
                 step = Step(number, "failed", None, str(error))
             if step is not None:
                 yield step
+
+    def deliberate(self) -> Step | None:
+        """Judge one dispute, however long that takes, and keep the vote, which the next round commits to; None while
+        there is nothing to judge. Raises Unreachable and ChainUnavailable: it is judged again later."""
+        while (state := self._calendar.take(self._chain.settlement.clock())) is not None:
+            try:
+                if self._box.get(state.dispute_id, state.round) is None:  # a round may have asked once more meanwhile
+                    return self._judged(state)
+            except (Unreachable, ChainUnavailable):
+                raise
+            except R1Error as error:
+                return Step(state.dispute_id, "failed", None, str(error))
+        return None
+
+    def _judged(self, state: DisputeState) -> Step:
+        judged = self._judge(state)
+        vote = self._box.keep(state.dispute_id, state.round, judged.verdict, judged.reason)
+        return Step(state.dispute_id, "judged", None, f"{vote.verdict.name.lower()}: {vote.reason}")
 
     def _step(self, state: DisputeState) -> Step | None:
         disputes, now = self._chain.disputes, self._chain.settlement.clock()
@@ -86,8 +139,8 @@ class Juror:
             return None
         if ballot.commitment is None and now < state.deadline:
             if vote is None:
-                judged = self._judge(state)
-                vote = self._box.keep(number, state.round, judged.verdict, judged.reason)
+                self._calendar.enter(state)
+                return None
             return _done(state, "commit", disputes.commit(number, vote.verdict, vote.salt), vote.reason)
         if ballot.commitment is not None and ballot.vote is Verdict.NONE and now >= state.deadline and vote is not None:
             reason = f"{vote.verdict.name.lower()}: {vote.reason}"

@@ -46,12 +46,13 @@ class Watcher:
     _epochs: set[int] = field(default_factory=set)
 
     def round(self) -> Iterator[Seen]:
-        """Look at everything that is new. Raises Unreachable and ChainUnavailable: what is left is looked at again."""
-        for view in self.source.walk("/v1/jobs", JobView, _PAGE):
-            yield from self._job(view.job_id)
+        """Look at everything that is new: first at epochs, which are paid when their window ends, whereas work can be
+        disputed for long. Raises Unreachable and ChainUnavailable: what is left is looked at again."""
         for number in range(1, self.chain.settlement.next_epoch()):
             if number not in self._epochs:
                 yield from self._epoch(number)
+        for view in self.source.walk("/v1/jobs", JobView, _PAGE):
+            yield from self._job(view.job_id)
         for step in self.bailiff.round():
             yield Seen(f"pay for trace {step.trace}", step.detail)
 

@@ -17,6 +17,7 @@ from r1net.chain.keystore import keystore_address
 from r1net.chain.parameters import Parameters
 from r1net.protocol.views import RoundRecord
 from tests.e2e.demo.profiles import PROFILES, Profile
+from tests.e2e.demo.robbery import ROBBER
 from tests.e2e.demo.summary import ClaimFigure, EvalFigure, Summary
 from tests.e2e.demo.trial import Justice, Trial
 from tests.e2e.harness.chain import ROOT, compile_contracts
@@ -45,7 +46,7 @@ class Demo:
             model = self.profile.model(BUILD / "models" / self.profile.name)
         with self.phase("contracts", "compiling the contracts, starting Anvil, deploying"):
             compile_contracts()
-            self.network.start_chain()
+            self.network.start_chain(settlers=[ROBBER])
         with self.phase("start", "starting the coordinator, the nodes, a watcher, a juror, a forger, a lazy trainer"):
             self.network.start_coordinator()
             for name in self.nodes:
@@ -61,6 +62,8 @@ class Demo:
             records = [show(record) for record in run.follow()]
         with self.phase("settle", "waiting for the epoch to become final on chain"):
             run.wait_settled(180)
+        with self.phase("rob", "another settler pays itself what is left"):
+            heist = trial.rob(run.job_id)
         with self.phase("claim", "claiming both hosts' rewards"):
             claims = [self._claim(name) for name in self.nodes]
         with self.phase("verify", "proving a trace, auditing the epoch, exporting the data set"):
@@ -69,7 +72,7 @@ class Demo:
             audit = self.network.ask_node(self.nodes[0], "audit", "1")
             run.download(self.folder / "out")
         with self.phase("dispute", "what was repeated meanwhile, and what the court found"):
-            justice = trial.run(run.job_id, claims[0].wei)
+            justice = trial.run(run.job_id, heist, claims[0].wei)
         return self._summary(run, records, claims, verified, audit, justice)
 
     def _start_cheats(self) -> None:
@@ -137,7 +140,7 @@ def parameters(profile: Profile) -> Parameters:
     """Periods of seconds, so that a whole dispute fits into the demo; one juror, since only one node is no party."""
     return Parameters(
         min_stake=100 * R1,
-        challenge_window=2,
+        challenge_window=profile.challenge_window,
         cap_period=2,
         bond_rate=R1 // 1_000,
         dispute_bond=20 * R1,

@@ -21,17 +21,19 @@ class Profile:
     job: dict[str, Any] = field(default_factory=dict)
     budget: int = 1000 * R1
     nodes: int = 2
+    challenge_window: int = 20
+    """Seconds in which the watcher audits an epoch before a robber can have it paid."""
     commit_period: int = 40
     """Seconds in which a juror loads the model and repeats the disputed work, beside hosts that train."""
     reveal_period: int = 8
-    """Seconds in which a juror shows its vote, though it may be judging another dispute."""
+    """Seconds in which a juror shows its vote, while it may be judging another dispute beside hosts that train."""
 
 
 SMOLLM2 = Profile(
     name="smollm2",
     model=smollm2,
     commit_period=150,
-    reveal_period=90,
+    reveal_period=30,
     job={
         "name": "SmolLM2 learns sums",
         "environment": "reasoning_gym:chain_sum",

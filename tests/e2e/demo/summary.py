@@ -92,7 +92,7 @@ class Summary(BaseModel):
         ]
         rows += [(f"claim {c.account[:10]}…", f"{tokens(c.wei)} R1 in {c.transaction}") for c in self.claims]
         rows += [(one.cheat, self._conviction(one)) for one in self.justice.convictions]
-        rows += [("court", self._justice())]
+        rows += [("robber", self._robbery()), ("court", self._justice())]
         rows += [("time", ", ".join(f"{name} {spent:.0f} s" for name, spent in self.seconds.items()))]
         rows += [("peak memory", ", ".join(f"{name} {mb:.0f} MB" for name, mb in self.peak_rss_mb.items()))]
         for row in rows:
@@ -105,6 +105,15 @@ class Summary(BaseModel):
         return (
             f"{one.accused[:10]}… {found}; paid {tokens(one.paid)} R1, slashed by {tokens(one.slashed_wei)} R1 in "
             f"{len(one.transactions)} transactions"
+        )
+
+    def _robbery(self) -> str:
+        one = self.justice.robbery
+        found = "rejected" if one.rejected else "NOT REJECTED"
+        return (
+            f"{one.accused[:10]}… wanted {tokens(one.wanted_wei)} R1 in epoch {one.epoch}: {found}; paid "
+            f"{tokens(one.paid_wei)} R1, slashed by {tokens(one.slashed_wei)} R1, {tokens(one.bond_wei)} of it its bond"
+            f"{', suspended' if one.suspended else ', NOT SUSPENDED'}"
         )
 
     def _justice(self) -> str:

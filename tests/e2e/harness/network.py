@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -52,19 +52,20 @@ class Network:
         self.url = f"http://127.0.0.1:{self.port}"
         self.anvil = Anvil(self.logs, folder / "anvil.json")
 
-    def start_chain(self) -> None:
-        """Anvil with the contracts; the operator owns them and all R1, the coordinator may settle."""
+    def start_chain(self, settlers: Sequence[str] = ()) -> None:
+        """Anvil with the contracts; the operator owns them and all R1, the coordinator may settle. `settlers`: nodes
+        whose owners may settle as well, with a stake from the start."""
         self.supervisor.add(self.anvil.process)
         self.anvil.wait()
         self.operator = self.wallet("operator")
-        coordinator = self.wallet("coordinator")
+        may_settle = (self.wallet("coordinator").address, *map(self.make_keys, settlers))
         deploy(
             self.anvil.url,
             self.operator,
             self.deployment_file,
             artifacts=ROOT / "contracts" / "out",
             parameters=self._parameters,
-            accounts=Accounts((coordinator.address,), one_key=True),
+            accounts=Accounts(may_settle, one_key=True),
         )
         self.chain = Chain.connect(self.anvil.url, Deployment.load(self.deployment_file), self.operator)
 
@@ -110,12 +111,16 @@ class Network:
             raise RuntimeError(f"r1node {' '.join(arguments)}: exit {done.returncode}: {done.stderr}")
         return json.loads(done.stdout)
 
-    def found_node(self, name: str, stakes: int = 1) -> None:
-        """`r1node init`, and money for a stake of so many times the least."""
+    def make_keys(self, name: str) -> str:
+        """`r1node init`, and coin for gas; returns the owner's address."""
         keys = self.ask_node(name, "init")
         assert isinstance(keys, dict)
         self.anvil.fund(keys["owner"])
-        self.chain.token.transfer(keys["owner"], stakes * self._parameters.min_stake)
+        return str(keys["owner"])
+
+    def found_node(self, name: str, stakes: int = 1) -> None:
+        """`r1node init`, and money for a stake of so many times the least."""
+        self.chain.token.transfer(self.make_keys(name), stakes * self._parameters.min_stake)
 
     def start_node(self, name: str, machine: Mapping[str, str] | None = None, stakes: int = 1) -> Process:
         """`r1node init`, money for so many times the least stake, `r1node join`. `machine`: variables that make of this

@@ -245,9 +245,32 @@ def test_an_accusation_that_nobody_confirms_is_neither_paid_nor_punished(world: 
     cast(only, lease, vote(world, lease, "nonsense"))
     turn(world)
     assert checks(world, job_id)[0]["state"] == "open"
-    turn(world, 601)
-    assert checks(world, job_id)[0]["state"] == "dropped"
+    world.clock.time += 61
+    world.node(8, owner=1)
+    world.node(9, owner=2)  # further hosts of the two are nobody else
+    turn(world)
+    assert checks(world, job_id)[0]["state"] == "dropped", "there is nobody who could confirm it"
     assert earned(world, author.owner) == earned(world, only.owner) == 0
+    assert "failed_check" not in world.http.get("/v1/nodes").text
+
+
+def test_an_accuser_can_not_choose_the_moment_when_nobody_else_is_heard(world: World) -> None:
+    """Work is given up early only where a whole minute has passed without a third owner's host."""
+    job_id, author, others = all_rolled_out(world)
+    turn(world)
+    accuser, lease = verifying(others)
+    cast(accuser, lease, vote(world, lease, "nonsense"))
+    honest = [node for node in others if node is not accuser]
+    for _ in range(12):
+        turn(world, 45)
+        assert honest[0].open().status_code == 200
+        assert checks(world, job_id)[0]["state"] == "open"
+    assert honest[1].open().status_code == 200
+    for node in honest:
+        _, lease = verifying([node])
+        cast(node, lease, vote(world, lease))
+    assert checks(world, job_id)[0]["state"] == "holds"
+    assert earned(world, author.owner) > 0
 
 
 def test_whoever_misses_a_planted_cheat_answers_for_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,9 +353,12 @@ def test_a_tampered_copy_differs_where_it_is_looked_at(world: World) -> None:
 votes = st.lists(st.builds(Voter, st.sampled_from("abcde"), st.booleans()), max_size=9)
 
 
-@given(votes, st.floats(0, 1e6))
-def test_rules_of_votes(cast: list[Voter], waited: float) -> None:
-    found = outcome(cast, waited)
+@given(votes, st.floats(0, 1e6), st.booleans())
+def test_rules_of_votes(cast: list[Voter], waited: float, alone: bool) -> None:
+    found = outcome(cast, waited, alone=alone)
+    assert found == outcome(cast, waited) or (found, alone) == ("dropped", True), (
+        "being alone convicts and clears nobody"
+    )
     first = {vote.owner: vote.holds for vote in reversed(cast)}
     accusing = sum(not holds for holds in first.values())
     assert found != "failed" or accusing >= 2 > 1 * (len(first) - accusing > accusing)
