@@ -16,6 +16,7 @@ from r1net.errors import R1Error
 from r1net.urls import scrub_output
 from r1node.cli import (
     audit,
+    calibrate,
     config,
     disputes,
     doctor,
@@ -48,7 +49,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     result_callback=show,
 )
-modules = (identity, trust, join, status, doctor, engine, rewards, audit, verify, odds, disputes, jury, watch, config)
+modules = (
+    *(identity, trust, join, status, doctor, engine, rewards, audit, verify, calibrate, odds),
+    *(disputes, jury, watch, config),
+)
 for module in modules:
     module.add_to(app)
 

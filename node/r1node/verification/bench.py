@@ -84,7 +84,7 @@ def _gradient(view: JobView, desk: Desk, question: RecomputeTask, statement: Gra
 def _replay(view: JobView, desk: Desk, policy: str, traces: Sequence[Trace]) -> WorkVerdict:
     replayer, archive = desk.open_job(view)
     replayer.load(archive.policy(policy))
-    return judge_work(replayer.replay(traces))
+    return judge_work(replayer.replay(traces), view.spec.verification.noise)
 
 
 def _unhurried() -> None:

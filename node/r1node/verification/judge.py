@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from r1net.protocol.evidence import Finding
+from r1net.protocol.job import Verification
 from r1node.rollout.sampler import LEAST_SPREAD
 from r1node.verification.replay import Replay
 
@@ -42,9 +43,11 @@ models whose logits are large, plain bf16 arithmetic comes to several spreads.""
 NEAR_MISS = 0.1
 """A token counts as drawn by its seed when its miss is no larger."""
 
-NOISE_FACTOR, NOISE_SCATTER = 1.4, 15.0
-"""A worker may show 1.4 + 15 / √tokens times the control's noise (sum of |Δ| over sum of spreads): few tokens of a
-sure policy carry most of the sum, so that honest ratios scatter. 2.0 for 600 tokens, 1.6 for 5,600."""
+NOISE_FACTOR = Verification().noise
+NOISE_SCATTER = 15.0
+"""A worker may show 1.4 + 15 / √tokens times the control's noise (sum of |Δ| over sum of spreads), or what the job says
+for 1.4: few tokens of a sure policy carry most of the sum, so that honest ratios scatter. 2.0 for 600 tokens, 1.6 for
+5,600."""
 
 LEAST_NOISE = 0.02
 """Noise that is nobody's fault: very small models show less, and other kernels may show more than the control."""
@@ -111,6 +114,13 @@ class Reach:
         return cls(max(FAR_DELTA, FAR_FACTOR * usual), max(FAR_MISS, FAR_FACTOR * missed))
 
 
+def noise_limit(tokens: int, usual: float, factor: float) -> float:
+    """The noise that so many tokens may show, where the control's is `usual`; any, where they are too few."""
+    if tokens < FEWEST_TOKENS:
+        return math.inf
+    return max(LEAST_NOISE, (factor + NOISE_SCATTER / math.sqrt(tokens)) * usual)
+
+
 @dataclass(frozen=True)
 class Means:
     """The two means over what they may be; 0 where there are too few tokens to say."""
@@ -119,12 +129,12 @@ class Means:
     miss: float = 0.0
 
     @classmethod
-    def of(cls, finding: Finding) -> Means:
+    def of(cls, finding: Finding, factor: float) -> Means:
         """Judged by the control that ran beside."""
         if finding.tokens < FEWEST_TOKENS:
             return cls()
         scatter = 1 / math.sqrt(finding.tokens)
-        noise = max(LEAST_NOISE, (NOISE_FACTOR + NOISE_SCATTER * scatter) * finding.usual_noise)
+        noise = noise_limit(finding.tokens, finding.usual_noise, factor)
         miss = LEAST_MISS + MISS_SCATTER * scatter + MISS_FACTOR * finding.usual_miss
         return cls(finding.noise / noise, finding.mean_miss / miss)
 
@@ -147,8 +157,8 @@ def _deviations(deltas: Sequence[float], spreads: Sequence[float]) -> list[float
     return [abs(delta) / (spread + LEAST_SPREAD) for delta, spread in zip(deltas, spreads, strict=True)]
 
 
-def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
-    """Traces of one worker, at least one: each by itself, and all together."""
+def judge_work(replays: Sequence[Replay], noise: float = NOISE_FACTOR) -> WorkVerdict:
+    """Traces of one worker, at least one: each by itself, and all together. `noise`: the job's `Verification.noise`."""
     reach = Reach.of(replays)
     verdicts = [judge_trace(replay, reach) for replay in replays]
     deltas = [value for replay in replays for value in replay.deltas]
@@ -169,7 +179,7 @@ def judge_work(replays: Sequence[Replay]) -> WorkVerdict:
         usual_noise=sum(abs(value) for replay in replays for value in replay.usual_deltas) / spread,
         usual_miss=sum(value for replay in replays for value in replay.usual_misses) / len(misses),
     )
-    means = Means.of(finding)
+    means = Means.of(finding, noise)
     worst = max(verdicts, key=lambda verdict: verdict.severity)
     return WorkVerdict(
         finding.model_copy(update={"faults": tuple(_faults(finding, bad, means))}),

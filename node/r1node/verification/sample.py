@@ -75,6 +75,10 @@ def check_sample(desk: Desk, view: JobView, drawn: dict[str, Drawn]) -> list[Che
         for replay in replayer.replay(traces):
             replays[replay.trace.worker].append(replay)
     return [
-        Checked(worker, judge_work(found) if found else None, len(drawn[worker].traces) - len(found))
+        Checked(
+            worker,
+            judge_work(found, view.spec.verification.noise) if found else None,
+            len(drawn[worker].traces) - len(found),
+        )
         for worker, found in sorted(replays.items())
     ]

@@ -14,7 +14,8 @@ from r1node.verification.judge import judge_work
 def replay(job: JobRuntime, task: VerifyTask, lease_id: str) -> Vote:
     """Replay what the task names. Raises ProtocolError when the bundle is not what the task says."""
     chosen = dict(zip(task.positions, drawn_traces(job.job_id, job.bundle(task.bundle), task), strict=True))
-    verdict = judge_work(job.ready_replayer(task.version).replay(list(chosen.values())))
+    replays = job.ready_replayer(task.version).replay(list(chosen.values()))
+    verdict = judge_work(replays, job.spec.verification.noise)
     bad = set(verdict.bad_traces)
     positions = tuple(position for position, trace in chosen.items() if trace.digest() in bad)
     return Vote(job_id=job.job_id, lease_id=lease_id, task=task.digest(), finding=verdict.finding, bad=positions)

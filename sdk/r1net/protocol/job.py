@@ -172,11 +172,15 @@ class Verification(Message):
     were handed in, and up to `traces` completions of each are replayed by hosts of other owners. Of the trainers'
     gradients a share `training_rate` is recomputed, each in whole, which costs what it cost its trainer. Owners that
     are new or have failed are drawn more often. A `rate` of 0 draws nothing: then nobody checks what the job pays for.
+
+    `noise`: how many times that of plain bfloat16 arithmetic the noise of a sampler's log-probabilities may be, over
+    many tokens. `r1node calibrate` measures what honest work on a model comes to; less than 1.15 would convict some.
     """
 
     rate: float = Field(default=0.1, ge=0, le=1)
     traces: int = Field(default=8, ge=1, le=256)
     training_rate: float = Field(default=0.03, ge=0, le=1)
+    noise: float = Field(default=1.4, ge=1.15, le=1.4)
 
     def rate_of(self, kind: str) -> float:
         """The share that is drawn of a kind of work (`r1net.protocol.pricing.Work.kind`)."""

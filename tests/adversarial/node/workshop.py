@@ -21,6 +21,7 @@ from r1node.rollout.engine import Completion, Prompt
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import TrainablePolicy
 from r1node.training.rows import lay_rows, row_batches, row_logits
+from r1node.verification.calibration import rounded
 from r1node.verification.replay import Replay, Replayer
 from tests.e2e.demo.cheat import Forger
 from tests.e2e.demo.profiles import Profile
@@ -168,12 +169,7 @@ def noisy(weights: Weights, share: float) -> Weights:
 
 def int8(weights: Weights) -> Weights:
     """Linear layers rounded to 8 bits, a scale for each row."""
-    rounded = dict(weights)
-    for name, tensor in weights.items():
-        if tensor.ndim == 2 and "embed" not in name:
-            scale = tensor.abs().amax(1, keepdim=True) / 127
-            rounded[name] = (tensor / scale).round() * scale
-    return rounded
+    return rounded(weights, 8)
 
 
 def with_tokens(completion: Completion, at: int, token: int) -> Completion:
