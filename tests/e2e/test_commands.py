@@ -15,6 +15,7 @@ import pytest
 
 import r1net
 from r1net import R1, Client
+from r1net.deterrence import CHEATS
 from tests.e2e.demo import tiny
 from tests.e2e.harness.chain import ROOT
 from tests.e2e.harness.network import Network, submitter_variables
@@ -56,6 +57,11 @@ def test_a_host_earns_claims_and_audits(network: Network, client: Client, model:
     assert ask(network, "node1", "claim") == []
     wallet = ask(network, "node1", "wallet")
     assert int(wallet["r1_balance"]) == int(claim["paid"])
+    table = ask(network, "node1", "odds", run.job_id)
+    assert int(table["at_risk"]) == network.chain.at_risk() > 0
+    found = {lie["cheat"]: lie for lie in table["lies"]}
+    assert len(found) == len(CHEATS)
+    assert all(lie["pays"] == (lie["caught_if_drawn"] == 0) for lie in found.values())
     findings = ask(network, "node1", "audit", str(epoch))["findings"]
     assert len(findings) >= 8
     assert {finding["job"] for finding in findings} == {run.job_id}
