@@ -131,7 +131,7 @@ class Workshop:
     def right_logprobs(self, traces: Sequence[Trace]) -> list[Trace]:
         """The same tokens with the log-probabilities that the claimed policy gives them: the cheat has the model."""
         return [
-            replay.trace.model_copy(update={"logprobs": _shifted(replay)}) for replay in self.replayer.replay(traces)
+            replay.trace.model_copy(update={"logprobs": shifted(replay)}) for replay in self.replayer.replay(traces)
         ]
 
     def later_version(self, steps: int) -> Weights:
@@ -166,14 +166,14 @@ def noisy(weights: Weights, share: float) -> Weights:
     }
 
 
-def int8(weights: Weights) -> Weights:
-    """Linear layers rounded to 8 bits, a scale for each row."""
-    rounded = dict(weights)
+def rounded(weights: Weights, bits: int) -> Weights:
+    """Linear layers rounded to so many bits, a scale for each row."""
+    changed, most = dict(weights), 2 ** (bits - 1) - 1
     for name, tensor in weights.items():
         if tensor.ndim == 2 and "embed" not in name:
-            scale = tensor.abs().amax(1, keepdim=True) / 127
-            rounded[name] = (tensor / scale).round() * scale
-    return rounded
+            scale = tensor.abs().amax(1, keepdim=True) / most
+            changed[name] = (tensor / scale).round() * scale
+    return changed
 
 
 def with_tokens(completion: Completion, at: int, token: int) -> Completion:
@@ -183,6 +183,7 @@ def with_tokens(completion: Completion, at: int, token: int) -> Completion:
     return replace(completion, token_ids=ids)
 
 
-def _shifted(replay: Replay) -> tuple[float, ...]:
+def shifted(replay: Replay) -> tuple[float, ...]:
+    """The log-probabilities that the replayed policy gives a trace's tokens."""
     moved = (claimed + delta for claimed, delta in zip(replay.trace.logprobs, replay.deltas, strict=True))
     return tuple(min(0.0, value) for value in moved)

@@ -1,0 +1,45 @@
+"""A host that cheats: the real `r1node join` with one named thing replaced.
+
+    python -m tests.adversarial.network.rogue CHEAT join --coordinator URL …     as `r1node join`
+
+It asks only for the kind of work that it cheats at, and prints a line for each lie that it tells.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from r1net.protocol.work import Capability, WorkAnswer, WorkRequest
+from r1node.cli.main import main
+from r1node.session import Session
+from tests.adversarial.network.samplers import SAMPLERS
+from tests.adversarial.network.trainers import TRAINERS
+from tests.adversarial.network.verifiers import VERIFIERS
+
+KINDS: dict[Capability, dict[str, Callable[[], None]]] = {"rollout": SAMPLERS, "train": TRAINERS, "verify": VERIFIERS}
+"""What a cheat of each name replaces."""
+
+
+def take_only(capability: Capability) -> None:
+    """Ask for no other work."""
+    honest = Session.work
+
+    def work(self: Session, request: WorkRequest) -> WorkAnswer:
+        if capability not in request.capabilities:
+            return WorkAnswer(reason="not its kind of work")
+        return honest(self, request.model_copy(update={"capabilities": (capability,)}))
+
+    Session.work = work  # type: ignore[method-assign]
+
+
+def turn(name: str) -> None:
+    """Make of this process the rogue of that name. Raises KeyError for one that isn't known."""
+    capability, cheats = next((kind, cheats) for kind, cheats in KINDS.items() if name in cheats)
+    take_only(capability)
+    cheats[name]()
+
+
+if __name__ == "__main__":
+    turn(sys.argv.pop(1))
+    main()
