@@ -118,5 +118,5 @@ CHEATS: dict[str, Cheat] = {
     )
 }
 
-ROGUES = sorted({member.rogue for cheat in CHEATS.values() for member in cheat.members})
-"""The names that `rogue` takes."""
+PARTNERS = "ROGUE_PARTNERS"
+"""The variable with the addresses of the workers that an accomplice clears, with commas."""

@@ -1,36 +1,35 @@
 """What came of a cheat, read from where anybody may read: the coordinator's public routes, the chain, and, of what was
-false, the rogue's own log."""
+false, the node's own log."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Sequence
 
+from eth_account.signers.local import LocalAccount
 from pydantic import BaseModel
 
 from r1net import Client, Run, Verification
-from r1net.chain.keystore import keystore_address
 from r1net.deterrence import Cheat as Odd
 from r1net.deterrence import odds
 from r1net.protocol.checks import CheckView
 from r1net.protocol.job import JobView
 from r1net.protocol.pricing import Work, asked
+from r1net.protocol.settlement import ClaimProof
 from r1net.protocol.views import AccountRewards, NodeView
 from r1net.transport import Transport
+from r1node.cli.rewards import claim_all
 from tests.adversarial.network.catalogue import Cheat
+from tests.adversarial.network.crews import Crews, Node
 from tests.adversarial.network.lies import failures_of, lies_of
-from tests.e2e.harness.network import Network
-
-if TYPE_CHECKING:
-    from tests.adversarial.network.gallery import Rogue
 
 _PAGE = 500
+_CLAIMS = 100
 _VOTERS_FAULTS = ("false_vote", "missed_plant")
 
 
 class Outcome(BaseModel):
-    """One cheat. Pieces of work (submissions, gradients, votes) are counted by the rogue's own word for what is false:
+    """One cheat. Pieces of work (submissions, gradients, votes) are counted by the node's own word for what is false:
     `lies` told, of which `failures` tells how many were refused or came to nothing, by code; `drawn` were repeated,
     `caught` found bad by two owners, `cleared` found good; of the repeated ones' `traces`, `bad_traces` are bad by
     themselves. `votes` of a verifier, of which `wrong` were contradicted.
@@ -90,26 +89,24 @@ class Outcome(BaseModel):
 class Reading:
     """Begins before a job, so that what happens during it can be told from what was before."""
 
-    def __init__(self, client: Client, network: Network, honest: Sequence[str]) -> None:
-        self._client, self._network = client, network
+    def __init__(self, client: Client, crews: Crews, honest: Collection[str]) -> None:
+        self._client, self._crews, self._honest = client, crews, honest
         self._source: Transport = client.transport
-        folders = [network.folder / name for name in honest]
-        self._honest = {keystore_address(folder / "wallet.json") for folder in folders}
         self._charged = self._charges()
 
-    def outcome(self, cheat: Cheat, run: Run, crew: Sequence[Rogue], seconds: float) -> Outcome:
+    def outcome(self, cheat: Cheat, run: Run, crew: Sequence[Node], seconds: float) -> Outcome:
         """What came of a cheat in a job that is over."""
         view = run.view()
         rows = list(self._source.walk(f"/v1/jobs/{run.job_id}/checks", CheckView, _PAGE))
         real = [row for row in rows if not row.planted]
-        lies = {lease for rogue in crew for lease in lies_of(rogue.log)}
+        lies = {lease for node in crew for lease in lies_of(node.process.said)}
         drawn = [row for row in real if row.lease_id in lies and row.votes]
         judged = [row for row in rows if row.state in ("holds", "failed")]
-        workers, owners = {rogue.worker for rogue in crew}, {rogue.owner for rogue in crew}
+        workers, owners = {node.worker for node in crew}, {node.owner.address for node in crew}
         votes = [(row, vote) for row in judged for vote in row.votes if vote.worker in workers]
         nodes = [node for node in self._source.get_many("/v1/nodes", NodeView) if node.worker in workers]
         caught = sum(row.state == "failed" for row in drawn)
-        refused = Counter(code for rogue in crew for code in failures_of(rogue.log))
+        refused = Counter(code for node in crew for code in failures_of(node.process.said))
         rate, profit = self._odds(cheat, view, caught / len(drawn) if drawn else float(bool(refused)))
         return Outcome(
             name=cheat.name,
@@ -127,7 +124,7 @@ class Reading:
             wrong=sum((not vote.finding.faults) != (row.state == "holds" and not row.planted) for row, vote in votes),
             worth=self._worth(view, drawn),
             paid=self._paid(owners, lies),
-            claimed=sum(self._claimed(folder) for folder in sorted({rogue.folder for rogue in crew})),
+            claimed=sum(self._claimed(owner) for owner in {node.owner.address: node.owner for node in crew}.values()),
             standing=max(node.standing for node in nodes),
             reasons=dict(sum((Counter(node.reasons) for node in nodes), Counter())),
             honest_rejected=sum(row.owner in self._honest and row.state in ("failed", "dropped") for row in real),
@@ -154,10 +151,10 @@ class Reading:
         rewards = [self._source.get(f"/v1/accounts/{owner}/rewards", AccountRewards) for owner in owners]
         return sum(row.amount for one in rewards for row in one.earnings if row.lease_id in lies)
 
-    def _claimed(self, folder: str) -> int:
-        claims = self._network.ask_node(folder, "claim")
-        assert isinstance(claims, list)
-        return sum(int(claim["paid"]) for claim in claims)
+    def _claimed(self, owner: LocalAccount) -> int:
+        """What its owner gets out of the contracts, as `r1node claim` does it."""
+        proofs = self._source.walk(f"/v1/accounts/{owner.address}/claims", ClaimProof, _CLAIMS)
+        return sum(claim.paid for claim in claim_all(self._crews.chain(owner), owner.address, proofs))
 
     def _odds(self, cheat: Cheat, view: JobView, caught: float) -> tuple[float, int | None]:
         """In the same job at the default rate."""

@@ -12,10 +12,8 @@ from r1node.jobs import JobRuntime
 from r1node.training.trainer import Tick
 from r1node.verification.recompute import recompute
 from r1node.verification.voting import replay
+from tests.adversarial.network.catalogue import PARTNERS
 from tests.adversarial.network.lies import told
-
-PARTNERS = "ROGUE_PARTNERS"
-"""The variable with the addresses of the workers that an accomplice clears, with commas."""
 
 ACCUSATION = ("its tokens are not what its seeds draw",)
 
