@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Fate = Literal["caught", "refused", "unpaid", "outvoted", "dear", "unseen"]
-"""`caught`: two owners find the work bad. `refused`: it is never admitted. `unpaid`: nothing of it counts, though
+"""`caught`: two owners find work bad, and all that is owed is lost. `refused`: it is never admitted. `unpaid`: nothing of it counts, though
 nobody could say whose fault it was. `outvoted`: a verifier whose votes the others' contradict, or that clears a planted
 copy. `dear`: some of it gets through, and what is caught costs more than that brings. `unseen`: no replay can tell it
 from honest rounding."""
@@ -104,7 +104,7 @@ CHEATS: dict[str, Cheat] = {
             alone=True,
             away=1,
         ),
-        _verifier("lazy-verifier", "clears whatever it is asked about, unseen", rounds=60, groups=48),
+        _verifier("lazy-verifier", "clears whatever it is asked about, unseen", rounds=16, groups=24),
         _verifier("accuser", "accuses whatever it is asked about, unseen", groups=48),
         Cheat(
             "colluders",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from contextlib import ExitStack
+from typing import Self
 
 from r1net import R1, Evaluation, Run, Sampling, Verification
 from r1net.runs import RunFailed
@@ -35,28 +36,28 @@ SETTINGS = {
 
 
 class Gallery:
-    """`say` is told what goes on."""
+    """`say` is told what goes on. As a context manager it has its honest nodes, and ends all nodes."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        self._network = Network(folder, settings=SETTINGS)
-        self._say = say
+    def __init__(self, network: Network, say: Callable[[str], None]) -> None:
+        """Chain, coordinator, a submitter. The network is its caller's to stop."""
+        self._network, self._say = network, say
         self._model = TINY.model(ROOT / "build" / "models" / "tiny")
-        self._crews = Crews(self._network)
-        self._hosts: list[Node] = []
-
-    def open(self) -> None:
-        """Chain, coordinator, honest nodes, a submitter."""
-        self._say("compiling the contracts, starting the chain, the coordinator and three honest nodes")
+        say("compiling the contracts, starting the chain, the coordinator and three honest nodes")
         compile_contracts()
-        self._network.start_chain()
-        self._network.start_coordinator()
-        self._client = self._network.client(1000 * BUDGET)
-        self._hosts = self._welcome(range(HONEST))
+        network.start_chain()
+        network.start_coordinator()
+        self._client = network.client(1000 * BUDGET)
+        self._crews = Crews(network)
 
-    def close(self) -> None:
-        """End every process."""
+    def __enter__(self) -> Self:
+        with ExitStack() as nodes:
+            nodes.callback(self._crews.close)
+            self._hosts = self._welcome(range(HONEST))
+            nodes.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
         self._crews.close()
-        self._network.stop()
 
     def show(self, cheats: Sequence[Cheat]) -> Iterator[Outcome]:
         """Cheat by cheat what came of it, as it comes."""

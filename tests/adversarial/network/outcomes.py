@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from r1net import Client, Run, Verification
 from r1net.deterrence import Cheat as Odd
 from r1net.deterrence import odds
-from r1net.protocol.checks import CheckView
+from r1net.protocol.checks import CheckView, VoteView
 from r1net.protocol.job import JobView
 from r1net.protocol.pricing import Work, asked
 from r1net.protocol.settlement import ClaimProof
@@ -34,7 +34,7 @@ class Outcome(BaseModel):
     `caught` found bad by two owners, `cleared` found good; of the repeated ones' `traces`, `bad_traces` are bad by
     themselves. `votes` of a verifier, of which `wrong` were contradicted.
 
-    Wei: `worth`, what the drawn lies would have been paid; `paid`, what they are paid; `claimed`, what the owners got
+    Wei: `worth`, what the drawn lies and the votes would have been paid; `paid`, what they are paid; `claimed`, what the owners got
     out of the contracts, for honest work too. `rate`: the probability that a piece of that kind is drawn in the same
     job at the default rate; `profit` what the lie brings there on average until it is caught, None where nothing
     catches it.
@@ -67,19 +67,21 @@ class Outcome(BaseModel):
 
     @property
     def stands(self) -> bool:
-        """Whether the network held: the cheat met its fate, nothing false was paid, and nobody honest suffered."""
+        """Whether the network held: the cheat met its fate, and nobody honest suffered."""
         unharmed = not self.honest_rejected and not self.honest_charged and self.job == "completed"
-        return unharmed and self.lies > 0 and self._met and (self.fate in ("unseen", "dear") or not self.paid)
+        return unharmed and self.lies > 0 and self._met
 
     @property
     def _met(self) -> bool:
         match self.fate:
             case "caught":
-                return self.caught > 0 and not self.cleared
+                return self.caught > 0 and not self.paid and self.profit is not None and self.profit < 0
             case "refused":
                 return sum(self.failures.values()) == self.lies and not self.drawn
+            case "unpaid":
+                return not self.paid
             case "outvoted":
-                return any(self.reasons.get(fault) for fault in _VOTERS_FAULTS)
+                return self.paid < self.worth and any(self.reasons.get(fault) for fault in _VOTERS_FAULTS)
             case "dear":
                 return self.profit is not None and self.profit < 0
             case _:
@@ -107,7 +109,7 @@ class Reading:
         nodes = [node for node in self._source.get_many("/v1/nodes", NodeView) if node.worker in workers]
         caught = sum(row.state == "failed" for row in drawn)
         refused = Counter(code for node in crew for code in failures_of(node.process.said))
-        rate, profit = self._odds(cheat, view, caught / len(drawn) if drawn else float(bool(refused)))
+        rate, profit = self._odds(cheat, view, caught / len(drawn) if drawn else None)
         return Outcome(
             name=cheat.name,
             kind=cheat.kind,
@@ -122,7 +124,9 @@ class Reading:
             bad_traces=sum(max(len(vote.bad) for vote in row.votes) for row in drawn),
             votes=len(votes),
             wrong=sum((not vote.finding.faults) != (row.state == "holds" and not row.planted) for row, vote in votes),
-            worth=self._worth(view, drawn),
+            worth=self._worth(
+                view, [(row.kind, row.votes[0]) for row in drawn] + [("verification", v) for _, v in votes]
+            ),
             paid=self._paid(owners, lies),
             claimed=sum(self._claimed(owner) for owner in {node.owner.address: node.owner for node in crew}.values()),
             standing=max(node.standing for node in nodes),
@@ -141,11 +145,10 @@ class Reading:
         found = sum((Counter(node.reasons) for node in nodes), Counter[str]())
         return found + Counter(refused=sum(node.rejected for node in nodes))
 
-    def _worth(self, view: JobView, drawn: Iterable[CheckView]) -> int:
-        """What repeated work would have been paid: every trace of it was repeated, so that the votes count its
-        tokens."""
-        works = [Work(row.kind, row.votes[0].finding.tokens) for row in drawn]
-        return sum(asked(work, view.spec.prices) for work in works)
+    def _worth(self, view: JobView, told: Iterable[tuple[str, VoteView]]) -> int:
+        """What pieces of work of some kinds would have been paid, each with a vote on it, or that it is: as many tokens
+        as the vote counts, since every trace was repeated."""
+        return sum(asked(Work(kind, vote.finding.tokens), view.spec.prices) for kind, vote in told)
 
     def _paid(self, owners: set[str], lies: set[str]) -> int:
         rewards = [self._source.get(f"/v1/accounts/{owner}/rewards", AccountRewards) for owner in owners]
@@ -156,9 +159,9 @@ class Reading:
         proofs = self._source.walk(f"/v1/accounts/{owner.address}/claims", ClaimProof, _CLAIMS)
         return sum(claim.paid for claim in claim_all(self._crews.chain(owner), owner.address, proofs))
 
-    def _odds(self, cheat: Cheat, view: JobView, caught: float) -> tuple[float, int | None]:
-        """In the same job at the default rate."""
-        if cheat.kind == "verification":
+    def _odds(self, cheat: Cheat, view: JobView, caught: float | None) -> tuple[float, int | None]:
+        """In the same job at the default rate; nothing is to be said of what was never drawn."""
+        if cheat.kind == "verification" or caught is None:
             return 0.0, None
         spec = view.spec.model_copy(update={"verification": Verification()})
         odd = Odd(cheat.name, cheat.kind, cheat.saves, caught)

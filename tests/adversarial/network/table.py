@@ -56,6 +56,6 @@ def _coins(wei: int) -> str:
 
 
 def _profit(outcome: Outcome) -> str:
-    if outcome.kind == "verification":
-        return "–"
-    return "what it saves" if outcome.profit is None else f"{outcome.profit / R1:+.1f}"
+    if outcome.profit is None:
+        return "what it saves" if outcome.drawn and outcome.kind != "verification" else "–"
+    return f"{outcome.profit / R1:+.1f}"
