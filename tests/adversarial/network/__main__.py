@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import time
 
@@ -35,6 +36,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no such cheat: {', '.join(unknown)}")
     single_threaded()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through the `finally` below: no process is left behind
     shutil.rmtree(FOLDER, ignore_errors=True)
     network = Network(FOLDER / "network", settings=SETTINGS)
     outcomes = []

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Fate = Literal["caught", "refused", "unpaid", "outvoted", "dear", "unseen"]
-"""`caught`: two owners find work bad, and all that is owed is lost. `refused`: it is never admitted. `unpaid`: nothing of it counts, though
-nobody could say whose fault it was. `outvoted`: a verifier whose votes the others' contradict, or that clears a planted
-copy. `dear`: some of it gets through, and what is caught costs more than that brings. `unseen`: no replay can tell it
-from honest rounding."""
+"""`caught`: two owners find work bad, and all that is owed is lost. `refused`: it is never admitted. `unpaid`: nothing
+of it counts, though nobody could say whose fault it was. `outvoted`: a verifier whose votes the others' contradict, or
+that clears a planted copy. `dear`: some of it gets through, and what is caught costs more than that brings. `unseen`:
+no replay can tell it from honest rounding."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def _sampler(name: str, does: str, fate: Fate = "caught", saves: float = 1.0) ->
 
 
 def _trainer(name: str, does: str, fate: Fate = "caught", **more: object) -> Cheat:
-    return Cheat(name, "training", does, fate, groups=32, **more)  # type: ignore[arg-type]
+    return Cheat(name, "training", does, fate, groups=64, **more)  # type: ignore[arg-type]
 
 
 def _verifier(name: str, does: str, **more: object) -> Cheat:

@@ -34,10 +34,10 @@ class Outcome(BaseModel):
     `caught` found bad by two owners, `cleared` found good; of the repeated ones' `traces`, `bad_traces` are bad by
     themselves. `votes` of a verifier, of which `wrong` were contradicted.
 
-    Wei: `worth`, what the drawn lies and the votes would have been paid; `paid`, what they are paid; `claimed`, what the owners got
-    out of the contracts, for honest work too. `rate`: the probability that a piece of that kind is drawn in the same
-    job at the default rate; `profit` what the lie brings there on average until it is caught, None where nothing
-    catches it.
+    Wei: `worth`, what the drawn lies and the votes would have been paid; `paid`, what they are paid; `claimed`, what
+    the owners got out of the contracts, for honest work too. `rate`: the probability that a piece of that kind is drawn
+    in the same job at the default rate; `profit` what the lie brings there on average until it is caught, None where
+    nothing catches it, or where it was never admitted.
     """
 
     name: str

@@ -17,27 +17,35 @@ from tests.adversarial.network.samplers import SAMPLERS
 from tests.adversarial.network.trainers import TRAINERS
 from tests.adversarial.network.verifiers import VERIFIERS
 
-KINDS: dict[Capability, dict[str, Callable[[], None]]] = {"rollout": SAMPLERS, "train": TRAINERS, "verify": VERIFIERS}
-"""What a cheat of each name replaces."""
+KINDS: dict[tuple[Capability, ...], dict[str, Callable[[], None]]] = {
+    ("rollout",): SAMPLERS,
+    ("rollout", "train"): TRAINERS,
+    ("verify",): VERIFIERS,
+}
+"""What a cheat of each name replaces. Trainers sample, honestly: each trains first of all on what it has sampled."""
 
 
-def take_only(capability: Capability) -> None:
+def take_only(kinds: tuple[Capability, ...]) -> None:
     """Ask for no other work."""
     honest = Session.work
 
     def work(self: Session, request: WorkRequest) -> WorkAnswer:
-        if capability not in request.capabilities:
+        wanted = tuple(kind for kind in request.capabilities if kind in kinds)
+        if not wanted:
             return WorkAnswer(reason="not its kind of work")
-        return honest(self, request.model_copy(update={"capabilities": (capability,)}))
+        return honest(self, request.model_copy(update={"capabilities": wanted}))
 
     Session.work = work  # type: ignore[method-assign]
 
 
 def turn(name: str) -> None:
     """Make of this process the rogue of that name. Raises KeyError for one that isn't known."""
-    capability, cheats = next((kind, cheats) for kind, cheats in KINDS.items() if name in cheats)
-    take_only(capability)
-    cheats[name]()
+    for kinds, cheats in KINDS.items():
+        if name in cheats:
+            take_only(kinds)
+            cheats[name]()
+            return
+    raise KeyError(name)
 
 
 if __name__ == "__main__":
