@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Self
 
-from r1net import R1, Evaluation, Run, Sampling, Verification
+from r1net import R1, Evaluation, Prices, Run, Sampling, Verification
 from r1net.runs import RunFailed
 from tests.adversarial.network.catalogue import Cheat
 from tests.adversarial.network.crews import Crews, Node, stop
@@ -21,6 +21,9 @@ AT_ONCE = 6
 """Cheats that share a job."""
 
 BUDGET = 10 * R1
+PRICE = R1 // 10_000
+"""For a token of any work. It leaves room in the budget: what is found bad was verified twice, and is done again."""
+
 SETTLED = 180.0
 """Seconds that settlement may take on a busy machine."""
 
@@ -98,6 +101,7 @@ class Gallery:
             "groups_per_round": max(cheat.groups for cheat in cheats),
             "evaluation": Evaluation(problems=4, sampling=Sampling(temperature=0.0, max_tokens=6)),
             "verification": Verification(rate=1.0, traces=256),
+            "prices": Prices(rollout_token=PRICE, trained_token=PRICE, verified_token=PRICE),
         }
         return self._client.train(model=self._model, budget=BUDGET, **(TINY.job | changes))
 
