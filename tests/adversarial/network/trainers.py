@@ -138,11 +138,18 @@ def withheld_report() -> None:
 
 
 def withheld_weights() -> None:
-    """Trains honestly, and keeps silent when its version is wanted of it, or a proof that it has it."""
+    """Trains honestly, and keeps silent when its version is wanted of it, or a proof that it has it. What is false then
+    is what it was to be paid for: the training."""
+    training: list[str] = []
 
-    def silent(_agent: Agent, _job: JobRuntime, _task: PublishTask, keeper: LeaseKeeper) -> None:
-        told(keeper.lease.id)
+    def noting(job: JobRuntime, task: TrainTask, keeper: LeaseKeeper, *rest: Any) -> Step:
+        training.append(keeper.lease.id)
+        return train(job, task, keeper, *rest)
 
+    def silent(_agent: Agent, _job: JobRuntime, _task: PublishTask, _keeper: LeaseKeeper) -> None:
+        told(training[-1])
+
+    r1node.agent.train = noting  # type: ignore[attr-defined]
     Agent._publish = silent  # type: ignore[method-assign]
 
 
