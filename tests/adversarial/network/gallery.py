@@ -34,6 +34,7 @@ SETTINGS = {
     "settlement_poll_seconds": "1",
     "deadline_factor": "3",
     "min_deadline_seconds": "30",
+    "default_rate": "200",
 }
 """Coordinator settings under which what a cheat keeps back is missed within half a minute."""
 
