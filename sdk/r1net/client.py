@@ -301,9 +301,10 @@ def _stage(**settings: Any) -> Grpo:
 def spread(budget: int, stage: Grpo, sampling: Sampling, evaluation: Evaluation, verification: Verification) -> Prices:
     """Prices at which the job's largest possible number of tokens costs no more than `budget`.
 
-    A trained token, a sampled one and a replayed one are paid alike. Dynamic sampling may draw several times what is
-    trained on; held-out completions are sampled twice. Of both the share that is drawn is repeated: should
-    more be, because owners are new or have failed, everyone is paid a little less.
+    A trained token, a sampled one and a repeated one are paid alike. Dynamic sampling may draw several times what is
+    trained on; held-out completions are sampled twice. Of what is sampled and trained the share that is drawn is
+    repeated. More may be, because owners are new or have failed, and because what is found bad is judged twice and done
+    again: a budget that is spent ends the job, and actual completions are shorter than the longest.
     """
     trained = stage.rounds * stage.groups_per_round * stage.group_size * sampling.max_tokens
     heldout = 2 * evaluation.problems * evaluation.sampling.max_tokens

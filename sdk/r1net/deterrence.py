@@ -11,6 +11,7 @@ that have failed are drawn more often: both make it worse for a cheat.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,13 +87,13 @@ def profit(worth: float, caught: float, at_risk: int) -> float | None:
     return worth * (1 - caught) / caught - at_risk if caught else None
 
 
-def odds(spec: JobSpec, r1: Address, at_risk: int) -> list[Odds]:
+def odds(spec: JobSpec, r1: Address, at_risk: int, cheats: Sequence[Cheat] = CHEATS) -> list[Odds]:
     """Every cheat's expectation of a job, with the largest pieces of work that it can give out. `at_risk` is in R1: in
     a job that pays in another token nobody can say how much that is, and it counts for nothing."""
     comparable = at_risk if spec.payment_token.lower() == r1.lower() else 0
     tokens = spec.stage.groups_per_round * spec.stage.group_size * spec.sampling.max_tokens
     found = []
-    for cheat in CHEATS:
+    for cheat in cheats:
         worth = asked(Work(cheat.kind, tokens), spec.prices)
         rate = _drawn(spec, Work(cheat.kind, tokens), comparable)
         won = profit(worth * cheat.saves, rate * cheat.caught, comparable)

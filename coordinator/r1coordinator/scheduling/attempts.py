@@ -62,16 +62,16 @@ def _publish(
 ) -> bool:
     before = len(publish_orders(s, attempt))
     settled = statements.settle(s, ctx, job, attempt, leases, now)
-    outcome = publish_step(s, ctx, job, attempt, slot_states(s, leases) if settled else slots, now)
-    if isinstance(outcome, Abandoned):
-        _abandon(s, job, attempt, leases, outcome, now)
-        return True
     found = statements.verdicts(s, job.job_id, leases)
     bad = [row for row in found.values() if row.state in ("failed", "dropped")]
-    if bad:
+    if bad:  # before the majority is counted, which convictions may have ended: else nobody would be to blame
         blamed = tuple(sorted(row.worker for row in bad if row.state == "failed"))
         words = f"the gradient of {bad[0].worker} was found to be another than its slot's"
         _abandon(s, job, attempt, leases, Abandoned(words, blamed), now)
+        return True
+    outcome = publish_step(s, ctx, job, attempt, slot_states(s, leases) if settled else slots, now)
+    if isinstance(outcome, Abandoned):
+        _abandon(s, job, attempt, leases, outcome, now)
         return True
     if isinstance(outcome, Agreed) and settled and not any(row.state == "open" for row in found.values()):
         conclude(s, job, attempt, leases, outcome, now)

@@ -18,7 +18,7 @@ from r1net.protocol.job import Sampling
 from r1net.protocol.trace import Trace
 from r1node.rollout.engine import Prompt
 from r1node.verification.judge import WorkVerdict, judge_trace, judge_work
-from tests.adversarial.node.workshop import Workshop, int8, noisy, with_tokens
+from tests.adversarial.node.workshop import Workshop, noisy, rounded, with_tokens
 from tests.e2e.demo.profiles import SMOLLM2, TINY
 
 BUILD = Path(__file__).resolve().parents[3] / "build" / "models"
@@ -56,7 +56,7 @@ def noise(shop: Workshop) -> list[Trace]:
 
 def rounded_weights(shop: Workshop) -> list[Trace]:
     """(c) Sampled from int8 weights."""
-    return shop.traces(shop.sample(int8(shop.weights)))
+    return shop.traces(shop.sample(rounded(shop.weights, 8)))
 
 
 def low_temperature(shop: Workshop) -> list[Trace]:

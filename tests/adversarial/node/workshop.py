@@ -21,7 +21,6 @@ from r1node.rollout.engine import Completion, Prompt
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import TrainablePolicy
 from r1node.training.rows import lay_rows, row_batches, row_logits
-from r1node.verification.calibration import rounded
 from r1node.verification.replay import Replay, Replayer
 from tests.e2e.demo.cheat import Forger
 from tests.e2e.demo.profiles import Profile
@@ -132,7 +131,7 @@ class Workshop:
     def right_logprobs(self, traces: Sequence[Trace]) -> list[Trace]:
         """The same tokens with the log-probabilities that the claimed policy gives them: the cheat has the model."""
         return [
-            replay.trace.model_copy(update={"logprobs": _shifted(replay)}) for replay in self.replayer.replay(traces)
+            replay.trace.model_copy(update={"logprobs": shifted(replay)}) for replay in self.replayer.replay(traces)
         ]
 
     def later_version(self, steps: int) -> Weights:
@@ -167,11 +166,6 @@ def noisy(weights: Weights, share: float) -> Weights:
     }
 
 
-def int8(weights: Weights) -> Weights:
-    """Linear layers rounded to 8 bits, a scale for each row."""
-    return rounded(weights, 8)
-
-
 def with_tokens(completion: Completion, at: int, token: int) -> Completion:
     """One token replaced, everything else as it was claimed."""
     ids = list(completion.token_ids)
@@ -179,6 +173,7 @@ def with_tokens(completion: Completion, at: int, token: int) -> Completion:
     return replace(completion, token_ids=ids)
 
 
-def _shifted(replay: Replay) -> tuple[float, ...]:
+def shifted(replay: Replay) -> tuple[float, ...]:
+    """The log-probabilities that the replayed policy gives a trace's tokens."""
     moved = (claimed + delta for claimed, delta in zip(replay.trace.logprobs, replay.deltas, strict=True))
     return tuple(min(0.0, value) for value in moved)

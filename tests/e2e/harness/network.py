@@ -93,7 +93,7 @@ class Network:
 
     def wait_for_coordinator(self) -> None:
         """Until it answers."""
-        wait_until(self._healthy, "the coordinator's start", 60, self.supervisor.processes["coordinator"])
+        wait_until(self._healthy, "the coordinator's start", 180, self.supervisor.processes["coordinator"])
 
     def r1node(self, name: str, *arguments: str) -> list[str]:
         """The command line that a host would type."""

@@ -219,7 +219,9 @@ def test_a_gradient_that_two_owners_find_wrong_ends_the_attempt_unpaid(world: Wo
     for node, lease in slots:
         node.state(lease)
     accused = voting(world, job_id, nodes, "its gradient is another's")
-    assert outcome(world, slots[0][1]).state == "abandoned"
+    given_up = outcome(world, slots[0][1])
+    assert given_up.state == "abandoned"
+    assert accused in (given_up.reason or ""), "it is to blame, though the majority went with it"
     assert trained(world, job_id) == {}
     found = charged(world)
     assert found.pop(accused) == {"failed_check": 1}

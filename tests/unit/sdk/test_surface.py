@@ -116,15 +116,20 @@ def test_any_text_has_a_reward(text: str) -> None:
     size=st.integers(2, 16),
     tokens=st.integers(1, 500),
     drawn=st.integers(1, 5),
+    rate=st.floats(0, 1),
 )
 def test_spread_prices_never_exceed_the_budget(
-    budget: int, rounds: int, groups: int, size: int, tokens: int, drawn: int
+    budget: int, rounds: int, groups: int, size: int, tokens: int, drawn: int, rate: float
 ) -> None:
+    """Also when every piece of work has the longest completions, and the drawn share of it is repeated: an honest job
+    isn't ended by its own checks."""
     stage = Grpo(rounds=rounds, groups_per_round=groups, group_size=size, dynamic_sampling=drawn)
     evaluation = Evaluation(problems=20, sampling=Sampling(max_tokens=tokens))
-    prices = spread(budget, stage, Sampling(max_tokens=tokens), evaluation, Verification())
-    sampled = rounds * groups * size * tokens
-    assert (drawn * sampled + 40 * tokens) * prices.rollout_token + sampled * prices.trained_token <= budget
+    prices = spread(budget, stage, Sampling(max_tokens=tokens), evaluation, Verification(rate=rate))
+    trained = rounds * groups * size * tokens
+    sampled = drawn * trained + 40 * tokens
+    repeated = int((sampled + trained) * rate) * prices.verified_token
+    assert sampled * prices.rollout_token + trained * prices.trained_token + repeated <= budget
 
 
 @pytest.mark.parametrize("wrong", [{"los": "gspo"}, {"loss": "ppo"}, {"dynamic_sampling": 0}])
