@@ -19,7 +19,7 @@ from r1coordinator.scheduling.publishing import begin, publish_orders, publish_s
 from r1coordinator.scheduling.rates import train_deadline
 from r1coordinator.scheduling.suspicions import history, keep_suspicion, suspicion_of, tried
 from r1coordinator.store.rows import parse_spec
-from r1coordinator.store.tables import AttemptRow, JobRow, LeaseRow, ReportRow, WorkerRow
+from r1coordinator.store.tables import AttemptRow, GradientRow, JobRow, LeaseRow, ReportRow, WorkerRow
 from r1net.protocol.work import TrainTask
 
 _OUT = ("expired", "revoked", "refused")
@@ -99,6 +99,8 @@ def slot_states(s: Session, leases: Sequence[LeaseRow]) -> list[SlotState]:
         row.lease_id: (row.policy, row.optimizer)
         for row in s.scalars(select(ReportRow).where(ReportRow.lease_id.in_([lease.lease_id for lease in leases])))
     }
+    fixed = select(GradientRow.lease_id).where(GradientRow.lease_id.in_([lease.lease_id for lease in leases]))
+    committed = set(s.scalars(fixed))
     owners = {
         row.worker: row.owner
         for row in s.scalars(select(WorkerRow).where(WorkerRow.worker.in_([lease.worker for lease in leases])))
@@ -110,6 +112,7 @@ def slot_states(s: Session, leases: Sequence[LeaseRow]) -> list[SlotState]:
             report=None if lease.state in _OUT else reports.get(lease.lease_id),
             failure=(lease.code or "failed") if lease.state == "failed" else None,
             lost=lease.state in _OUT,
+            committed=lease.lease_id in committed,
         )
         for lease in leases
     ]

@@ -57,13 +57,15 @@ class BundleState:
 
 @dataclass(frozen=True)
 class SlotState:
-    """How one trainer of an attempt is doing. `failure` is its code when it gave up; `lost` when its lease ended."""
+    """How one trainer of an attempt is doing. `failure` is its code when it gave up; `lost` when its lease ended;
+    `committed` when it has fixed its gradient, so that the others need not wait for it."""
 
     worker: Address
     report: tuple[Hash, Hash | None] | None = None
     failure: str | None = None
     lost: bool = False
     owner: Address = ""
+    committed: bool = False
 
     @property
     def pending(self) -> bool:

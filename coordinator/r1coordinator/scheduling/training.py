@@ -125,5 +125,11 @@ def verdict(slots: Sequence[SlotState], deadline: float, now: float) -> Verdict:
     if not any(slot.pending for slot in slots):
         return Abandoned("the trainers came to different versions and none has a majority")
     if now > deadline:
-        return Abandoned("no majority before the deadline", tuple(slot.worker for slot in slots) if alone else ())
+        return Abandoned("no majority before the deadline", _late(slots))
     return Pending()
+
+
+def _late(slots: Sequence[SlotState]) -> tuple[Address, ...]:
+    """Who has held up the attempt until its deadline: whoever was alone, or has not committed where others have."""
+    others = any(slot.committed for slot in slots)
+    return tuple(slot.worker for slot in slots if len(slots) == 1 or (others and slot.pending and not slot.committed))

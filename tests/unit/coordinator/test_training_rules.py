@@ -115,6 +115,22 @@ def test_the_deadline_ends_an_attempt_without_majority() -> None:
     assert isinstance(judge(SlotState(A, ONE), SlotState(B), now=60.1), Abandoned)
 
 
+def test_whoever_keeps_the_others_waiting_until_the_deadline_is_to_blame() -> None:
+    """A commitment that is missing says who; where all are missing, it may be anybody's fault."""
+    waiting = SlotState(B, committed=True)
+    for slots, blamed in (
+        ((SlotState(A), waiting), (A,)),
+        ((SlotState(A), waiting, SlotState(C)), (A, C)),
+        ((SlotState(A), SlotState(B)), ()),
+        ((SlotState(A, committed=True), waiting), ()),
+        ((SlotState(A),), (A,)),
+        ((SlotState(A, committed=True),), (A,)),
+    ):
+        found = judge(*slots, now=60.1)
+        assert isinstance(found, Abandoned)
+        assert found.blamed == blamed
+
+
 @given(
     reports=st.lists(st.sampled_from([ONE, TWO, None]), min_size=1, max_size=7),
     lost=st.lists(st.booleans(), min_size=7, max_size=7),
