@@ -117,18 +117,21 @@ def test_any_text_has_a_reward(text: str) -> None:
     tokens=st.integers(1, 500),
     drawn=st.integers(1, 5),
     rate=st.floats(0, 1),
+    training_rate=st.floats(0, 1),
 )
 def test_spread_prices_never_exceed_the_budget(
-    budget: int, rounds: int, groups: int, size: int, tokens: int, drawn: int, rate: float
+    budget: int, rounds: int, groups: int, size: int, tokens: int, drawn: int, rate: float, training_rate: float
 ) -> None:
     """Also when every piece of work has the longest completions, and the drawn share of it is repeated: an honest job
     isn't ended by its own checks."""
     stage = Grpo(rounds=rounds, groups_per_round=groups, group_size=size, dynamic_sampling=drawn)
     evaluation = Evaluation(problems=20, sampling=Sampling(max_tokens=tokens))
-    prices = spread(budget, stage, Sampling(max_tokens=tokens), evaluation, Verification(rate=rate))
+    verification = Verification(rate=rate, training_rate=training_rate)
+    prices = spread(budget, stage, Sampling(max_tokens=tokens), evaluation, verification)
     trained = rounds * groups * size * tokens
     sampled = drawn * trained + 40 * tokens
-    repeated = int((sampled + trained) * rate) * prices.verified_token
+    shares = sampled * verification.rate_of("rollout") + trained * verification.rate_of("training")
+    repeated = int(shares) * prices.verified_token
     assert sampled * prices.rollout_token + trained * prices.trained_token + repeated <= budget
 
 
