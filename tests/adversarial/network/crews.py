@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eth_account.signers.local import LocalAccount
 
+from r1net import R1
 from r1net.chain import Chain, Deployment
-from r1net.chain.keystore import create_keystore
+from r1net.chain.keystore import create_keystore, keystore_address
 from r1node.settings import Settings
 from tests.adversarial.network.catalogue import PARTNERS, Cheat
 from tests.adversarial.network.nursery import Hatchling, Nursery
 from tests.e2e.harness.network import QUICK_SCRYPT, Network
 from tests.e2e.harness.processes import wait_until
+
+BONDS = 2_000 * R1
 
 LONGEST = 300.0
 """Seconds that a node may take to join on a busy machine."""
@@ -65,6 +69,13 @@ class Crews:
         """The chain, with the account as the sender."""
         network = self._network
         return Chain.connect(network.anvil.url, Deployment.load(network.deployment_file), account)
+
+    def look_around(self, folder: str) -> None:
+        """Have a host's owner dispute what doesn't hold, once, with bonds for as much as it likes. Raises
+        CalledProcessError."""
+        owner = keystore_address(Settings(data_dir=self._network.folder / folder).owner_keystore)
+        self._network.chain.token.transfer(owner, BONDS)
+        subprocess.run(self._network.r1node(folder, "watch", "--once"), check=True, capture_output=True)
 
     def close(self) -> None:
         """End every process."""

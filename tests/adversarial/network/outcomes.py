@@ -32,7 +32,7 @@ class Outcome(BaseModel):
     """One cheat. Pieces of work (submissions, gradients, votes) are counted by the node's own word for what is false:
     `lies` told, of which `failures` tells how many were refused or came to nothing, by code; `drawn` were repeated,
     `caught` found bad by two owners, `cleared` found good; of the repeated ones' `traces`, `bad_traces` are bad by
-    themselves. `votes` of a verifier, of which `wrong` were contradicted.
+    themselves. `votes` of a verifier, of which `wrong` were contradicted, and `disputed` taken to court.
 
     Wei: `worth`, what the drawn lies and the votes would have been paid; `paid`, what they are paid; `claimed`, what
     the owners got out of the contracts, for honest work too. `rate`: the probability that a piece of that kind is drawn
@@ -53,6 +53,7 @@ class Outcome(BaseModel):
     bad_traces: int
     votes: int
     wrong: int
+    disputed: int
     worth: int
     paid: int
     claimed: int
@@ -81,7 +82,8 @@ class Outcome(BaseModel):
             case "unpaid":
                 return not self.paid
             case "outvoted":
-                return self.paid < self.worth and any(self.reasons.get(fault) for fault in _VOTERS_FAULTS)
+                charged = any(self.reasons.get(fault) for fault in _VOTERS_FAULTS)
+                return self.paid < self.worth and charged and self.disputed > 0
             case "dear":
                 return self.profit is not None and self.profit < 0
             case _:
@@ -109,7 +111,11 @@ class Reading:
         nodes = [node for node in self._source.get_many("/v1/nodes", NodeView) if node.worker in workers]
         caught = sum(row.state == "failed" for row in drawn)
         refused = Counter(code for node in crew for code in failures_of(node.process.said))
-        rate, profit = self._odds(cheat, view, caught / len(drawn) if drawn else None)
+        wrong = [row for row, vote in votes if (not vote.finding.faults) != (row.state == "holds" and not row.planted)]
+        told, found = (len(votes), len(wrong)) if cheat.kind == "verification" else (len(drawn), caught)
+        if cheat.kind == "verification" and any(row.planted for row in wrong):  # what finds it are planted copies
+            told, found = sum(row.planted for row, _ in votes), sum(row.planted for row in wrong)
+        rate, profit = self._odds(cheat, view, found / told if told else None)
         return Outcome(
             name=cheat.name,
             kind=cheat.kind,
@@ -123,7 +129,8 @@ class Reading:
             traces=sum(len(row.positions) for row in drawn),
             bad_traces=sum(max(len(vote.bad) for vote in row.votes) for row in drawn),
             votes=len(votes),
-            wrong=sum((not vote.finding.faults) != (row.state == "holds" and not row.planted) for row, vote in votes),
+            wrong=len(wrong),
+            disputed=self._disputed(owners),
             worth=self._worth(
                 view, [(row.kind, row.votes[0]) for row in drawn] + [("verification", v) for _, v in votes]
             ),
@@ -145,6 +152,10 @@ class Reading:
         found = sum((Counter(node.reasons) for node in nodes), Counter[str]())
         return found + Counter(refused=sum(node.rejected for node in nodes))
 
+    def _disputed(self, owners: set[str]) -> int:
+        disputes = self._client.chain.disputes
+        return sum(disputes.dispute(number).accused in owners for number in range(1, disputes.count() + 1))
+
     def _worth(self, view: JobView, told: Iterable[tuple[str, VoteView]]) -> int:
         """What pieces of work of some kinds would have been paid, each with a vote on it, or that it is: as many tokens
         as the vote counts, since every trace was repeated."""
@@ -161,7 +172,7 @@ class Reading:
 
     def _odds(self, cheat: Cheat, view: JobView, caught: float | None) -> tuple[float, int | None]:
         """In the same job at the default rate; nothing is to be said of what was never drawn."""
-        if cheat.kind == "verification" or caught is None:
+        if caught is None:
             return 0.0, None
         spec = view.spec.model_copy(update={"verification": Verification()})
         odd = Odd(cheat.name, cheat.kind, cheat.saves, caught)

@@ -12,7 +12,20 @@ from rich.table import Table
 from r1net import R1
 from tests.adversarial.network.outcomes import Outcome
 
-COLUMNS = ("cheat", "told", "refused", "drawn", "caught", "traces bad", "paid of", "points", "rate", "profit", "held")
+COLUMNS = (
+    "cheat",
+    "told",
+    "refused",
+    "drawn",
+    "caught",
+    "traces bad",
+    "paid of",
+    "points",
+    "court",
+    "rate",
+    "profit",
+    "held",
+)
 
 
 def write(path: Path, outcomes: Sequence[Outcome]) -> None:
@@ -41,6 +54,7 @@ def line(outcome: Outcome) -> tuple[str, ...]:
         _share(outcome.bad_traces, outcome.traces) if outcome.kind == "rollout" else "–",
         f"{_coins(outcome.paid)} of {_coins(outcome.worth)}",
         ", ".join(f"{count} {reason}" for reason, count in outcome.reasons.items()) or "–",
+        str(outcome.disputed) if outcome.kind == "verification" else "–",
         f"{outcome.rate:.2f}" if outcome.rate else "–",
         _profit(outcome),
         "yes" if outcome.stands else "NO",
