@@ -90,6 +90,22 @@ class Outcome(BaseModel):
                 return True
 
 
+def mistaken(row: CheckView, vote: VoteView) -> bool:
+    """Whether a vote says something else than what is known or was found."""
+    return (not vote.finding.faults) != (row.state == "holds" and not row.planted)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _blind(votes: Sequence[tuple[CheckView, VoteView]]) -> float | None:
+    """The share of votes that show a verifier up: of those on planted copies, where it clears them."""
+    planted = [(row, vote) for row, vote in votes if row.planted and mistaken(row, vote)]
+    asked = [row for row, _ in votes if row.planted or not planted]
+    return _share(len(planted) or sum(mistaken(*one) for one in votes), len(asked))
+
+
 class Reading:
     """Begins before a job, so that what happens during it can be told from what was before."""
 
@@ -111,11 +127,8 @@ class Reading:
         nodes = [node for node in self._source.get_many("/v1/nodes", NodeView) if node.worker in workers]
         caught = sum(row.state == "failed" for row in drawn)
         refused = Counter(code for node in crew for code in failures_of(node.process.said))
-        wrong = [row for row, vote in votes if (not vote.finding.faults) != (row.state == "holds" and not row.planted)]
-        told, found = (len(votes), len(wrong)) if cheat.kind == "verification" else (len(drawn), caught)
-        if cheat.kind == "verification" and any(row.planted for row in wrong):  # what finds it are planted copies
-            told, found = sum(row.planted for row, _ in votes), sum(row.planted for row in wrong)
-        rate, profit = self._odds(cheat, view, found / told if told else None)
+        wrong = [row for row, vote in votes if mistaken(row, vote)]
+        rate, profit = self._odds(cheat, view, _share(caught, len(drawn)) if drawn else _blind(votes))
         return Outcome(
             name=cheat.name,
             kind=cheat.kind,
