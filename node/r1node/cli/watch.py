@@ -16,12 +16,18 @@ from r1node.cli.jury import POLL
 from r1node.cli.verify import open_desk
 from r1node.events import Events
 from r1node.verification.bailiff import Bailiff
+from r1node.verification.patrol import Patrol
 
 
 def watch(
-    ctx: typer.Context, once: Annotated[bool, typer.Option(help="look at what there is, then end")] = False
+    ctx: typer.Context,
+    once: Annotated[bool, typer.Option(help="look at what there is, then end")] = False,
+    sample: Annotated[
+        float, typer.Option(min=0, max=1, help="share of others' accepted work that is repeated here unasked")
+    ] = 0.0,
 ) -> None:
-    """Dispute submissions that failed their checks, and lines of epochs that don't hold, with a bond.
+    """Dispute submissions that failed their checks, votes that were false, and lines of epochs that don't hold, with a
+    bond.
 
     Each is replayed or recomputed here first. A lost dispute costs the bond, a won one brings a share of the slash. Pay
     for disputed traces is held, and goes back to the job when they are convicted.
@@ -43,7 +49,8 @@ def watch(
             return chain.disputes.challenge_line(epoch, line, digest)
 
         bailiff = Bailiff(chain, desk.source, signing_domain_of(context))
-        watcher = Watcher(chain, desk.source, owner.address, accuse, object_to, bailiff)
+        patrol = Patrol(desk.source, owner.address, sample)
+        watcher = Watcher(chain, desk.source, owner.address, accuse, object_to, bailiff, patrol)
         events.note("watch", f"{owner.address} watches every job and every epoch")
         for _ in _turns(once):
             try:

@@ -1,5 +1,5 @@
 """What a watcher looks at, again and again: submissions that failed their checks, votes that were mistaken, lines that
-are not paid, and pay for traces that the court has in hand.
+are not paid, pay for traces that the court has in hand, and a share of what nobody objected to.
 
 It believes neither the verifiers nor the coordinator: what it accuses it has replayed or recomputed itself.
 """
@@ -17,6 +17,7 @@ from r1net.protocol.job import JobView
 from r1net.protocol.trace import TraceBundle
 from r1net.transport import Transport
 from r1node.verification.bailiff import Bailiff
+from r1node.verification.patrol import RANDOM, Patrol
 
 _PAGE = 100
 
@@ -41,6 +42,7 @@ class Watcher:
     accuse: Callable[[str, str], int]
     object_to: Callable[[int, int, tuple[str, ...]], int]
     bailiff: Bailiff
+    patrol: Patrol
     _done: set[tuple[str, int]] = field(default_factory=set)
     _votes: set[str] = field(default_factory=set)
     _epochs: set[int] = field(default_factory=set)
@@ -67,12 +69,14 @@ class Watcher:
                 if vote.mistaken and digest is not None and digest not in self._votes and vote.owner != self.owner:
                     yield self._dispute(job_id, digest, f"vote of {vote.worker} on {check.lease_id}")
                     self._votes.add(digest)
+        for check in self.patrol.job(job_id):
+            yield self._submission(job_id, check)
 
     def _submission(self, job_id: str, check: CheckView) -> Seen:
         work = "submission" if check.kind == "rollout" else "training"
         subject = f"{work} {check.lease_id} of {check.worker}"
         if check.bundle is None:
-            return Seen(subject, "failed without a bundle: the coordinator's record does not hold together")
+            return Seen(subject, "decided without a bundle: the coordinator's record does not hold together")
         try:
             digest = self._subject(check, check.bundle)
         except Unreachable:
@@ -95,7 +99,11 @@ class Watcher:
         if check.kind == "training":
             return blob
         bundle = TraceBundle.parse(self.source.get_blob(blob))
-        bad = [position for vote in check.votes for position in vote.bad] or list(check.positions)
+        bad = (
+            [position for vote in check.votes for position in vote.bad]
+            or list(check.positions)
+            or [RANDOM.randrange(check.count)]
+        )
         return bundle.traces[min(bad)].digest()
 
     def _epoch(self, number: int) -> Iterator[Seen]:

@@ -8,9 +8,14 @@ from eth_account.signers.local import LocalAccount
 
 from r1coordinator.settlement.report import settlement_of
 from r1net.chain import Chain, JobSettlement, LineStatus, Reverted
+from r1net.errors import UsageError
+from r1net.protocol.checks import CheckView
+from r1net.protocol.job import Verification
 from r1net.protocol.settlement import EpochReport, JobEpoch
 from r1net.transport import Transport
 from r1node.verification.bailiff import Bailiff
+from r1node.verification.exhibit import fetch_exhibit
+from r1node.verification.patrol import Patrol
 from r1node.verification.watcher import Watcher
 from tests.integration.chain.conftest import COIN
 from tests.integration.coordinator.conftest import PARAMETERS
@@ -62,7 +67,15 @@ def test_every_line_of_a_robber_is_disputed_and_no_honest_one(world: LiveWorld, 
         disputed.append((epoch, line))
         return chain.disputes.challenge_line(epoch, line, "0x" + f"{line + 1:064x}")
 
-    watcher = Watcher(chain, source, account.address, never, object_to, Bailiff(chain, source, world.domain))
+    watcher = Watcher(
+        chain,
+        source,
+        account.address,
+        never,
+        object_to,
+        Bailiff(chain, source, world.domain),
+        Patrol(source, account.address, 0),
+    )
     seen = [one for one in watcher.round() if one.dispute]
     assert disputed == [(number, 0), (number, 1)]
     assert len(seen) == 2
@@ -75,4 +88,35 @@ def test_every_line_of_a_robber_is_disputed_and_no_honest_one(world: LiveWorld, 
     assert thief.settlement.is_suspended(robber.address)
     assert [thief.settlement.status(number, line) for line in (0, 1)] == [LineStatus.REJECTED] * 2
     assert settled(world), "the honest settler's lines are as they were"
+    source.close()
+
+
+def test_a_watcher_repeats_what_nobody_has_drawn(world: LiveWorld) -> None:
+    """Work that the draw has spared, and that friends have cleared, each piece once, and none of its own."""
+    node = LiveNode(world, 1)
+    node.start()
+    checked = Verification(rate=1e-6, training_rate=1e-6)
+    job_id = world.submit(spec_for(world, rounds=2).model_copy(update={"verification": checked}))
+    source = Transport(f"http://127.0.0.1:{world.port}")
+
+    def decided() -> list[CheckView]:
+        rows = source.get_many(f"/v1/jobs/{job_id}/checks", CheckView, limit=100)
+        return rows if all(row.state == "spared" for row in rows) else []
+
+    checks = until(decided, 90)
+    node.stop()
+    looked: list[str] = []
+
+    def accuse(job: str, digest: str) -> int:
+        exhibit = fetch_exhibit(source, world.domain, job, digest)
+        looked.append(exhibit.signed.lease_id)
+        raise UsageError("nothing speaks against it")
+
+    for owner, share, expected in (("0x" + "77" * 20, 1.0, len(checks)), (checks[0].owner, 1.0, 0), ("0x", 0.0, 0)):
+        looked.clear()
+        bailiff, patrol = Bailiff(world.chain, source, world.domain), Patrol(source, owner, share)
+        watcher = Watcher(world.chain, source, owner, accuse, never, bailiff, patrol)
+        for _ in range(2):
+            list(watcher.round())
+        assert sorted(looked) == sorted(check.lease_id for check in checks[:expected])
     source.close()
