@@ -173,7 +173,8 @@ def offer_check(
 
 def _may_vote(s: Session, row: CheckRow, me: WorkerState, workers: Sequence[WorkerState], now: float) -> bool:
     """By the order that the draw's seed gives to those that may vote: never the author's owner, nor one that has voted;
-    one that gave the task back may be asked again later."""
+    one that gave the task back may be asked again later. Whoever is at work has its place as well, and comes when it is
+    done: else hosts that do nothing but vote would be asked first, always."""
     given = votes_on(s, row.number)
     leases = {lease.lease_id: lease for lease in s.scalars(_leases_of(given))}
     out = [vote for vote in given if leases[vote.lease_id].state == "active"]
@@ -186,7 +187,7 @@ def _may_vote(s: Session, row: CheckRow, me: WorkerState, workers: Sequence[Work
         for worker in workers
         if "verify" in worker.capabilities
         and worker.owner not in gone
-        and (worker.worker == me.worker or not worker.busy)
+        and (worker.worker == me.worker or not worker.busy or worker.doing is not None)
     ]
     if me.worker not in {worker.worker for worker in able} or len(out) >= wants:
         return False

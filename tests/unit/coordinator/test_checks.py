@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from r1coordinator.scheduling.votes import Voter, outcome, rate_for, wanted
+from r1coordinator.scheduling.votes import PATIENCE, Voter, outcome, rate_for, wanted
 from r1coordinator.settlement.close import close_due
 from r1coordinator.store.rows import get_job
 from r1coordinator.store.tables import BundleRow, ContributionRow, DueRow
 from r1coordinator.verification import draw
 from r1coordinator.verification.draw import draw_checks, tampered
-from r1net.draws import is_drawn, positions, seed
+from r1net.draws import is_drawn, positions, rank, seed
 from r1net.protocol.canonical import sha256
 from r1net.protocol.evidence import Finding
 from r1net.protocol.job import Prices, Verification
@@ -206,6 +206,22 @@ def test_whoever_was_found_to_cheat_is_not_paid_for_what_it_had_in_hand_either(w
     paid = {reward.account for reward in part.rewards}
     assert author.owner not in paid
     assert {other.owner, nodes[2].owner} <= paid
+
+
+def test_whoever_is_at_work_keeps_its_place_in_the_order(world: World) -> None:
+    """Hosts that do nothing but wait for votes would decide about most work otherwise."""
+    job_id, _, others = all_rolled_out(world)
+    world.submit(CHECKED, number=2)
+    *busy, idle = others
+    assert all(node.work("rollout", "verify") is not None for node in busy)
+    turn(world)
+    drawn = checks(world, job_id)[0]["seed"]
+    before = [node for node in busy if rank(drawn, node.worker) < rank(drawn, idle.worker)]
+    assert before, "it isn't the first by chance"
+    for _ in before:
+        assert idle.work("verify") is None
+        world.clock.time += PATIENCE
+    assert idle.work("verify") is not None
 
 
 def test_what_failed_can_still_be_shown_to_jurors(world: World) -> None:
