@@ -47,6 +47,8 @@ def conclude(
             report = reports[lease.worker]
             same = (report.policy, report.optimizer) == (agreed.policy, agreed.optimizer)
             end(lease, "done", now, None if same else "came to another version than the majority")
+            if not same:
+                charge(s, lease.worker, "another_version", now)
     for worker in agreed.workers:
         pay_training(s, job, reports[worker])
         _mark_holder(s, job, worker)

@@ -6,6 +6,7 @@ COSTS = {
     "lapsed": 1.0,
     "bad_submission": 1.0,
     "failed_alone": 1.0,
+    "another_version": 1.0,
     "not_published": 2.0,
     "false_possession": 4.0,
     "false_statement": 4.0,
@@ -14,10 +15,10 @@ COSTS = {
     "failed_check": 10.0,
 }
 """Points for: a lease that ended in silence or at its deadline; a submission that an honest node never makes; a
-training attempt that failed without peers, and that another then brought to an end; a version that was reported and
-then not published; files that were said to be held and aren't; a step with another sum than the slots'; a vote on
-repeated work that the other verifiers' contradict; a tampered copy that was called good; work that two owners found bad
-by repeating it."""
+training attempt that failed without peers, and that another then brought to an end; a step that came to another version
+than the majority's, though all steps are alike to the last bit; a version that was reported and then not published;
+files that were said to be held and aren't; a step with another sum than the slots'; a vote on repeated work that the
+other verifiers' contradict; a tampered copy that was called good; work that two owners found bad by repeating it."""
 
 HALF_LIFE = 2 * 3600.0
 """Seconds in which half of the points are forgotten."""

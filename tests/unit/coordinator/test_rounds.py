@@ -217,6 +217,19 @@ def test_the_train_deadline_ends_an_attempt(world: World) -> None:
     assert "deadline" in str(found["reason"])
 
 
+def test_whoever_comes_to_another_version_is_unpaid_and_answers_for_it(world: World) -> None:
+    job_id, nodes, leases = to_training(world, 1, 2, 3)
+    nodes[2].report(leases[2], flavour="!")
+    nodes[0].report(leases[0])
+    nodes[1].report(leases[1])
+    publish_all(world, nodes[:2])
+    assert outcome(world, job_id, 1)["state"] == "agreed"
+    reasons = {row["worker"]: row["reasons"] for row in world.http.get("/v1/nodes").json()}
+    assert [reasons[node.worker] for node in nodes] == [{}, {}, {"another_version": 1}]
+    earnings = world.http.get(f"/v1/accounts/{nodes[2].owner}/rewards").json()["earnings"]
+    assert "training" not in [row["kind"] for row in earnings]
+
+
 def test_a_late_report_of_the_agreed_version_is_paid(world: World) -> None:
     job_id, nodes, leases = to_training(world, 1, 2, 3)
     nodes[0].report(leases[0])
