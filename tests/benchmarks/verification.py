@@ -4,7 +4,8 @@ batch shapes and threads. None may be called bad; the interval says how sure tha
     python -m tests.benchmarks.verification --traces 20000 --gradients 2000
 
 Each kind of machine is a process of its own, whose environment makes of this one what it stands for. Submissions have
-eight traces, as a draw replays of each. The verifier is this machine itself.
+eight traces, as a draw replays of each, and are judged by the least noise that a job may allow. The verifier is this
+machine itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
 from r1node.rollout.transformers import TransformersEngine
+from r1node.verification.calibration import TIGHTEST
 from r1node.verification.judge import judge_trace, judge_work
 from tests.adversarial.node.trainers import Round
 from tests.adversarial.node.workshop import Workshop
@@ -113,7 +115,7 @@ def judge(shop: Workshop, way: Way) -> dict[str, int]:
         "traces": len(replays),
         "bad_traces": sum(judge_trace(replay).fault is not None for replay in replays),
         "submissions": len(parts),
-        "bad_submissions": sum(not judge_work(part).holds for part in parts),
+        "bad_submissions": sum(not judge_work(part, TIGHTEST).holds for part in parts),
     }
 
 

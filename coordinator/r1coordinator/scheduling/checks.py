@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.context import Context
@@ -101,12 +101,12 @@ def end_checks(s: Session, job_id: str, now: float) -> None:
 
 
 def disputable(s: Session, job_id: str) -> list[int]:
-    """The versions without which a court couldn't judge what failed its check: the one it was made with, and the one
-    that a step led to."""
-    failed = (CheckRow.job_id == job_id, CheckRow.state == "failed", CheckRow.planted.is_(False))
-    made_with = {
-        PolicyVersion.model_validate_json(row).number for row in s.scalars(select(CheckRow.version).where(*failed))
-    }
+    """The versions without which a court couldn't judge what failed its check, or a vote that was mistaken: the one
+    that the work was made with, and the one that a step led to."""
+    failed = and_(CheckRow.state == "failed", CheckRow.planted.is_(False))
+    misjudged = CheckRow.number.in_(select(VoteRow.check).where(VoteRow.mistaken))
+    rows = s.scalars(select(CheckRow.version).where(CheckRow.job_id == job_id, or_(failed, misjudged)))
+    made_with = {PolicyVersion.model_validate_json(row).number for row in rows}
     return sorted(made_with | {number + 1 for number in made_with})
 
 

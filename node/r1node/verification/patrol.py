@@ -18,8 +18,9 @@ RANDOM = random.SystemRandom()
 
 @dataclass
 class Patrol:
-    """Of the work of others that nobody objected to, `share` is looked at, each piece at most once. What is undecided
-    is waited for, and all that comes after it in its job."""
+    """Of others' submissions that nobody objected to, `share` is looked at, each at most once. What is undecided is
+    waited for, and all that comes after it in its job. Gradients are left out: the optimizer's states that a court would
+    need are gone two rounds later, unless their check failed."""
 
     source: Transport
     owner: str
@@ -41,5 +42,5 @@ class Patrol:
                 yield check
 
     def _wants(self, check: CheckView) -> bool:
-        mine = check.owner == self.owner
-        return check.state in _ACCEPTED and not check.planted and not mine and RANDOM.random() < self.share
+        theirs = check.owner != self.owner and check.kind == "rollout" and not check.planted
+        return theirs and check.state in _ACCEPTED and RANDOM.random() < self.share

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from r1coordinator.scheduling.checks import disputable
 from r1coordinator.scheduling.votes import PATIENCE, Voter, outcome, rate_for, wanted
 from r1coordinator.settlement.close import close_due
 from r1coordinator.store.rows import get_job
@@ -302,6 +303,8 @@ def test_whoever_misses_a_planted_cheat_answers_for_it(world: World, monkeypatch
     planted = next(row for row in checks(world, job_id) if row["planted"])
     (mistaken,) = world.http.get(f"/v1/jobs/{job_id}/checks?mistaken=true").json()
     assert mistaken == planted
+    with world.services.db.read() as s:
+        assert disputable(s, job_id) == [0, 1], "a court needs the version that the vote is about"
     digest = planted["votes"][0]["vote_digest"]
     signed = SignedTrace.model_validate(world.http.get(f"/v1/jobs/{job_id}/traces/{digest}/submission").json())
     values = submission_values(signed.lease_id, signed.traces_root, 1)
