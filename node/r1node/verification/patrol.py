@@ -19,8 +19,8 @@ RANDOM = random.SystemRandom()
 @dataclass
 class Patrol:
     """Of others' submissions that nobody objected to, `share` is looked at, each at most once. What is undecided is
-    waited for, and all that comes after it in its job. Gradients are left out: the optimizer's states that a court would
-    need are gone two rounds later, unless their check failed."""
+    waited for, and all that comes after it in its job. Gradients are left out: the optimizer's states that a court
+    would need are gone two rounds later, unless their check failed."""
 
     source: Transport
     owner: str
