@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from r1net.errors import PreflightError
-from r1node.kernels.instructions import lesser_instructions
+from r1node.kernels.instructions import lesser_instructions, processor
 
 SOURCES = Path(__file__).parent
 FLAGS = ("-O3", "-std=gnu11", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-Wall")
@@ -58,19 +58,10 @@ def _processor_flags() -> list[str]:
 
 
 def _fingerprint(command: list[str]) -> str:
-    digest = hashlib.sha256("\0".join([*command, _processor()]).encode())
+    digest = hashlib.sha256("\0".join([*command, processor()]).encode())
     for source in sorted(SOURCES.glob("*.[ch]")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _processor() -> str:
-    """What `-march=native` depends on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return "".join(sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))}))
 
 
 def _compile(command: list[str], path: Path) -> None:

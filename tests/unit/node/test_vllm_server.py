@@ -121,6 +121,19 @@ def test_the_server_does_not_see_the_nodes_packages(tmp_path: Path, monkeypatch:
     assert surroundings(Environment(tmp_path / "vllm"), 3, "cuda:2")["CUDA_VISIBLE_DEVICES"] == "2"
 
 
+def test_what_is_compiled_for_other_instructions_is_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM aborts in malloc when it loads what was compiled on the same machine under AVX2."""
+    names = ("VLLM_CACHE_ROOT", "TORCHINDUCTOR_CACHE_DIR")
+    here = Environment(tmp_path / "vllm")
+    seen = set()
+    for told in ("", "default", "avx2"):
+        monkeypatch.setenv("ATEN_CPU_CAPABILITY", told)
+        env = surroundings(here, 1, "cpu")
+        assert all(Path(env[name]).is_relative_to(here.folder) for name in names)
+        seen |= {env[name] for name in names}
+    assert len(seen) == 6
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_weights_are_rewritten_in_place(tmp_path: Path, dtype: torch.dtype) -> None:
     first, second = llama(seed=1), llama(seed=2)

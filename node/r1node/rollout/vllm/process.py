@@ -17,6 +17,7 @@ import r1net
 import r1node
 from r1net.errors import EngineError
 from r1node.allocator import tcmalloc
+from r1node.kernels.instructions import fingerprint
 from r1node.rollout.vllm.environment import Environment
 from r1node.rollout.vllm.install import tail
 
@@ -131,6 +132,7 @@ def server(
 
 def surroundings(environment: Environment, threads: int, device: str) -> dict[str, str]:
     """Environment variables of a server, with a fresh key."""
+    compiled = environment.folder / "cache" / fingerprint()
     packages = {module.__name__: str(Path(module.__path__[0])) for module in (r1net, r1node)}
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     env |= {
@@ -140,7 +142,8 @@ def surroundings(environment: Environment, threads: int, device: str) -> dict[st
         KEY: secrets.token_urlsafe(32),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine runs where the requests arrive, and is stepped by hand
         "VLLM_USE_V2_MODEL_RUNNER": "0",  # the seeded sampler knows the first model runner
-        "VLLM_CACHE_ROOT": str(environment.folder / "cache"),  # what it compiles goes with it
+        "VLLM_CACHE_ROOT": str(compiled),  # what it compiles goes with it, for each kind of processor apart,
+        "TORCHINDUCTOR_CACHE_DIR": str(compiled / "inductor"),  # and not where other users of the machine may write
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",
