@@ -20,8 +20,9 @@ from r1node.jobs import JobRuntime
 from r1node.lease import LeaseKeeper
 from r1node.rollout.engine import Completion, Prompt
 from r1node.tasks import roll_out
+from r1node.verification.calibration import rounded
 from tests.adversarial.network.lies import told
-from tests.adversarial.node.workshop import noisy, rounded, shifted
+from tests.adversarial.node.workshop import noisy, shifted
 from tests.e2e.demo.cheat import Forger
 
 SEEDS_TRIED = 4

@@ -17,8 +17,9 @@ import torch
 from r1net.protocol.job import Sampling
 from r1net.protocol.trace import Trace
 from r1node.rollout.engine import Prompt
+from r1node.verification.calibration import rounded
 from r1node.verification.judge import WorkVerdict, judge_trace, judge_work
-from tests.adversarial.node.workshop import Workshop, noisy, rounded, with_tokens
+from tests.adversarial.node.workshop import Workshop, noisy, with_tokens
 from tests.e2e.demo.profiles import SMOLLM2, TINY
 
 BUILD = Path(__file__).resolve().parents[3] / "build" / "models"
