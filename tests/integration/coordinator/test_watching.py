@@ -7,6 +7,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from r1coordinator.settlement.report import settlement_of
+from r1net.audit import Sources
 from r1net.chain import Chain, JobSettlement, LineStatus, Reverted
 from r1net.errors import UsageError
 from r1net.protocol.checks import CheckView
@@ -70,6 +71,7 @@ def test_every_line_of_a_robber_is_disputed_and_no_honest_one(world: LiveWorld, 
     watcher = Watcher(
         chain,
         source,
+        Sources(source),
         account.address,
         never,
         object_to,
@@ -115,7 +117,7 @@ def test_a_watcher_repeats_what_nobody_has_drawn(world: LiveWorld) -> None:
     for owner, share, expected in (("0x" + "77" * 20, 1.0, len(checks)), (checks[0].owner, 1.0, 0), ("0x", 0.0, 0)):
         looked.clear()
         bailiff, patrol = Bailiff(world.chain, source, world.domain), Patrol(source, owner, share)
-        watcher = Watcher(world.chain, source, owner, accuse, never, bailiff, patrol)
+        watcher = Watcher(world.chain, source, Sources(source), owner, accuse, never, bailiff, patrol)
         for _ in range(2):
             list(watcher.round())
         assert sorted(looked) == sorted(check.lease_id for check in checks[:expected])
