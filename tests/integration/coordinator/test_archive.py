@@ -60,8 +60,13 @@ def run(world: LiveWorld, *arguments: str) -> tuple[int, Any]:
 def half(folder: Path) -> list[Path]:
     """Files that a reader would find and that aren't what their names say."""
     blobs = [file for file in folder.glob("v1/blobs/*") if sha256(file.read_bytes()) != file.name]
-    signatures = list(folder.glob("v1/jobs/*/traces/*/submission"))
+    signatures = folder.glob("v1/jobs/*/traces/*/submission")
     return blobs + [file for file in signatures if SignedTrace.parse(file.read_bytes()).trace_digest != file.parts[-2]]
+
+
+def submissions(folder: Path) -> list[SignedTrace]:
+    """All that an archive has."""
+    return [SignedTrace.parse(file.read_bytes()) for file in folder.glob("v1/jobs/*/traces/*/submission")]
 
 
 def test_what_was_found_is_found_without_the_coordinator(world: LiveWorld, tmp_path: Path) -> None:
@@ -135,10 +140,8 @@ def spoil(folder: Path, target: Path) -> Path:
 
 def work(folder: Path) -> tuple[int, int]:
     """How many traces and completion tokens the submissions in an archive have."""
-    files = folder.glob("v1/jobs/*/traces/*/submission")
-    signed = [SignedTrace.parse(file.read_bytes()) for file in files]
     shelf = Shelf(folder)
-    bundles = [TraceBundle.parse(shelf.get_blob(one.bundle)) for one in signed if one.bundle != one.trace_digest]
+    bundles = [TraceBundle.parse(shelf.get_blob(one.bundle)) for one in submissions(folder)]
     traces = [trace for bundle in bundles for trace in bundle.traces]
     return len(traces), sum(len(trace.completion_ids) for trace in traces)
 

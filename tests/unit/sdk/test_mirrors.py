@@ -14,14 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1net.audit import KeptLine, Shelf, Source, Sources, open_shelf
+from r1net.audit.exhibits import Exhibits
 from r1net.audit.reading import Reading
 from r1net.audit.shelf import blob_path, submission_path
+from r1net.audit.trained import training_fault
 from r1net.errors import ProtocolError, R1Error, Refused, Unreachable
 from r1net.protocol.canonical import Message, sha256
 from r1net.protocol.job import JobView
 from r1net.protocol.settlement import JobEpoch
 from r1net.protocol.trace import SignedTrace
-from tests.unit.sdk.test_auditing import DOMAIN, HONEST, JOB, SHOWN, SPEC, TASK, part, stated
+from tests.unit.sdk.test_auditing import DOMAIN, HONEST, JOB, SHOWN, SPEC, TASK, part, stated, trained
 
 M = TypeVar("M", bound=Message)
 
@@ -114,6 +116,17 @@ def test_an_archive_shows_all_that_its_coordinator_showed(tmp_path: Path) -> Non
     assert kept.whole
     assert set(kept.paths) == {path_of(name) for name in TRUTH}
     assert shelf.size(kept) == sum(file.stat().st_size for file in tmp_path.glob("v1/**/*") if file.is_file())
+
+
+def test_work_and_what_it_rests_on_are_had_from_an_archive(tmp_path: Path) -> None:
+    """A statement with its signature, its task, and its slot's bundles with theirs."""
+    hidden = Coordinator(shows=lambda _: False)
+    exhibits = Exhibits(Reading(Sources(hidden, [archive(tmp_path)]), DOMAIN, JOB))
+    assert exhibits.of(trained()) == STATED
+    assert training_fault(trained(), STATED, DOMAIN) is None
+    assert [exhibits.of(row) for row in LINE.contributions] == list(SHOWN.values())
+    with pytest.raises(Refused):
+        Exhibits(Reading(Sources(hidden), DOMAIN, JOB)).of(trained())
 
 
 @pytest.fixture(scope="module")
