@@ -13,14 +13,20 @@ from r1net.errors import PreflightError
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold the worker's lock. Raises PreflightError when another process does."""
+    words = f"worker {folder.name!r} is running already"
+    with holding(folder, words, "give each worker its own --worker name"):
+        yield
+
+
+@contextmanager
+def holding(folder: Path, words: str, hint: str) -> Iterator[None]:
+    """Hold a folder's lock. Raises PreflightError with these words when another process does."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PreflightError(
-                f"worker {folder.name!r} is running already", hint="give each worker its own --worker name"
-            ) from None
+            raise PreflightError(words, hint=hint) from None
         yield
 
 

@@ -7,12 +7,13 @@ pin that `r1node trust` keeps in the data folder. A coordinator on this machine 
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from eth_account.signers.local import LocalAccount
 
 from r1net.chain import Chain, Deployment
 from r1net.chain.trust import check_code, named, require_same, with_code
-from r1net.errors import PreflightError
+from r1net.errors import PreflightError, Unreachable
 from r1net.protocol.signing import Domain
 from r1net.protocol.views import NetworkInfo
 from r1net.transport import Transport
@@ -33,12 +34,36 @@ def pinned(settings: Settings, info: NetworkInfo) -> Deployment | None:
 
     Raises PreflightError when the coordinator names others.
     """
-    file = settings.deployment.expanduser() if settings.deployment is not None else settings.pin_file
-    if settings.deployment is None and not file.exists():
-        return None
-    known = Deployment.load(file)
-    require_same(known, info, str(file))
+    known = _on_file(settings)
+    if known is not None:
+        require_same(known, info, str(_file(settings)))
     return known
+
+
+def open_chain(settings: Settings, account: LocalAccount | None = None) -> Chain:
+    """The network's chain, also while the coordinator is away, if the host has a pin and an endpoint of its own.
+    Raises Unreachable where it takes the coordinator."""
+    try:
+        info = network_info(settings)
+    except Unreachable:
+        known = _on_file(settings)
+        if known is None or settings.rpc_url is None:
+            raise
+        chain = Chain.connect(settings.rpc_url, known, account)
+        check_code(chain)
+        return chain
+    return connect_chain(settings, info, account)
+
+
+def open_domain(settings: Settings) -> Domain:
+    """Where the network's signatures hold, also while the coordinator is away, if the host has a pin."""
+    try:
+        return signing_domain(settings, network_info(settings))
+    except Unreachable:
+        known = _on_file(settings)
+        if known is None:
+            raise
+        return _domain(known)
 
 
 def connect_chain(settings: Settings, info: NetworkInfo, account: LocalAccount | None = None) -> Chain:
@@ -56,8 +81,21 @@ def connect_chain(settings: Settings, info: NetworkInfo, account: LocalAccount |
 
 def signing_domain(settings: Settings, info: NetworkInfo) -> Domain:
     """Where the worker's signatures hold: the pinned network. Raises PreflightError without one."""
-    contracts = _known(settings, info)
+    return _domain(_known(settings, info))
+
+
+def _domain(contracts: Deployment) -> Domain:
     return Domain(chain_id=contracts.chain_id, registry=contracts.address("NodeRegistry"))
+
+
+def _file(settings: Settings) -> Path:
+    return settings.deployment.expanduser() if settings.deployment is not None else settings.pin_file
+
+
+def _on_file(settings: Settings) -> Deployment | None:
+    """The network that the host has chosen; None if it has none."""
+    file = _file(settings)
+    return None if settings.deployment is None and not file.exists() else Deployment.load(file)
 
 
 def inspect(settings: Settings, info: NetworkInfo) -> Deployment:

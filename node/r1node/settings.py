@@ -47,6 +47,11 @@ class Settings(BaseModel):
     accept: str = Field(
         default="", description="further tokens to be paid in, with the least wei of each: 0x…=WEI, with commas"
     )
+    mirrors: str = Field(
+        default="",
+        description="archives of the network's epochs to look at where the coordinator shows nothing that holds: URLs "
+        "or folders, with commas",
+    )
     unsafe_no_sandbox: bool = Field(
         default=False, description="work without a boundary: strangers' jobs may then read this user's files and keys"
     )
@@ -66,13 +71,20 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _encrypted(self) -> Settings:
-        for url in (self.coordinator, *((self.rpc_url,) if self.rpc_url else ())):
+        urls = [place for place in self.mirror_places if isinstance(place, str)]
+        for url in (self.coordinator, *((self.rpc_url,) if self.rpc_url else ()), *urls):
             require_tls(url, self.allow_plain_http)
         return self
 
     def floors(self, r1: str) -> dict[str, int]:
         """Token -> the least wei that a token of work must bring. `r1` is the address of the network's own token."""
         return _tokens(self.accept) | {r1: self.min_price}
+
+    @property
+    def mirror_places(self) -> list[str | Path]:
+        """The mirrors in the order in which they are asked: a URL is a string, a folder a path."""
+        places = filter(None, (place.strip() for place in self.mirrors.split(",")))
+        return [place if "://" in place else Path(place).expanduser() for place in places]
 
     @property
     def home(self) -> Path:

@@ -8,7 +8,7 @@ import httpx
 
 MOST_BYTES = 256 * 2**20
 """Of an answer that is read whole: an epoch's report over three million traces."""
-_STREAMED = "/v1/blobs/"
+_STREAMED = "/v1/blobs"
 """Files are bounded by who asks for them and knows their size."""
 
 
@@ -36,5 +36,7 @@ def bound(response: httpx.Response) -> None:
     bytes can stand for many), and lets one that is too long end so."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise httpx.ReadError("a compressed answer")
-    if not response.request.url.path.startswith(_STREAMED) and isinstance(response.stream, httpx.SyncByteStream):
+    folder = response.request.url.path.rpartition("/")[0]
+    streamed = folder.endswith(_STREAMED) and not response.is_error
+    if not streamed and isinstance(response.stream, httpx.SyncByteStream):
         response.stream = _Counted(response.stream, MOST_BYTES)

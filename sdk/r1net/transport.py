@@ -8,6 +8,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -124,12 +125,12 @@ class Transport:
         fields = {**(headers or {}), "Content-Length": str(size), DIGEST_HEADER: content_digest(digest)}
         self._request("PUT", f"/v1/blobs/{digest}", content=content, headers=fields)
 
-    def get_blob(self, digest: str) -> bytes:
-        """Download a blob into memory. Raises ProtocolError when its content isn't what its name says."""
-        data = self._request("GET", f"/v1/blobs/{digest}").content
-        if "0x" + hashlib.sha256(data).hexdigest() != digest:
-            raise ProtocolError(f"blob {digest} arrived damaged", hint="try again")
-        return data
+    def get_blob(self, digest: str, most: int | None = None) -> bytes:
+        """Download a blob into memory. Raises ProtocolError when its content isn't what its name says, or is more than
+        `most` bytes."""
+        file = BytesIO()
+        self._stream(digest, file, most)
+        return file.getvalue()
 
     def fetch_blob(self, digest: str, target: Path, size: int | None = None) -> None:
         """Download a blob (of `size` bytes, where that is known) to a file, whole or not at all. Raises ProtocolError

@@ -39,7 +39,7 @@ class Audit:
 def audit(ctx: typer.Context, epoch: Annotated[int, typer.Argument(help="number of the epoch", min=1)]) -> Audit:
     """Recompute the roots and amounts of an epoch's lines, and compare them with the chain."""
     context: Context = ctx.obj
-    lines = audit_epoch(epoch, context.coordinator(), context.chain())
+    lines = audit_epoch(epoch, context.sources(), context.chain())
     return Audit(epoch, [row for line in lines for row in _rows(line)])
 
 

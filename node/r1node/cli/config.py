@@ -42,6 +42,8 @@ def show(ctx: typer.Context) -> list[Setting]:
 
 
 def _shown(name: str, value: str) -> str:
+    if name == "mirrors":
+        return ",".join(redact(place) if "://" in place else place for place in value.split(","))
     return redact(value) if name in ("coordinator", "rpc_url") else value
 
 

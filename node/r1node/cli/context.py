@@ -5,16 +5,21 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from getpass import getpass
+from pathlib import Path
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
+from r1net.audit import Shelf, Source, Sources
 from r1net.chain import Chain, load_keystore
 from r1net.chain.keystore import keystore_address, read_password
 from r1net.errors import KeyFileError
 from r1net.transport import Transport
-from r1node.network import connect_chain, network_info
+from r1node.network import open_chain
 from r1node.settings import Resolved, Settings, resolve
+
+MIRROR_TIMEOUT = 20.0
+"""Seconds without a byte after which the next mirror is asked."""
 
 
 @dataclass
@@ -38,6 +43,16 @@ class Context:
         """Unauthenticated requests to the coordinator."""
         return Transport(self.settings.coordinator, allow_plain_http=self.settings.allow_plain_http)
 
+    def sources(self, shelf: Shelf | None = None) -> Sources:
+        """Where audits look: at the coordinator first, then at the mirrors."""
+        return Sources(self.coordinator(), [self._mirror(place) for place in self.settings.mirror_places], shelf)
+
+    def _mirror(self, place: str | Path) -> Source:
+        if isinstance(place, Path):
+            return Shelf(place)
+        plain = self.settings.allow_plain_http
+        return Transport(place, timeout=MIRROR_TIMEOUT, patience=0, allow_plain_http=plain)
+
     def address(self) -> str:
         """The owner's address; needs no password."""
         return keystore_address(self.settings.owner_keystore)
@@ -48,7 +63,7 @@ class Context:
 
     def chain(self, account: LocalAccount | None = None) -> Chain:
         """The chain, read-only unless an account is given."""
-        return connect_chain(self.settings, network_info(self.settings), account)
+        return open_chain(self.settings, account)
 
     def password(self, new: bool = False) -> str:
         """From the password file, or asked for at a terminal. Never from the command line, where others can see it."""

@@ -15,7 +15,7 @@ from r1net.protocol.evidence import Evidence
 from r1net.protocol.signing import Domain
 from r1node.cli.context import Context
 from r1node.cli.verify import open_desk
-from r1node.network import network_info, signing_domain
+from r1node.network import open_domain
 from r1node.verification.exhibit import fetch_exhibit, fetch_signed, job_of
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _row(chain: Chain, state: DisputeState) -> DisputeRow:
 
 def signing_domain_of(context: Context) -> Domain:
     """Where this network's signatures hold."""
-    return signing_domain(context.settings, network_info(context.settings))
+    return open_domain(context.settings)
 
 
 def keep_evidence(context: Context, evidence: Evidence) -> tuple[Path, str]:

@@ -86,7 +86,8 @@ def run_jury(
 
     events.note("jury", f"{owner.address} watches {chain.disputes.count()} disputes")
     with open_desk(context) as desk:
-        juror = Juror(chain, owner.address, box, Bench(chain, signing_domain_of(context), desk).judge)
+        bench = Bench(chain, signing_domain_of(context), desk, context.sources())
+        juror = Juror(chain, owner.address, box, bench.judge)
         if once:
             sit_once(juror, events)
         else:

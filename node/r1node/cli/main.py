@@ -15,6 +15,7 @@ import typer
 from r1net.errors import R1Error
 from r1net.urls import scrub_output
 from r1node.cli import (
+    archive,
     audit,
     calibrate,
     config,
@@ -51,14 +52,14 @@ app = typer.Typer(
 )
 modules = (
     *(identity, trust, join, status, doctor, engine, rewards, audit, verify, calibrate, odds),
-    *(disputes, jury, watch, config),
+    *(disputes, jury, watch, archive, config),
 )
 for module in modules:
     module.add_to(app)
 
 
 @app.callback()
-def options(
+def options(  # noqa: PLR0913, PLR0917 - one for each option that every command takes
     ctx: typer.Context,
     coordinator: Annotated[str | None, typer.Option(help="URL of the coordinator")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="keys, models and state")] = None,
@@ -66,6 +67,7 @@ def options(
     password_file: Annotated[Path | None, typer.Option(help="file with the keystore's password")] = None,
     rpc_url: Annotated[str | None, typer.Option(help="chain endpoint")] = None,
     deployment: Annotated[Path | None, typer.Option(help="trusted contract addresses")] = None,
+    mirrors: Annotated[str | None, typer.Option(help="archives to look at too: URLs or folders, with commas")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON for programs; works behind any command")] = False,
 ) -> None:
     """Options that every command takes."""
@@ -76,11 +78,12 @@ def options(
         "password_file": password_file,
         "rpc_url": rpc_url,
         "deployment": deployment,
+        "mirrors": mirrors,
     }
     ctx.obj = Context(flags, json)
 
 
-SHARED = ("--coordinator", "--data-dir", "--worker", "--password-file", "--rpc-url", "--deployment")
+SHARED = ("--coordinator", "--data-dir", "--worker", "--password-file", "--rpc-url", "--deployment", "--mirrors")
 
 
 def shared_first(arguments: list[str]) -> list[str]:

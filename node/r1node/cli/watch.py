@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from r1net.errors import ChainUnavailable, Unreachable
 from r1net.protocol.evidence import Evidence
+from r1node.cli.archive import opened
 from r1node.cli.context import Context
 from r1node.cli.disputes import challenge_trace, keep_evidence, signing_domain_of
 from r1node.cli.jury import POLL
@@ -25,6 +28,9 @@ def watch(
     sample: Annotated[
         float, typer.Option(min=0, max=1, help="share of others' accepted work that is repeated here unasked")
     ] = 0.0,
+    archive: Annotated[
+        Path | None, typer.Option(help="folder to keep all in that audits read, as `r1node archive` does")
+    ] = None,
 ) -> None:
     """Dispute submissions that failed their checks, votes that were false, and lines of epochs that don't hold, with a
     bond.
@@ -38,7 +44,8 @@ def watch(
     chain = context.chain(owner)
     from r1node.verification.watcher import Watcher  # noqa: PLC0415 - its desk loads torch
 
-    with open_desk(context) as desk:
+    with open_desk(context) as desk, ExitStack() as stack:
+        shelf = stack.enter_context(opened(archive)) if archive is not None else None
 
         def accuse(job: str, trace: str) -> int:
             return challenge_trace(context, desk, job, trace).dispute
@@ -50,7 +57,7 @@ def watch(
 
         bailiff = Bailiff(chain, desk.source, signing_domain_of(context))
         patrol = Patrol(desk.source, owner.address, sample)
-        watcher = Watcher(chain, desk.source, owner.address, accuse, object_to, bailiff, patrol)
+        watcher = Watcher(chain, desk.source, context.sources(shelf), owner.address, accuse, object_to, bailiff, patrol)
         events.note("watch", f"{owner.address} watches every job and every epoch")
         for _ in _turns(once):
             try:

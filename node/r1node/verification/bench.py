@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r1net.audit import audit_line
+from r1net.audit import Sources, audit_line
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputeState, Verdict
 from r1net.errors import ProtocolError, Refused, UsageError
@@ -28,11 +28,13 @@ from r1node.verification.voting import drawn_traces
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a juror looks, and with what. What can't be shown any more is not held against the accused."""
+    """Where a juror looks, and with what: for lines at all `sources`. Work that can't be shown any more is not held
+    against the accused."""
 
     chain: Chain
     domain: Domain
     desk: Desk
+    sources: Sources
 
     def judge(self, state: DisputeState) -> Judgement:
         """The verdict on one dispute. Raises Unreachable when the coordinator is away: ask again."""
@@ -50,7 +52,7 @@ class Bench:
         return Judgement(Verdict.INNOCENT, f"{finding.tokens} tokens' work repeated, nothing speaks against it")
 
     def _line(self, state: DisputeState) -> Judgement:
-        wrong = audit_line(state.epoch, state.line, self.desk.source, self.chain).faults
+        wrong = audit_line(state.epoch, state.line, self.sources, self.chain).faults
         if wrong:
             return Judgement(Verdict.GUILTY, f"does not hold: {', '.join(wrong)}")
         return Judgement(Verdict.INNOCENT, "every root and amount was recomputed and holds")

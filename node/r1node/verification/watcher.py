@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from r1net.audit import LineAudit, audit_epoch
+from r1net.audit import LineAudit, Sources, audit_epoch
 from r1net.chain import Chain, LineStatus
 from r1net.errors import ChainError, ChainUnavailable, R1Error, Unreachable
 from r1net.protocol.checks import CheckView
@@ -34,10 +34,12 @@ class Seen:
 @dataclass
 class Watcher:
     """`accuse(job, trace)` disputes a trace after an own replay, `object_to(epoch, line, faults)` a line; both return
-    the dispute's number, and raise R1Error when there is nothing to dispute or somebody else has."""
+    the dispute's number, and raise R1Error when there is nothing to dispute or somebody else has. Epochs are audited
+    from `sources`, and kept on their shelf, if there is one; lists are the coordinator's alone, `source`."""
 
     chain: Chain
     source: Transport
+    sources: Sources
     owner: str
     accuse: Callable[[str, str], int]
     object_to: Callable[[int, int, tuple[str, ...]], int]
@@ -111,18 +113,28 @@ class Watcher:
             self._epochs.add(number)
             return
         try:
-            lines = audit_epoch(number, self.source, self.chain)
+            lines = audit_epoch(number, self.sources, self.chain)
         except (Unreachable, ChainUnavailable):
             raise
         except R1Error as error:  # the coordinator doesn't say yes or no: it is asked again
             yield Seen(f"epoch {number}", f"could not be audited: {error}")
             return
+        yield from self._keep(number, lines)
         for line in lines:
             if line.faults and self.chain.settlement.status(number, line.line) is LineStatus.PENDING:
                 yield self._object(number, line)
         if not any(line.faults for line in lines):
             yield Seen(f"epoch {number}", "holds")
         self._epochs.add(number)
+
+    def _keep(self, number: int, lines: list[LineAudit]) -> Iterator[Seen]:
+        shelf = self.sources.shelf
+        if shelf is None:
+            return
+        for line in lines:
+            if not shelf.close(number, line.line, line.read) or not line.read.whole:
+                words = shelf.trouble or "something of it is shown by nobody"
+                yield Seen(f"line {line.line} of epoch {number}", f"is not archived whole: {words}")
 
     def _object(self, number: int, line: LineAudit) -> Seen:
         """Dispute one line, and no other."""

@@ -1,17 +1,17 @@
-"""What the coordinator shows of the work behind a line."""
+"""What is shown of the work behind a line."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from r1net.audit.reading import Reading
 from r1net.audit.signed import Shown
 from r1net.audit.trained import Stated
 from r1net.errors import ProtocolError
 from r1net.protocol.gradients import GradientStatement
 from r1net.protocol.settlement import Contribution
-from r1net.protocol.trace import SignedTrace, TraceBundle
+from r1net.protocol.trace import TraceBundle
 from r1net.protocol.work import TrainTask
-from r1net.transport import Transport
 
 
 @dataclass
@@ -19,8 +19,7 @@ class Exhibits:
     """Fetches blobs, each checked against its name, and signatures. What was only repeated may be a tampered copy,
     which nobody signed."""
 
-    source: Transport
-    job_id: str
+    reading: Reading
     _signed: dict[str, Shown] = field(default_factory=dict)
 
     def of(self, row: Contribution) -> Shown | Stated:
@@ -30,22 +29,19 @@ class Exhibits:
         if row.kind == "training":
             return self._statement(row.evidence, signed=True)
         try:
-            return Shown(TraceBundle.parse(self.source.get_blob(row.evidence)))
+            return Shown(TraceBundle.parse(self.reading.blob(row.evidence)))
         except ProtocolError:
             return self._statement(row.evidence, signed=False)
 
     def _signed_bundle(self, digest: str) -> Shown:
         if digest not in self._signed:
-            bundle = TraceBundle.parse(self.source.get_blob(digest))
-            self._signed[digest] = Shown(bundle, self._signature(bundle.traces[0].digest()))
+            bundle = TraceBundle.parse(self.reading.blob(digest))
+            self._signed[digest] = Shown(bundle, self.reading.bundle_signature(digest, bundle))
         return self._signed[digest]
 
     def _statement(self, digest: str, *, signed: bool) -> Stated:
-        statement = GradientStatement.parse(self.source.get_blob(digest))
-        task = TrainTask.parse(self.source.get_blob(statement.task))
+        statement = GradientStatement.parse(self.reading.blob(digest))
+        task = TrainTask.parse(self.reading.blob(statement.task))
         slot = next((slot for slot in task.slots if slot.worker == statement.worker), None)
         bundles = {name: self._signed_bundle(name) for name in (slot.bundles if slot is not None else ())}
-        return Stated(statement, task, bundles, self._signature(digest) if signed else None)
-
-    def _signature(self, leaf: str) -> str:
-        return self.source.get(f"/v1/jobs/{self.job_id}/traces/{leaf}/submission", SignedTrace).signature
+        return Stated(statement, task, bundles, self.reading.statement_signature(statement) if signed else None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from r1net.audit.shelf import KeptLine
+
 
 @dataclass(frozen=True)
 class AuditResult:
@@ -17,11 +19,12 @@ class AuditResult:
 
 @dataclass(frozen=True)
 class LineAudit:
-    """All that was checked of one line."""
+    """All that was checked of one line, and what was read for that."""
 
     line: int
     job_id: str
     findings: tuple[AuditResult, ...]
+    read: KeptLine
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from r1net.audit import audit_epoch
+from r1net.audit import Sources, audit_epoch
 from r1net.chain.provenance import TraceStatus
 from r1net.protocol.job import Grpo, JobSpec
 from r1net.protocol.settlement import ClaimProof, TraceProof
@@ -60,7 +60,7 @@ def test_killed_again_and_again_the_coordinator_finishes_and_settles_once(world:
     status = world.chain.provenance.trace_status(job_id, proof.epoch, digest, worker, proof.proof)
     assert status is TraceStatus.FINALISED
     transport = Transport(f"http://127.0.0.1:{world.port}")
-    (line,) = audit_epoch(1, transport, world.chain)
+    (line,) = audit_epoch(1, Sources(transport), world.chain)
     assert line.job_id == job_id
     assert len(line.findings) > 10
     assert line.faults == (), line.findings

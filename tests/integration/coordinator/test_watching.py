@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from r1coordinator.settlement.report import settlement_of
+from r1net.audit import Sources, open_shelf
 from r1net.chain import Chain, JobSettlement, LineStatus, Reverted
 from r1net.errors import UsageError
 from r1net.protocol.checks import CheckView
@@ -42,8 +45,11 @@ def line_of(source: Transport, epoch: int, job_id: str) -> JobEpoch:
     return next(job for job in report.jobs if job.job_id == job_id)
 
 
-def test_every_line_of_a_robber_is_disputed_and_no_honest_one(world: LiveWorld, robber: LocalAccount) -> None:
-    """He pays himself from one job, and settles another one's epoch once more."""
+def test_every_line_of_a_robber_is_disputed_and_no_honest_one(
+    world: LiveWorld, robber: LocalAccount, tmp_path: Path
+) -> None:
+    """He pays himself from one job, and settles another one's epoch once more. What the watcher saw of that it keeps:
+    of a line that nobody shows, nothing."""
     node = LiveNode(world, 1)
     node.start()
     jobs = [finish(world, number) for number in (1, 2)]
@@ -61,6 +67,7 @@ def test_every_line_of_a_robber_is_disputed_and_no_honest_one(world: LiveWorld, 
     chain = Chain.connect(world.anvil.url, world.deployment, account)
     chain.registry.register(4_000 * COIN)
     disputed: list[tuple[int, int]] = []
+    shelf = open_shelf(tmp_path / "archive")
 
     def object_to(epoch: int, line: int, faults: tuple[str, ...]) -> int:
         assert faults
@@ -70,6 +77,7 @@ def test_every_line_of_a_robber_is_disputed_and_no_honest_one(world: LiveWorld, 
     watcher = Watcher(
         chain,
         source,
+        Sources(source, shelf=shelf),
         account.address,
         never,
         object_to,
@@ -78,6 +86,8 @@ def test_every_line_of_a_robber_is_disputed_and_no_honest_one(world: LiveWorld, 
     )
     seen = [one for one in watcher.round() if one.dispute]
     assert disputed == [(number, 0), (number, 1)]
+    noted = [shelf.line(number, line) for line in (0, 1)]
+    assert [(line.whole, line.paths == ()) for line in noted if line] == [(False, True)] * 2
     assert len(seen) == 2
     assert list(watcher.round()) == []
     world.anvil.pass_time(PARAMETERS.challenge_window)
@@ -115,7 +125,7 @@ def test_a_watcher_repeats_what_nobody_has_drawn(world: LiveWorld) -> None:
     for owner, share, expected in (("0x" + "77" * 20, 1.0, len(checks)), (checks[0].owner, 1.0, 0), ("0x", 0.0, 0)):
         looked.clear()
         bailiff, patrol = Bailiff(world.chain, source, world.domain), Patrol(source, owner, share)
-        watcher = Watcher(world.chain, source, owner, accuse, never, bailiff, patrol)
+        watcher = Watcher(world.chain, source, Sources(source), owner, accuse, never, bailiff, patrol)
         for _ in range(2):
             list(watcher.round())
         assert sorted(looked) == sorted(check.lease_id for check in checks[:expected])

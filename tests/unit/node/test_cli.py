@@ -75,3 +75,15 @@ def test_big_integers_survive_json() -> None:
     }
     assert tokens(1_500_000_000_000_000_000) == "1.5"
     assert tokens("1234000000000000000000") == "1,234"
+
+
+def test_mirrors_are_folders_and_encrypted_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert resolve({}, {}).settings.mirror_places == []
+    named = resolve({}, {"R1_MIRRORS": "https://a.example/x, ~/archive ,http://127.0.0.1:80,"}).settings
+    assert named.mirror_places == ["https://a.example/x", tmp_path / "archive", "http://127.0.0.1:80"]
+    with pytest.raises(UsageError, match="not encrypted"):
+        resolve({"mirrors": "/here,http://a.example"}, {})
+    with pytest.raises(UsageError, match="no http"):
+        resolve({"mirrors": "file:///etc"}, {})

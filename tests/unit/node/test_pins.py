@@ -14,9 +14,9 @@ from eth_account import Account
 
 from r1net.chain import Deployment
 from r1net.chain.trust import named
-from r1net.errors import ChainError, PreflightError, ProtocolError, UsageError
+from r1net.errors import ChainError, PreflightError, ProtocolError, Unreachable, UsageError
 from r1node.doctor.checks import network as network_check
-from r1node.network import connect_chain, inspect, network_info, pin, pinned, signing_domain
+from r1node.network import connect_chain, inspect, network_info, open_chain, open_domain, pin, pinned, signing_domain
 from r1node.settings import Settings
 from tests.adversarial.coordinator.liar import CHAIN_ID, Stage, addresses
 
@@ -123,6 +123,21 @@ def test_the_operators_file_needs_no_pin(stage: Stage, tmp_path: Path) -> None:
     named(stage.liar.info).save(file)
     with pytest.raises(PreflightError, match="there is no R1Token"):
         connect_chain(settings, stage.liar.info, OWNER)
+
+
+def test_who_has_a_pin_and_an_endpoint_needs_no_coordinator(stage: Stage, tmp_path: Path) -> None:
+    away = Settings(coordinator="http://127.0.0.1:9", data_dir=tmp_path, rpc_url=stage.anvil.url)
+    for act in (open_chain, open_domain):
+        with pytest.raises(Unreachable):
+            act(away)
+    pin(away, inspect(away, stage.liar.info))
+    assert open_chain(away).deployment.contracts == addresses(1)
+    assert open_domain(away).registry == addresses(1)["NodeRegistry"]
+    with pytest.raises(Unreachable):
+        open_chain(away.model_copy(update={"rpc_url": None}))
+    stage.put_code(addresses(1)["NodeRegistry"], "0x60ff00")
+    with pytest.raises(PreflightError, match="has other code"):
+        open_chain(away)
 
 
 @pytest.mark.parametrize("change", [{"chain_id": 0}, {"contracts": {"R1Token": "0x" + "ab" * 20}}])

@@ -50,6 +50,25 @@ def test_an_answer_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
         transport.get_many("/v1/jobs", JobView)
 
 
+def test_a_blob_is_no_longer_than_it_may_be() -> None:
+    body = b"x" * 2**16
+    with answering(body) as transport:
+        assert transport.get_blob(sha256(body), len(body)) == body
+        with pytest.raises(ProtocolError, match="more than"):
+            transport.get_blob(sha256(body), len(body) - 1)
+
+
+def test_only_the_last_part_of_a_path_makes_a_blob(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror chooses the beginning of its paths: that must not free its other answers from their bounds."""
+    monkeypatch.setattr(bounded, "MOST_BYTES", 2**16)
+    with (
+        answering(b" " * 2**17) as direct,
+        Transport(f"{direct.url}/v1/blobs") as transport,
+        pytest.raises(Unreachable),
+    ):
+        transport.get("/v1/jobs/x", JobView)
+
+
 def test_a_compressed_answer_is_not_unpacked() -> None:
     body = gzip.compress(b"[" + b" " * 2**24 + b"]")
     with answering(body, **{"Content-Encoding": "gzip"}) as transport, pytest.raises(Unreachable):
