@@ -10,7 +10,7 @@ from eth_account.signers.local import LocalAccount
 
 from r1net import R1
 from r1net.chain import Chain, Deployment
-from r1net.chain.keystore import create_keystore, keystore_address
+from r1net.chain.keystore import create_keystore
 from r1node.settings import Settings
 from tests.adversarial.network.catalogue import PARTNERS, Cheat
 from tests.adversarial.network.nursery import Hatchling, Nursery
@@ -70,12 +70,15 @@ class Crews:
         network = self._network
         return Chain.connect(network.anvil.url, Deployment.load(network.deployment_file), account)
 
-    def look_around(self, folder: str) -> None:
-        """Have a host's owner dispute what doesn't hold, once, with bonds for as much as it likes. Raises
-        CalledProcessError."""
-        owner = keystore_address(Settings(data_dir=self._network.folder / folder).owner_keystore)
-        self._network.chain.token.transfer(owner, BONDS)
-        subprocess.run(self._network.r1node(folder, "watch", "--once"), check=True, capture_output=True)
+    def look_around(self, folder: str, owner: LocalAccount) -> str:
+        """Have a host's owner dispute what doesn't hold, once, with stake for as many bonds as it likes; what it says.
+        Raises CalledProcessError."""
+        self._network.chain.token.transfer(owner.address, BONDS)
+        self.chain(owner).registry.add_stake(BONDS)
+        done = subprocess.run(
+            self._network.r1node(folder, "watch", "--once"), check=True, capture_output=True, text=True
+        )
+        return done.stderr
 
     def close(self) -> None:
         """End every process."""

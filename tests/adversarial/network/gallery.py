@@ -82,7 +82,7 @@ class Gallery:
         self._finish(run)
         if any(cheat.kind == "verification" for cheat in cheats):
             self._say("  a host's owner disputes what doesn't hold")
-            self._crews.look_around("host0")
+            self._say(self._crews.look_around("host0", self._hosts[0].owner))
         seconds = (time.monotonic() - started) / len(cheats)
         outcomes = [reading.outcome(cheat, run, crews[cheat.name], seconds) for cheat in cheats]
         stop(everybody)
