@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from r1net.audit import Sources, audit_line
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputeState, Verdict
-from r1net.errors import ProtocolError, Refused, UsageError
+from r1net.errors import ProtocolError, R1Error, Refused, Unreachable, UsageError
 from r1net.protocol.evidence import Finding, GradientFinding
 from r1net.protocol.gradients import GradientStatement
 from r1net.protocol.job import JobView
@@ -25,11 +25,16 @@ from r1node.verification.recompute import examine as repeat
 from r1node.verification.replay import Desk
 from r1node.verification.voting import drawn_traces
 
+LAST_CALL = 15
+"""Seconds before the end of the period in which jurors commit, when what is still not shown counts as missing."""
+
+_SERVERS_FAULT = 500
+
 
 @dataclass(frozen=True)
 class Bench:
     """Where a juror looks, and with what: for lines at all `sources`. Work that can't be shown any more is not held
-    against the accused."""
+    against the accused; a line is its settler's to show."""
 
     chain: Chain
     domain: Domain
@@ -52,10 +57,21 @@ class Bench:
         return Judgement(Verdict.INNOCENT, f"{finding.tokens} tokens' work repeated, nothing speaks against it")
 
     def _line(self, state: DisputeState) -> Judgement:
-        wrong = audit_line(state.epoch, state.line, self.sources, self.chain).faults
+        try:
+            wrong = audit_line(state.epoch, state.line, self.sources, self.chain).faults
+        except (Unreachable, Refused) as error:
+            if isinstance(error, Refused) and error.status < _SERVERS_FAULT:
+                raise
+            return self._unshown(state, error)
         if wrong:
             return Judgement(Verdict.GUILTY, f"does not hold: {', '.join(wrong)}")
         return Judgement(Verdict.INNOCENT, "every root and amount was recomputed and holds")
+
+    def _unshown(self, state: DisputeState, error: R1Error) -> Judgement:
+        """Whoever must show a line has until the jurors must have committed. Raises Unreachable before."""
+        if state.deadline - self.chain.settlement.clock() > LAST_CALL:
+            raise Unreachable(f"line {state.line} of epoch {state.epoch} is not shown yet: {error}") from error
+        return Judgement(Verdict.GUILTY, f"is not shown: {error}")
 
 
 def examine(exhibit: AnyExhibit, desk: Desk) -> Finding | GradientFinding:

@@ -17,13 +17,17 @@ from typing import Any
 import pytest
 
 from r1net.audit import AuditResult, Shelf, Sources, audit_epoch
+from r1net.chain.disputes import DisputePhase, DisputeState, Verdict
 from r1net.errors import Unreachable
 from r1net.protocol.canonical import sha256
 from r1net.protocol.trace import SignedTrace, TraceBundle
 from r1net.transport import Transport
 from r1node.verification.archivist import Archivist
+from r1node.verification.bench import LAST_CALL, Bench
+from r1node.verification.replay import Desk
 from tests.integration.coordinator.live import LiveNode, LiveWorld, until
 from tests.integration.coordinator.test_watching import finish
+from tests.sandbox import SANDBOX
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -109,8 +113,30 @@ def test_what_was_found_is_found_without_the_coordinator(world: LiveWorld, tmp_p
         code, result = run(world, "audit", "1", "--mirrors", f"{tmp_path / 'spoilt'},{url}")
     assert (code, len(result["findings"])) == (0, len(before[0]))
     assert run(world, "audit", "1", "--mirrors", str(tmp_path / "spoilt"))[1]["code"] == "unreachable"
+    judged_without_being_shown(world, source, Shelf(folder))
     forgotten_in_time(world, source, Shelf(folder))
     source.close()
+
+
+def judged_without_being_shown(world: LiveWorld, source: Transport, shelf: Shelf) -> None:
+    """A settler that goes away until the court has decided: jurors wait for it, but not until it is too late to vote.
+    Where somebody else shows the line, its absence changes nothing."""
+    now = world.chain.settlement.clock()
+
+    def judged(deadline: int, *mirrors: Shelf) -> Verdict:
+        desk = Desk(source, world.folder, "cpu", SANDBOX)
+        nobody = "0x" + "00" * 20
+        times = {"deadline": deadline, "reveal_until": deadline + 60, "draw_block": 0}
+        counts = {"round": 1, "appeals": 0, "redrawn": False, "bond": 0, "at_risk": 0, "epoch": 1, "line": 0}
+        state = DisputeState(
+            1, nobody, phase=DisputePhase.VOTING, verdict=Verdict.NONE, accused=nobody, **times, **counts
+        )
+        return Bench(world.chain, world.domain, desk, Sources(source, mirrors)).judge(state).verdict
+
+    with pytest.raises(Unreachable, match="not shown yet"):
+        judged(now + 3600)
+    assert judged(now + LAST_CALL) is Verdict.GUILTY
+    assert judged(now + 3600, shelf) is judged(now + LAST_CALL, shelf) is Verdict.INNOCENT
 
 
 def killed_while_archiving(world: LiveWorld, folder: Path) -> None:
