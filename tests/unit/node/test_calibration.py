@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r1node.verification.calibration import EIGHT_BITS, SURE, TIGHTEST, WIDEST, Series, rounded, summary
@@ -25,6 +25,7 @@ def series(way: str, honest: bool, ratio: float, spread: float = 0.3) -> Series:
     return Series(way, honest, np.stack([noise, np.full(500, 20.0), usual, np.full(500, 20.0)], axis=1))
 
 
+@settings(max_examples=12, deadline=None)  # each draws thousands of samples
 @given(st.floats(0.1, 1.25), st.floats(1.7, 5.0))
 def test_coarse_weights_get_the_tokens_that_they_need_and_honest_ones_no_alarm(honest: float, coarse: float) -> None:
     found = summary([series("honest", True, honest), series(EIGHT_BITS, False, coarse), series("4 bits", False, 20.0)])
