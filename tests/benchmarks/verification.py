@@ -21,10 +21,10 @@ from pathlib import Path
 
 import torch
 
+from r1net.protocol.job import TIGHTEST
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
 from r1node.rollout.transformers import TransformersEngine
-from r1node.verification.calibration import TIGHTEST
 from r1node.verification.judge import judge_trace, judge_work
 from tests.adversarial.node.trainers import Round
 from tests.adversarial.node.workshop import Workshop

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from r1net.environments import sampling_seed
-from r1net.protocol.job import JobSpec
+from r1net.protocol.job import TIGHTEST, WIDEST, JobSpec
 from r1net.protocol.trace import Split, Trace
 from r1node.models.precision import has_fast_bf16
 from r1node.rollout.builtin import BuiltinEngine
@@ -33,9 +33,6 @@ SIZES = (100, 300, 1_000, 3_000, 10_000, 30_000)
 
 RESAMPLES = 400
 SURE = 0.99
-TIGHTEST, WIDEST = 1.15, 1.4
-"""What a job may say for `Verification.noise`."""
-
 ROOM = 1.1
 """By so much more than the noisiest honest way the limit lies."""
 

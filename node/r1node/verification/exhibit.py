@@ -76,9 +76,7 @@ def fetch_signed(source: Transport, domain: Domain, job_id: str, digest: str) ->
     return signed
 
 
-def fetch_exhibit(
-    source: Transport, domain: Domain, job_id: str, digest: str
-) -> Exhibit | StatementExhibit | VoteExhibit:
+def fetch_exhibit(source: Transport, domain: Domain, job_id: str, digest: str) -> AnyExhibit:
     """A trace of a job with its whole submission, or a trainer's statement or a verifier's vote with its task, every
     part checked against what was signed. Raises as `fetch_signed` does."""
     signed = fetch_signed(source, domain, job_id, digest)

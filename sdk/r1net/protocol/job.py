@@ -167,6 +167,10 @@ class Evaluation(Message):
     sampling: Sampling = Sampling(temperature=0.0)
 
 
+TIGHTEST, WIDEST = 1.15, 1.4
+"""What a job may say for `Verification.noise`."""
+
+
 class Verification(Message):
     """Sampled replay: of the admitted submissions a share `rate` is drawn, by a block hash that nobody knew when they
     were handed in, and up to `traces` completions of each are replayed by hosts of other owners. Of the trainers'
@@ -180,7 +184,7 @@ class Verification(Message):
     rate: float = Field(default=0.1, ge=0, le=1)
     traces: int = Field(default=8, ge=1, le=256)
     training_rate: float = Field(default=0.03, ge=0, le=1)
-    noise: float = Field(default=1.4, ge=1.15, le=1.4)
+    noise: float = Field(default=WIDEST, ge=TIGHTEST, le=WIDEST)
 
     def rate_of(self, kind: str) -> float:
         """The share that is drawn of a kind of work (`r1net.protocol.pricing.Work.kind`)."""

@@ -13,7 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from r1node.verification.calibration import EIGHT_BITS, SURE, TIGHTEST, WIDEST, Series, rounded, summary
+from r1net.protocol.job import TIGHTEST, WIDEST
+from r1node.verification.calibration import EIGHT_BITS, SURE, Series, rounded, summary
 from tests.e2e.demo.tiny import tiny_model
 
 
