@@ -174,7 +174,8 @@ def offer_check(
 def _may_vote(s: Session, row: CheckRow, me: WorkerState, workers: Sequence[WorkerState], now: float) -> bool:
     """By the order that the draw's seed gives to those that may vote: never the author's owner, nor one that has voted;
     one that gave the task back may be asked again later. Whoever is at work has its place as well, and comes when it is
-    done: else hosts that do nothing but vote would be asked first, always."""
+    done: else hosts that do nothing but vote would be asked first, always. Owners that saw the same work's other copy
+    come last, for who holds both knows that one is planted."""
     given = votes_on(s, row.number)
     leases = {lease.lease_id: lease for lease in s.scalars(_leases_of(given))}
     out = [vote for vote in given if leases[vote.lease_id].state == "active"]
@@ -191,9 +192,16 @@ def _may_vote(s: Session, row: CheckRow, me: WorkerState, workers: Sequence[Work
     ]
     if me.worker not in {worker.worker for worker in able} or len(out) >= wants:
         return False
-    order = sorted(able, key=lambda worker: rank(row.seed or "", worker.worker))
+    seen = _saw_another(s, row)
+    order = sorted(able, key=lambda worker: (worker.owner in seen, rank(row.seed or "", worker.worker)))
     since = max([row.opened_at, *(vote.revealed_at for vote in cast if vote.revealed_at is not None)])
     return me.worker in [worker.worker for worker in order[: openings(now - since, wants)]]
+
+
+def _saw_another(s: Session, row: CheckRow) -> set[str]:
+    """Owners that were asked about another copy of the same piece of work."""
+    copies = select(CheckRow.number).where(CheckRow.lease_id == row.lease_id, CheckRow.number != row.number)
+    return set(s.scalars(select(VoteRow.owner).where(VoteRow.check.in_(copies))))
 
 
 def _lease(s: Session, ctx: Context, job: JobRow, row: CheckRow, me: WorkerState, now: float) -> LeaseRow:

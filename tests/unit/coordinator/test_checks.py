@@ -319,6 +319,21 @@ def test_whoever_misses_a_planted_cheat_answers_for_it(world: World, monkeypatch
     assert earned(world, node.owner) > 0
 
 
+def test_who_saw_the_original_is_asked_last_about_the_planted_copy(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw, "plant_rate", lambda *_: 1.0)
+    _, _, others = all_rolled_out(world)
+    assert [other.work("verify") for other in others] == [None, None, None], "nothing is drawn, but all are heard"
+    turn(world)
+    node, lease = verifying(others)
+    cast(node, lease, vote(world, lease))
+    assert node.work("verify") is None
+    world.clock.time += 2 * PATIENCE
+    assert all(other.open().status_code == 200 for other in others)
+    assert node.work("verify") is not None, "in a small network it is asked in the end"
+
+
 def test_what_a_blind_verifier_cleared_is_open_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = world.submit(CHECKED)
     authors = [world.node(number) for number in (1, 2)]
