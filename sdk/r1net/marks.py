@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from r1net.environments import Problem
-from r1net.rewards import opened
+from r1net.rewards import VERIFYING, opened
 from r1net.scoring import JobScorer
 
-VERIFYING = ("correct", "exact")
-"""The rewards that compare with an environment's solution."""
 WORTHLESS = ("", "nan", "qwxyz")
 """No answer at all; what float() takes for a number, and is equal to nothing; a word that no
 text has letters in common with, or nearly so: verifiers may well pay for a part of an answer."""

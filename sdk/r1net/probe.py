@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from r1net.errors import UsageError
-from r1net.marks import VERIFYING
 from r1net.protocol.job import JobSpec
+from r1net.rewards import VERIFYING
 from r1net.sandbox import SandboxedScorer, SandboxPool
 from r1net.sandbox.scorer import Mark
 

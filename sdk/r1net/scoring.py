@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 
 from r1net.environments import Draw, Problem
 from r1net.errors import UsageError
-from r1net.protocol.job import JobSpec
+from r1net.protocol.job import JobSpec, RewardSpec
 from r1net.protocol.trace import Split
-from r1net.rewards import TAGS, Completion, opened, score
+from r1net.rewards import TAGS, Completion, RewardSet, opened, total
 from r1net.tokens import load_tokenizer
 
 _REMEMBERED = 4096
@@ -21,10 +21,15 @@ _REMEMBERED = 4096
 
 @dataclass(frozen=True)
 class Scored:
-    """What a completion came to. `reward` is the weighted sum of the `parts` that apply; None where none does."""
+    """What a completion came to by the registered rewards; a job's own are given elsewhere."""
 
-    reward: float | None
     parts: dict[str, float | None]
+    specs: tuple[RewardSpec, ...]
+
+    @property
+    def reward(self) -> float | None:
+        """The weighted sum of the parts that apply; None where none does."""
+        return total(self.specs, self.parts)
 
 
 class JobScorer:
@@ -37,6 +42,7 @@ class JobScorer:
     def __init__(self, spec: JobSpec, tokenizer: Path | bytes) -> None:
         self.spec = spec
         self._draw = Draw(spec)
+        self._rewards = RewardSet(spec.rewards)
         data = tokenizer if isinstance(tokenizer, bytes) else tokenizer.read_bytes()
         self._tokenizer = load_tokenizer(data)
         self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
@@ -84,13 +90,18 @@ class JobScorer:
 
     def score(self, split: Split, round_: int, group: int, completion_ids: Sequence[int]) -> Scored:
         """The rewards of one completion."""
-        return self.score_text(split, round_, group, self.text(completion_ids))
+        truncated = not completion_ids or completion_ids[-1] not in self._stops
+        completion = Completion(self.text(completion_ids), self._opened, len(completion_ids), truncated)
+        return self.score_completion(split, round_, group, completion)
 
     def score_text(self, split: Split, round_: int, group: int, text: str) -> Scored:
-        """The rewards of a completion with this text."""
-        completion = Completion(text, self._opened)
-        reward, parts = score(self._draw.environment, self.problem(split, round_, group), completion, self.spec.rewards)
-        return Scored(reward=reward, parts=parts)
+        """The rewards of a completion with this text, of which no token is known."""
+        return self.score_completion(split, round_, group, Completion(text, self._opened))
+
+    def score_completion(self, split: Split, round_: int, group: int, completion: Completion) -> Scored:
+        """The rewards of a completion."""
+        parts = self._rewards.parts(self._draw.environment, self.problem(split, round_, group), completion)
+        return Scored(parts, self.spec.rewards)
 
 
 def _hidden(tokenizer: Tokenizer) -> frozenset[int]:

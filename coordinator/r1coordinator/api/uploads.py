@@ -77,7 +77,7 @@ def _of_submitter(services: Services, field: str, sha256: str) -> Expected:
         spec = parse_spec(get_job(s, signed.upload.job_id).spec)
         if signer.lower() != spec.submitter.lower():
             raise Refused("bad_upload_signature", f"signed by {signer}, not by the job's submitter", status=401)
-        if not any(file.sha256 == sha256 for file in spec.model.files.values()):
+        if sha256 not in spec.files:
             raise Refused("unexpected_blob", "the job has no such file", status=403)
         row = _row(s, signed.upload.job_id, sha256)
     return Expected(spec.submitter, row.limit, exact=True, among=services.limits.models)

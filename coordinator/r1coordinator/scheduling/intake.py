@@ -17,10 +17,10 @@ from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, job_view, parse_spec
 from r1coordinator.store.tables import BlobRow, JobRow
 from r1coordinator.verification.scorers import Scorers
-from r1net import rewards
 from r1net.deterrence import odds
 from r1net.errors import ChainError, ChainUnavailable, Refused, UsageError
 from r1net.protocol.job import JobSpec, JobView, SubmitJob
+from r1net.rewards import RewardSet
 from r1net.sandbox import SandboxFailed
 
 _SPEC_BYTES = 2**16
@@ -31,10 +31,10 @@ log = logging.getLogger("r1coordinator")
 
 def check_spec(spec: JobSpec, scorers: Scorers) -> None:
     """Refuse a job that can't be worked on. What needs the model's files is checked once they are here."""
-    unknown = [reward.name for reward in spec.rewards if reward.name not in rewards.names()]
-    if unknown:
-        known = ", ".join(rewards.names())
-        raise Refused("unknown_reward", f"unknown reward {unknown[0]!r}", status=422, hint=f"use one of {known}")
+    try:
+        RewardSet(spec.rewards)
+    except UsageError as error:
+        raise Refused("unknown_reward", error.message, status=422, hint=error.hint) from error
     try:
         scorers.examine(spec)
     except UsageError as error:
@@ -149,7 +149,7 @@ def add_job(s: Session, blobs: BlobStore, request: SubmitJob, epoch_cap: int, no
         suspicion={},
     )
     s.add(row)
-    for digest, size in {file.sha256: file.size for file in spec.model.files.values()}.items():
+    for digest, size in spec.files.items():
         s.add(
             BlobRow(
                 job_id=request.job_id, sha256=digest, kind="model", version=0, limit=size, present=blobs.has(digest)

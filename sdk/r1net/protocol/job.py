@@ -49,11 +49,36 @@ class ModelRef(Message):
         return weight_names(self.files)
 
 
-class RewardSpec(Message):
-    """A weighted verifiable reward, by its registered name (`r1net.rewards.names()` lists them)."""
+WheelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}\.whl$")]
 
-    name: str
+
+class RewardCode(Message):
+    """A submitter's own reward: one Python file, run by nobody but a sandbox, with the wheels that it imports from.
+
+    `function` is called as TRL calls reward functions, `function(prompts=[…], completions=[…], **columns)`, with one
+    completion at a time, and gives a list of one number or None (does not apply). `python` is the interpreter's minor
+    version that the wheels are for. `seconds` of CPU time for one completion: one that takes longer is worth
+    `on_timeout`; `import_seconds` for loading the file; `memory_bytes` for all that it holds.
+    """
+
+    source: FileRef
+    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+    python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
+    wheels: dict[WheelName, FileRef] = Field(default_factory=dict, max_length=64)
+    seconds: float = Field(default=1.0, gt=0, le=10)
+    import_seconds: float = Field(default=10.0, gt=0, le=60)
+    memory_bytes: int = Field(default=2**29, ge=2**26, le=2**31)
+    on_timeout: float = Field(default=0.0, ge=-1000, le=1000)
+
+
+class RewardSpec(Message):
+    """A weighted verifiable reward: by its registered name (`r1net.rewards.names()` lists them) with its settings, or
+    a submitter's own `code` under a name of its own."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
     weight: float = Field(default=1.0, ge=-100, le=100)
+    config: dict[str, Any] = Field(default_factory=dict)
+    code: RewardCode | None = None
 
 
 class EnvironmentSpec(Message):
@@ -206,7 +231,7 @@ class JobSpec(Message):
     submitter: Address
     model: ModelRef
     environment: EnvironmentSpec
-    rewards: tuple[RewardSpec, ...] = Field(min_length=1)
+    rewards: tuple[RewardSpec, ...] = Field(min_length=1, max_length=32)
     prompt: str = Field(description="rendered chat template; holds '{question}' exactly once")
     stop_token_ids: tuple[int, ...] = Field(min_length=1)
     stage: Grpo
@@ -227,6 +252,20 @@ class JobSpec(Message):
         if self.prompt.count(QUESTION) != 1:
             raise ValueError("prompt must hold {question} exactly once")
         return self
+
+    @model_validator(mode="after")
+    def _rewards_have_names_of_their_own(self) -> JobSpec:
+        if len({reward.name for reward in self.rewards}) < len(self.rewards):
+            raise ValueError("two rewards have the same name")
+        return self
+
+    @property
+    def files(self) -> dict[str, int]:
+        """Every file that the job is made of, by its digest: how many bytes it has."""
+        found = [*self.model.files.values()]
+        for code in (reward.code for reward in self.rewards if reward.code is not None):
+            found += [code.source, *code.wheels.values()]
+        return {file.sha256: file.size for file in found}
 
     def render(self, question: str) -> str:
         """The prompt's text for one question."""

@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from r1net.environments import load_environment
 from r1net.protocol.job import EnvironmentSpec, RewardSpec
-from r1net.rewards import Completion, extract_answer, opened, score
+from r1net.rewards import Completion, RewardSet, extract_answer, opened
 from r1net.scoring import JobScorer
 from tests.unit.coordinator.jobs import STOP, job_spec, tokenizer_json
 
@@ -46,7 +46,7 @@ def test_what_a_prompt_opens(tail: str, beginning: str) -> None:
 
 
 def parts(tail: str, text: str) -> dict[str, float | None]:
-    return score(ENVIRONMENT, PROBLEM, Completion(text, opened("{question}" + tail)), [FORMAT, CORRECT])[1]
+    return RewardSet([FORMAT, CORRECT]).parts(ENVIRONMENT, PROBLEM, Completion(text, opened("{question}" + tail)))
 
 
 @pytest.mark.parametrize("tail", ["<|bot|><think>\n", "<|bot|>\n<think>\nFirst,"])

@@ -20,7 +20,7 @@ from r1net.environments import Draw, load_environment
 from r1net.errors import R1Error, UsageError
 from r1net.models import describe_model
 from r1net.protocol.job import EnvironmentSpec, Grpo
-from r1net.rewards import Completion, extract_answer, names, score
+from r1net.rewards import Completion, RewardSet, extract_answer, names, total
 from tests.unit.node.test_training import spec
 
 
@@ -103,9 +103,9 @@ def test_any_text_has_a_reward(text: str) -> None:
     environment = load_environment(EnvironmentSpec(name="reasoning_gym:chain_sum"))
     problem = environment.problem(1)
     job = spec()
-    total, parts = score(environment, problem, Completion(text), [*job.rewards])
-    assert 0 <= total <= 1
+    parts = RewardSet(job.rewards).parts(environment, problem, Completion(text))
     assert set(parts) == {"correct"}
+    assert 0 <= (total(job.rewards, parts) or 0) <= 1
     assert {"correct", "exact", "format"} <= set(names())
 
 
