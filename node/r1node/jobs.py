@@ -14,6 +14,7 @@ from r1node.models.precision import computing
 from r1node.rollout.choice import EngineChoice
 from r1node.rollout.engine import RolloutEngine
 from r1node.sandbox import job_scorer
+from r1node.store import job_files
 from r1node.verification.replay import Replayer
 from r1node.verification.selfcheck import check
 
@@ -47,7 +48,8 @@ class JobRuntime(Learner):
         Raises UsageError when the job's files or settings are at fault.
         """
         learner = open_learner(view, source, folder, host.device)
-        scorer = job_scorer(host.sandbox, view.spec, learner.model_dir)
+        files = job_files(view.spec, source, folder)
+        scorer = job_scorer(host.sandbox, view.spec, learner.model_dir, files)
         scorer.load()
         dtype = computing(host.device, view.spec.dtype)
         engine = host.engine.make(learner.policy, dtype, host.device, folder / "engine")
@@ -76,7 +78,7 @@ class JobRuntime(Learner):
         if self.host.device != "cpu":
             self.rest_engine()
         if self._replayer is None:
-            self._replayer = Replayer(self.spec, self.model_dir, self.host.sandbox, self.host.device)
+            self._replayer = Replayer(self.spec, self.model_dir, self.scorer, self.host.device)
         if self._replayer_at != version:
             self._replayer_at = None
             base = version == self.base

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from r1net.protocol.job import JobSpec
@@ -18,8 +19,9 @@ def open_sandbox(settings: Settings) -> SandboxPool:
     return sandbox
 
 
-def job_scorer(sandbox: SandboxPool, spec: JobSpec, model_dir: Path) -> SandboxedScorer:
-    """A job's scorer. Its files are read when they are needed."""
-    return SandboxedScorer(
-        sandbox, spec, (model_dir / "tokenizer.json").read_bytes, (model_dir / "config.json").read_bytes
-    )
+def job_scorer(
+    sandbox: SandboxPool, spec: JobSpec, model_dir: Path, files: Callable[[str], Path] | None = None
+) -> SandboxedScorer:
+    """A job's scorer. Its files are read when they are needed; `files` brings those beside the model's."""
+    tokenizer, config = (model_dir / name for name in ("tokenizer.json", "config.json"))
+    return SandboxedScorer(sandbox, spec, tokenizer.read_bytes, config.read_bytes, files=files)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from r1net.errors import UsageError
-from r1net.protocol.job import ModelRef
+from r1net.protocol.job import JobSpec, ModelRef
 from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.transport import Transport
 from r1net.weights.checkpoint import read_checkpoint
@@ -91,6 +92,12 @@ def assemble_model(model: ModelRef, source: Transport, folder: Path) -> Path:
     except UsageError as error:
         raise UsageError(f"the job's model can't be loaded: {error.message}", hint=error.hint) from error
     return target
+
+
+def job_files(spec: JobSpec, source: Transport, folder: Path) -> Callable[[str], Path]:
+    """What brings a job's files by their digests: each is downloaded when it is first needed."""
+    cache, sizes = BlobCache(folder / "blobs"), spec.files
+    return lambda digest: cache.fetch(digest, source, sizes[digest])
 
 
 def version_cache(folder: Path) -> BlobCache:

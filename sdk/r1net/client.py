@@ -25,7 +25,6 @@ from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, R
 from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
 from r1net.probe import check_job
 from r1net.protocol.job import (
-    EnvironmentSpec,
     Evaluation,
     Grpo,
     JobSpec,
@@ -39,6 +38,7 @@ from r1net.protocol.job import (
     SubmitJob,
     Verification,
 )
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.settlement import TraceProof
 from r1net.protocol.upload import UPLOAD_HEADER, UPLOAD_LIFETIME, SignedUpload, Upload
 from r1net.protocol.views import NetworkInfo, TraceView

@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 from r1net.errors import UsageError
-from r1net.protocol.job import FileRef, ModelRef, Precision
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import ModelRef, Precision
 from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.protocol.weight_files import INDEX, OTHER_FILES, REQUIRED_FILES, SINGLE, weights_in
 from r1net.templates import render_prompt

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from r1net.environments import Draw, Problem
+from r1net.environments import Draw, Lines, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec, RewardSpec
 from r1net.protocol.trace import Split
@@ -33,15 +33,16 @@ class Scored:
 
 
 class JobScorer:
-    """One job's problems, prompts and rewards. A pure function of the spec and its tokenizer file.
+    """One job's problems, prompts and rewards. A pure function of the spec and the files that it names: `tokenizer`,
+    and the rows that `lines` brings.
 
     For jobs of strangers use `r1net.sandbox`, which runs this class where it can do no harm.
     Raises UsageError when the tokenizer file can't be read or the environment can't be loaded.
     """
 
-    def __init__(self, spec: JobSpec, tokenizer: Path | bytes) -> None:
+    def __init__(self, spec: JobSpec, tokenizer: Path | bytes, lines: Lines | None = None) -> None:
         self.spec = spec
-        self._draw = Draw(spec)
+        self._draw = Draw(spec, lines)
         self._rewards = RewardSet(spec.rewards)
         data = tokenizer if isinstance(tokenizer, bytes) else tokenizer.read_bytes()
         self._tokenizer = load_tokenizer(data)
@@ -100,7 +101,8 @@ class JobScorer:
 
     def score_completion(self, split: Split, round_: int, group: int, completion: Completion) -> Scored:
         """The rewards of a completion."""
-        parts = self._rewards.parts(self._draw.environment, self.problem(split, round_, group), completion)
+        environment = self._draw.environment(split, round_, group)
+        parts = self._rewards.parts(environment, self.problem(split, round_, group), completion)
         return Scored(parts, self.spec.rewards)
 
 

@@ -26,6 +26,9 @@ _ADDITIONAL = "additional_chat_templates"
 _PROBE = "Is \"2 < 3 & 3 > 2\" true?\nSay 'yes', or {no}: 2 + 3 = 5"
 """A question with everything that a template may escape."""
 _INSTEAD = "pass prompt= with the rendered text, {question} where the question goes"
+_TEXTS = "render them yourself, and give the questions as texts with prompt='{question}'"
+_END = "\u27e6end of the question\u27e7"
+"""Stands behind a question while it is looked for."""
 _HINTS = {
     "Refusal": f"leave out what it refuses (system_prompt=), or {_INSTEAD}",
     "UndefinedError": f"it wants something that a plain question doesn't have; {_INSTEAD}",
@@ -104,9 +107,50 @@ def _named(templates: list[Any]) -> dict[str, Any]:
 
 def _conversation(question: str, system: str | None, tokens: dict[str, str]) -> dict[str, Any]:
     messages = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": question})
-    given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True}
-    return tokens | given
+    return _given([*messages, {"role": "user", "content": question}], tokens)
+
+
+def _given(messages: list[dict[str, Any]], tokens: dict[str, str]) -> dict[str, Any]:
+    return tokens | {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True}
+
+
+class Conversations:
+    """Rows whose questions are messages: each is rendered up to where its last message ends, and what the template puts
+    behind that, which must be the same for all, becomes the job's prompt."""
+
+    def __init__(self, folder: Path, system: str | None = None, prefill: str = "") -> None:
+        self._folder, self._system, self._prefill = folder, system, prefill
+        self._tail: str | None = None
+
+    @property
+    def prompt(self) -> str | None:
+        """The job's prompt, when there were conversations."""
+        return None if self._tail is None else check_prompt(QUESTION + self._tail + self._prefill)
+
+    def render(self, conversations: list[list[dict[str, Any]]]) -> list[str]:
+        """The texts of conversations that end with the user's turn. Raises UsageError."""
+        template = chat_template(self._folder)
+        if template is None:
+            raise UsageError("the model has no chat template for messages", hint="give the questions as texts")
+        tokens = special_tokens(self._folder)
+        whole = [self._begun(conversation) for conversation in conversations]
+        marked = [[*turns[:-1], turns[-1] | {"content": turns[-1]["content"] + _END}] for turns in whole]
+        texts = _render(template, [_given(turns, tokens) for turns in (*whole, *marked)])
+        found = []
+        for plain, text in zip(texts[: len(whole)], texts[len(whole) :], strict=True):
+            question, end, tail = text.partition(_END)
+            if not end or _END in tail or question + tail != plain or tail != (self._tail or tail):
+                raise UsageError("the chat template doesn't end every conversation alike", hint=_TEXTS)
+            self._tail = tail
+            found.append(question)
+        return found
+
+    def _begun(self, conversation: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        last = conversation[-1] | {"content": conversation[-1]["content"].rstrip()}
+        turns = [*conversation[:-1], last]
+        if self._system and turns[0]["role"] != "system":
+            return [{"role": "system", "content": self._system}, *turns]
+        return turns
 
 
 def _render(template: str, conversations: list[dict[str, Any]]) -> list[str]:

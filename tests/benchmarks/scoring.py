@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from r1coordinator.verification.scorers import Scorers
-from r1net.protocol.job import EnvironmentSpec, Evaluation, Grpo, JobSpec, RewardSpec, Sampling
+from r1net.protocol.job import Evaluation, Grpo, JobSpec, RewardSpec, Sampling
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.sandbox.scorer import Graded, Place, Prompt
 from r1net.scoring import JobScorer
 from tests.e2e.demo import tiny

@@ -7,7 +7,9 @@ import sys
 import torch
 from transformers import AutoTokenizer
 
-from r1net.protocol.job import EnvironmentSpec, FileRef, Grpo, JobSpec, ModelRef, Optimizer, RewardSpec, Sampling
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import Grpo, JobSpec, ModelRef, Optimizer, RewardSpec, Sampling
+from r1net.protocol.problems import EnvironmentSpec
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Prompt
 from r1node.training.advantages import advantages

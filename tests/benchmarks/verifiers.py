@@ -12,7 +12,8 @@ from reasoning_gym.factory import DATASETS
 
 from r1net.errors import UsageError
 from r1net.probe import PROBLEMS, check_verifiers
-from r1net.protocol.job import EnvironmentSpec, Evaluation, RewardSpec
+from r1net.protocol.job import Evaluation, RewardSpec
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.sandbox import SandboxedScorer, SandboxPool
 from tests.unit.coordinator.jobs import MODEL_FILES, job_spec
 

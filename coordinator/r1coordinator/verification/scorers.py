@@ -40,7 +40,9 @@ class Scorers:
 
     def check(self, spec: JobSpec) -> None:
         """Whether the job can be worked on with the files that have come. Raises UsageError, SandboxFailed."""
-        self.of(spec).load()
+        scorer = self.of(spec)
+        scorer.check_rows()
+        scorer.load()
 
     def _make(self, spec: JobSpec) -> SandboxedScorer:
         files = spec.model.files
@@ -55,4 +57,5 @@ class Scorers:
             lambda: self._blobs.get(tokenizer.sha256),
             lambda: self._blobs.get(config.sha256),
             None if index is None else lambda: self._blobs.get(index.sha256),
+            files=self._blobs.path,
         )

@@ -11,12 +11,13 @@ import typer
 
 from r1net.errors import UsageError
 from r1net.models import describe_model, own_precision
-from r1net.protocol.job import EnvironmentSpec, Grpo, JobSpec, RewardSpec, Sampling
+from r1net.protocol.job import Grpo, JobSpec, RewardSpec, Sampling
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.templates import render_prompt
 from r1net.tokens import stop_tokens
 from r1node.cli.context import Context
 from r1node.cli.verify import torch_device
-from r1node.sandbox import open_sandbox
+from r1node.sandbox import job_scorer, open_sandbox
 
 _NOBODY = "0x" + "00" * 20
 
@@ -56,7 +57,9 @@ def calibrate(
         budget=0,
     )
     with closing(open_sandbox(context.settings)) as sandbox:
-        return measure(spec, Replayer(spec, model, sandbox), TrainablePolicy(spec, model), groups)
+        return measure(
+            spec, Replayer(spec, model, job_scorer(sandbox, spec, model)), TrainablePolicy(spec, model), groups
+        )
 
 
 def _settings(config: str) -> dict[str, Any]:

@@ -21,14 +21,14 @@ from torch import Tensor
 from r1net.environments import sampling_seed
 from r1net.protocol.job import JobSpec, JobView, Sampling
 from r1net.protocol.trace import Split, Trace
-from r1net.sandbox import SandboxPool
+from r1net.sandbox import SandboxedScorer, SandboxPool
 from r1net.transport import Transport
 from r1node.models.precision import has_fast_bf16
 from r1node.models.rounding import rounding
 from r1node.rollout.noise import Noise
 from r1node.rollout.sampler import redraw, sample
 from r1node.sandbox import job_scorer
-from r1node.store import BlobCache, assemble_model, version_cache
+from r1node.store import BlobCache, assemble_model, job_files, version_cache
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import load_policy
 from r1node.training.rows import Rows, lay_rows, row_batches, row_logits
@@ -64,10 +64,10 @@ class Replayer:
     """One job's policy as the judge of its traces. Loads one version at a time."""
 
     def __init__(
-        self, spec: JobSpec, model_dir: Path, sandbox: SandboxPool, device: str = "cpu", token_budget: int = 1024
+        self, spec: JobSpec, model_dir: Path, scorer: SandboxedScorer, device: str = "cpu", token_budget: int = 1024
     ) -> None:
         self.spec = spec
-        self.scorer = job_scorer(sandbox, spec, model_dir)
+        self.scorer = scorer
         self._device, self._budget = device, token_budget
         self._policy = load_policy(spec, model_dir, device)
         self._initial = self._policy.save()
@@ -176,7 +176,8 @@ class Desk:
         """A job's replayer and archive. Fetches the model when it isn't there."""
         spec = view.spec
         model_dir = assemble_model(spec.model, self.source, self.folder)
-        replayer = Replayer(spec, model_dir, self.sandbox, self.device)
+        scorer = job_scorer(self.sandbox, spec, model_dir, job_files(spec, self.source, self.folder))
+        replayer = Replayer(spec, model_dir, scorer, self.device)
         return replayer, Archive(spec.model.digest(), version_cache(self.folder), self.source)
 
 

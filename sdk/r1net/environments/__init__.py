@@ -1,7 +1,20 @@
 """Problems and their verifiers."""
 
-from r1net.environments.base import Environment, Problem
-from r1net.environments.draw import Draw, sampling_seed
+from r1net.environments.base import Environment, Generator, Problem
+from r1net.environments.draw import Draw, Lines, sampling_seed
+from r1net.environments.places import RowPlace, row_of
 from r1net.environments.registry import load_environment
+from r1net.environments.shards import Shards
 
-__all__ = ["Draw", "Environment", "Problem", "load_environment", "sampling_seed"]
+__all__ = [
+    "Draw",
+    "Environment",
+    "Generator",
+    "Lines",
+    "Problem",
+    "RowPlace",
+    "Shards",
+    "load_environment",
+    "row_of",
+    "sampling_seed",
+]

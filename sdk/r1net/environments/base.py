@@ -19,12 +19,16 @@ class Problem:
 
 
 class Environment(Protocol):
-    """Problems as a pure function of a seed, and a verifier."""
-
-    def problem(self, seed: int) -> Problem:
-        """The problem that `seed` names; the same on every machine."""
-        ...
+    """What made a problem, and knows whether an answer is right."""
 
     def verify(self, problem: Problem, answer: str) -> float:
         """Score of an answer in [0, 1]."""
+        ...
+
+
+class Generator(Environment, Protocol):
+    """Problems as a pure function of a seed, and their verifier."""
+
+    def problem(self, seed: int) -> Problem:
+        """The problem that `seed` names; the same on every machine."""
         ...

@@ -2,37 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
-from r1net.environments.base import Problem
+from r1net.environments.base import Environment, Problem
+from r1net.environments.places import RowPlace, heldout_counts, leaf_of, row_of
 from r1net.environments.registry import load_environment
+from r1net.environments.rows import Rows
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.seeds import derive_seed
 from r1net.protocol.trace import Split
 
 _TRIES = 1000
 
+Lines = Callable[[RowPlace], str]
+"""Brings the line of a row."""
+
 
 class Draw:
-    """The problems of one job. Held-out questions never appear in training rounds: a clash is drawn again."""
+    """The problems of one job. Held-out questions never appear in training rounds: a clash is drawn again, and of rows
+    the data set says which are held out.
 
-    def __init__(self, spec: JobSpec) -> None:
-        self._spec = spec
-        self.environment = load_environment(spec.environment)
+    `lines` brings the rows of jobs that have some.
+    """
+
+    def __init__(self, spec: JobSpec, lines: Lines | None = None) -> None:
+        self._spec, self._lines = spec, lines
+        self.leaves = tuple(self._load(leaf, number) for number, leaf in enumerate(spec.environment.leaves))
+        heldout_counts(spec)
+
+    def environment(self, split: Split, round_: int, group: int) -> Environment:
+        """What made a group's problem, and verifies answers to it."""
+        leaf = self.leaves[leaf_of(self._spec, split, round_, group)]
+        return leaf if isinstance(leaf, Rows) else leaf.environment
+
+    def problem(self, split: Split, round_: int, group: int) -> Problem:
+        """The problem of one group."""
+        row = row_of(self._spec, split, round_, group)
+        number = leaf_of(self._spec, split, round_, group)
+        leaf = self.leaves[number]
+        if isinstance(leaf, Rows):
+            assert row is not None, "rows are drawn by their place"
+            if self._lines is None:
+                raise UsageError("the job's rows are not here")
+            return leaf.read(self._lines(row), row.number)
+        if split == "heldout":
+            return leaf.heldout[group - sum(heldout_counts(self._spec)[:number])]
+        return leaf.problem(round_, group)
+
+    @property
+    def heldout(self) -> list[Problem]:
+        """The evaluation problems, all different where they are generated."""
+        return [self.problem("heldout", 0, number) for number in range(self._spec.evaluation.problems)]
+
+    def _load(self, leaf: EnvironmentSpec, number: int) -> Rows | _Generated:
+        return _Generated(self._spec, leaf, number) if leaf.data is None else Rows(leaf)
+
+
+class _Generated:
+    """The problems that one generator makes for a job."""
+
+    def __init__(self, spec: JobSpec, leaf: EnvironmentSpec, number: int) -> None:
+        self._spec, self._name, self._number = spec, leaf.name, number
+        self._path: tuple[str | int, ...] = (number,) if spec.environment.parts else ()
+        self.environment = load_environment(leaf)
 
     @cached_property
     def heldout(self) -> list[Problem]:
-        """The evaluation problems, all different."""
+        """The held-out problems, all different."""
+        wanted = heldout_counts(self._spec)[self._number]
         problems: dict[str, Problem] = {}
-        for number in range(self._spec.evaluation.problems * _TRIES):
-            if len(problems) == self._spec.evaluation.problems:
+        for number in range(wanted * _TRIES):
+            if len(problems) == wanted:
                 break
-            problem = self.environment.problem(derive_seed(self._spec.seed, "heldout", number))
+            problem = self.environment.problem(derive_seed(self._spec.seed, "heldout", *self._path, number))
             problems.setdefault(problem.question, problem)
-        if len(problems) < self._spec.evaluation.problems:
+        if len(problems) < wanted:
             raise UsageError(
-                f"{self._spec.environment.name} has only {len(problems)} different problems with these settings",
+                f"{self._name} has only {len(problems)} different problems with these settings",
                 hint="ask for fewer held-out problems or widen the environment's settings",
             )
         return list(problems.values())
@@ -41,17 +90,13 @@ class Draw:
     def _heldout_questions(self) -> frozenset[str]:
         return frozenset(problem.question for problem in self.heldout)
 
-    def problem(self, split: Split, round_: int, group: int) -> Problem:
-        """The problem of one group."""
-        if split == "heldout":
-            return self.heldout[group]
+    def problem(self, round_: int, group: int) -> Problem:
+        """The problem of a group in training."""
         for attempt in range(_TRIES):
             problem = self.environment.problem(derive_seed(self._spec.seed, "draw", round_, group, attempt))
             if problem.question not in self._heldout_questions:
                 return problem
-        raise UsageError(
-            f"{self._spec.environment.name}: every problem is held out", hint="ask for fewer held-out problems"
-        )
+        raise UsageError(f"{self._name}: every problem is held out", hint="ask for fewer held-out problems")
 
 
 def sampling_seed(spec: JobSpec, split: Split, round_: int, group: int, index: int) -> int:

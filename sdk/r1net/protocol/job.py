@@ -8,16 +8,11 @@ from pydantic import Field, StringConstraints, model_validator
 
 from r1net.errors import UsageError
 from r1net.protocol.canonical import Address, Hash, Message, Wei
+from r1net.protocol.files import FileRef
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.weight_files import REQUIRED_FILES, weight_names
 
 QUESTION = "{question}"
-
-
-class FileRef(Message):
-    """One file of a model, content-addressed."""
-
-    sha256: Hash
-    size: int = Field(gt=0)
 
 
 class ModelRef(Message):
@@ -79,13 +74,6 @@ class RewardSpec(Message):
     weight: float = Field(default=1.0, ge=-100, le=100)
     config: dict[str, Any] = Field(default_factory=dict)
     code: RewardCode | None = None
-
-
-class EnvironmentSpec(Message):
-    """Where problems come from: `reasoning_gym:<generator>` with the generator's own settings."""
-
-    name: str
-    config: dict[str, Any] = Field(default_factory=dict)
 
 
 SamplingRule = Literal["gumbel/1"]
@@ -262,7 +250,7 @@ class JobSpec(Message):
     @property
     def files(self) -> dict[str, int]:
         """Every file that the job is made of, by its digest: how many bytes it has."""
-        found = [*self.model.files.values()]
+        found = [*self.model.files.values(), *self.environment.shards]
         for code in (reward.code for reward in self.rewards if reward.code is not None):
             found += [code.source, *code.wheels.values()]
         return {file.sha256: file.size for file in found}

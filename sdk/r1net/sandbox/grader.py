@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Any, Literal
 
-from r1net.environments import Draw
+from r1net.environments import Draw, RowPlace, row_of
 from r1net.errors import R1Error
 from r1net.marks import candidates
 from r1net.protocol.architectures import require_computable
@@ -40,10 +40,12 @@ class Grader:
         self._channel, self._limits = channel, limits
         self._scorer: JobScorer | None = None
         self._size = 0
+        self._rows: dict[RowPlace, str] = {}
 
     def answer(self, header: Header, attachments: tuple[bytes, ...]) -> None:
         """Do what one message asks for."""
         asked = {"asked": header["asked"]}
+        self._rows = {RowPlace(*place): line for *place, line in header.get("rows", ())}
         if header["op"] == "grade":
             self._grade(header["items"], asked)
             return
@@ -69,7 +71,10 @@ class Grader:
         send(self._channel, found | asked)
 
     def _examine(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
-        Draw(JobSpec.parse(header["spec"])).problem("train", 0, 0)
+        spec = JobSpec.parse(header["spec"])
+        draw = Draw(spec)
+        if row_of(spec, "train", 0, 0) is None:  # rows come later, with the job's other files
+            draw.problem("train", 0, 0)
         return {}
 
     def _open(self, header: Header, attachments: tuple[bytes, ...]) -> Header:
@@ -78,7 +83,7 @@ class Grader:
         for data in index:
             check_index(data, spec.model.weights)
         vocabulary = vocabulary_of(config)
-        scorer = JobScorer(spec, tokenizer)
+        scorer = JobScorer(spec, tokenizer, lambda place: self._rows[place])
         scorer.check(vocabulary)
         require_computable(spec, check_config(config, "config.json"), len(scorer.prompt_ids("train", 0, 0)))
         self._scorer, self._size = scorer, vocabulary

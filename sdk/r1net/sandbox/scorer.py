@@ -6,10 +6,12 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from r1net.environments import Shards, row_of
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.trace import Split
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 
 Place = tuple[Split, int, int]
 """Split, round, group."""
+
+_FIRST: Place = ("train", 0, 0)
 
 T = TypeVar("T")
 A = TypeVar("A", bound=BaseModel)
@@ -95,7 +99,8 @@ class Graded:
 
 class SandboxedScorer:
     """One job's scorer. `tokenizer`, `config` and, where it is to be checked, `index` of a model in shards bring the
-    bytes of the model's files when a process needs them.
+    bytes of the model's files when a process needs them; `files` brings the job's other files by their digests. A row
+    is handed to a process with each request that is about it.
 
     Methods raise UsageError when the job's own settings or files are at fault, SandboxFailed when the sandbox is.
     """
@@ -107,8 +112,11 @@ class SandboxedScorer:
         tokenizer: Callable[[], bytes],
         config: Callable[[], bytes],
         index: Callable[[], bytes] | None = None,
+        *,
+        files: Callable[[str], Path] | None = None,
     ) -> None:
         self.spec = spec
+        self._shards = Shards(spec, files or _absent)
         self._pool = pool
         self._files = (tokenizer, config, *([index] if index else []))
         self._key = spec.digest()
@@ -121,6 +129,10 @@ class SandboxedScorer:
             self.load()
         return self._vocabulary
 
+    def check_rows(self) -> None:
+        """Whether all rows that the job names are in its shards."""
+        self._shards.check()
+
     def load(self) -> None:
         """Load the job, which checks its files and settings."""
         self._vocabulary = self._ask({"op": "vocabulary"}, _Vocabulary).vocabulary
@@ -129,7 +141,7 @@ class SandboxedScorer:
         """The canonical prompts of groups."""
         if not places:
             return []
-        answer = self._ask({"op": "prompts", "places": list(places)}, _Prompts)
+        answer = self._ask({"op": "prompts", "places": list(places), "rows": self._rows(places)}, _Prompts)
         return _counted(answer.prompts, len(places))
 
     def texts(self, completions: Sequence[Sequence[int]]) -> list[str]:
@@ -161,9 +173,10 @@ class SandboxedScorer:
 
     def marks(self, group: int) -> Marks:
         """What the verifying rewards give for answers of known worth to one problem of the first round."""
+        rows = self._rows([("train", 0, group)])
         try:
             with self._pool.process(self._key, self._open) as child:
-                return _checked(Marks, child.ask({"op": "marks", "group": group}))
+                return _checked(Marks, child.ask({"op": "marks", "group": group, "rows": rows}))
         except ProcessEnded as error:
             raise UsageError(
                 f"the verifier of problem {group} ends its process: it takes more than "
@@ -173,7 +186,8 @@ class SandboxedScorer:
 
     def _grade_into(self, grades: list[Graded], items: Sequence[tuple[Place, Sequence[int]]]) -> None:
         with self._pool.process(self._key, self._open) as child:
-            child.tell({"op": "grade", "items": [[*place, list(ids)] for place, ids in items]})
+            rows = self._rows([place for place, _ in items])
+            child.tell({"op": "grade", "items": [[*place, list(ids)] for place, ids in items], "rows": rows})
             for _ in items:
                 grades.append(self._graded(child.hear(self._pool.limits.grade_seconds)))
 
@@ -192,8 +206,20 @@ class SandboxedScorer:
         return _asked(self._pool, self._key, self._open, header, kind)
 
     def _open(self, child: Child) -> None:
-        header = child.ask({"op": "open", "spec": self.spec.model_dump_json()}, *(bring() for bring in self._files))
-        _checked(_Answer, header)
+        header = {"op": "open", "spec": self.spec.model_dump_json(), "rows": self._rows([_FIRST])}
+        _checked(_Answer, child.ask(header, *(bring() for bring in self._files)))
+
+    def _rows(self, places: Sequence[Place]) -> list[list[Any]]:
+        """The lines of the rows that groups are about. Raises UsageError when the data set isn't what the job says."""
+        rows = dict.fromkeys(row for place in places if (row := row_of(self.spec, *place)) is not None)
+        try:
+            return [[*row, self._shards.line(row)] for row in rows]
+        except OSError as error:
+            raise SandboxFailed(f"a shard of the data set can't be read: {error.strerror}") from error
+
+
+def _absent(digest: str) -> Path:
+    raise UsageError(f"the job's file {digest} is not here")
 
 
 def examine(pool: SandboxPool, spec: JobSpec) -> None:

@@ -18,7 +18,8 @@ from eth_account import Account
 
 from r1net.errors import Refused
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import FileRef, JobView, ModelRef, SubmitJob
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import JobView, ModelRef, SubmitJob
 from r1net.protocol.session import content_digest
 from r1net.transport import Transport
 from tests.adversarial.coordinator.served import MIB, Served, answer_of

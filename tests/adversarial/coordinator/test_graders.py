@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from r1net.protocol.job import EnvironmentSpec, Evaluation, JobSpec, RewardSpec, Sampling
+from r1net.protocol.job import Evaluation, JobSpec, RewardSpec, Sampling
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import Lease
 from tests.unit.coordinator.jobs import STOP, job_spec, tokenizer_json

@@ -11,7 +11,9 @@ from sqlalchemy.exc import OperationalError
 
 from r1coordinator.scheduling import tick as ticking
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import EnvironmentSpec, Evaluation, FileRef, JobSpec
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import Evaluation, JobSpec
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.weight_files import INDEX, SINGLE
 from tests.sandbox import IMPATIENT, SANDBOX
 from tests.unit.coordinator.jobs import MODEL_FILES, job_spec

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from r1net.environments import sampling_seed
 from r1net.models import describe_model, render_prompt, stop_tokens
-from r1net.protocol.job import EnvironmentSpec, Grpo, JobSpec, PolicyVersion, RewardSpec, Sampling
+from r1net.protocol.job import Grpo, JobSpec, PolicyVersion, RewardSpec, Sampling
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import RolloutTask
 from r1net.scoring import JobScorer
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
+from r1node.sandbox import job_scorer
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import TrainablePolicy
 from r1node.training.rows import lay_rows, row_batches, row_logits
@@ -60,7 +62,7 @@ class Workshop:
         self.scorer = JobScorer(self.spec, folder / "tokenizer.json")
         self.policy = TrainablePolicy(self.spec, folder)
         self.weights: Weights = {name: tensor.clone() for name, tensor in self.policy.merged().items()}
-        self.replayer = Replayer(self.spec, folder, SANDBOX)
+        self.replayer = Replayer(self.spec, folder, job_scorer(SANDBOX, self.spec, folder))
         self.replayer.load()
 
     @property

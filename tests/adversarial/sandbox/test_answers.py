@@ -14,7 +14,8 @@ from reasoning_gym.factory import DATASETS
 from tokenizers import Tokenizer
 
 from r1net.errors import UsageError
-from r1net.protocol.job import EnvironmentSpec, Evaluation, JobSpec, RewardSpec, Sampling
+from r1net.protocol.job import Evaluation, JobSpec, RewardSpec, Sampling
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.rewards import extract_answer
 from r1net.sandbox import Limits, SandboxedScorer, SandboxFailed, SandboxPool
 from r1net.sandbox.boundary import ENVIRONMENT

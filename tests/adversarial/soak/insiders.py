@@ -14,7 +14,9 @@ from r1net import Client
 from r1net.chain import load_keystore, peer_id_of
 from r1net.errors import R1Error, Refused
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import EnvironmentSpec, Evaluation, FileRef, JobSpec, JobView, Prices, SubmitJob
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import Evaluation, JobSpec, JobView, Prices, SubmitJob
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.trace import TraceBundle
 from r1net.protocol.work import Lease, RolloutTask, WorkRequest
 from r1net.scoring import JobScorer

@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from r1net.environments import load_environment
-from r1net.protocol.job import EnvironmentSpec
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.seeds import derive_seed
 
 ENVIRONMENT = "reasoning_gym:chain_sum"

@@ -13,10 +13,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from r1net.environments import sampling_seed
 from r1net.protocol.canonical import sha256
+from r1net.protocol.files import FileRef
 from r1net.protocol.job import (
-    EnvironmentSpec,
     Evaluation,
-    FileRef,
     Grpo,
     JobSpec,
     ModelRef,
@@ -26,6 +25,7 @@ from r1net.protocol.job import (
     Sampling,
     Verification,
 )
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import Lease, RolloutTask, TrainTask
 from r1net.scoring import JobScorer

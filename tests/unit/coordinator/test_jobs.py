@@ -10,18 +10,9 @@ import pytest
 from httpx import Response
 
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import (
-    EnvironmentSpec,
-    FileRef,
-    Grpo,
-    JobSpec,
-    ModelRef,
-    Prices,
-    RewardSpec,
-    Sampling,
-    SubmitJob,
-    Verification,
-)
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import Grpo, JobSpec, ModelRef, Prices, RewardSpec, Sampling, SubmitJob, Verification
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.signing import Domain
 from r1net.protocol.weight_files import INDEX
 from r1net.protocol.work import PublishTask

@@ -14,7 +14,8 @@ from r1net import rewards
 from r1net.datasets import ProofBook, export_traces
 from r1net.environments import load_environment
 from r1net.protocol.canonical import canonical_bytes
-from r1net.protocol.job import EnvironmentSpec, RewardSpec
+from r1net.protocol.job import RewardSpec
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.views import TraceView
 from r1net.transport import Transport
 from tests.unit.coordinator.jobs import job_spec

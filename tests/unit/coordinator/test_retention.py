@@ -8,7 +8,8 @@ from sqlalchemy import select
 from r1coordinator.store.retention import keep_house
 from r1coordinator.store.tables import BundleRow, DueRow, TraceRow
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import FileRef, ModelRef
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import ModelRef
 from tests.unit.coordinator.jobs import MODEL_FILES, job_spec, sharded
 from tests.unit.coordinator.network import World, run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from r1net.environments import load_environment
-from r1net.protocol.job import EnvironmentSpec
+from r1net.protocol.problems import EnvironmentSpec
 
 
 @pytest.mark.parametrize(

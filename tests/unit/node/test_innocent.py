@@ -15,13 +15,15 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import AutoModelForCausalLM
 
 from r1net.environments import sampling_seed
-from r1net.protocol.job import EnvironmentSpec, Evaluation, Grpo, JobSpec, Precision, Sampling
+from r1net.protocol.job import Evaluation, Grpo, JobSpec, Precision, Sampling
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.trace import Trace
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt
 from r1node.rollout.noise import Noise
 from r1node.rollout.sampler import sample
 from r1node.rollout.transformers import TransformersEngine
+from r1node.sandbox import job_scorer
 from r1node.training.policy import TrainablePolicy
 from r1node.verification.judge import FEWEST_TOKENS, judge_work
 from r1node.verification.replay import Replayer
@@ -104,7 +106,7 @@ def _host() -> None:
 
 def verdict(spec: JobSpec, folder: Path, sampler: str) -> tuple[int, tuple[str, ...]]:
     """Tokens judged, and what is found against the work."""
-    replayer = Replayer(spec, folder, SANDBOX)
+    replayer = Replayer(spec, folder, job_scorer(SANDBOX, spec, folder))
     replayer.load()
     canonical = replayer.scorer.prompts([("train", 0, group) for group in range(GROUPS)])
     prompts = [

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
 from r1net.errors import UsageError
-from r1net.protocol.job import EnvironmentSpec, FileRef, Grpo, JobSpec, Lora, ModelRef, Optimizer, Precision, RewardSpec
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import Grpo, JobSpec, Lora, ModelRef, Optimizer, Precision, RewardSpec
+from r1net.protocol.problems import EnvironmentSpec
 from r1node.training import attention, blocks
 from r1node.training.divergence import DivergenceKind
 from r1node.training.objectives import CrossEntropy, Distillation, PolicyGradient, SampledDistillation

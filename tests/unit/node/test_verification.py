@@ -17,6 +17,7 @@ from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Prompt
 from r1node.rollout.noise import Noise, width
 from r1node.rollout.sampler import redraw, sample
+from r1node.sandbox import job_scorer
 from r1node.verification.judge import (
     FAR_DELTA,
     FAR_MISS,
@@ -97,7 +98,7 @@ def test_replays_do_not_depend_on_company(shop: Workshop, honest: list[Trace]) -
     together = by_digest(shop.replayer.replay(honest))
     assert together.keys() == {trace.digest() for trace in honest}
     folder = BUILD / "tiny"
-    narrow = Replayer(shop.spec, folder, SANDBOX, token_budget=1)
+    narrow = Replayer(shop.spec, folder, job_scorer(SANDBOX, shop.spec, folder), token_budget=1)
     narrow.load()
     shuffled = random.Random(0).sample(honest, len(honest))
     for digest, replay in by_digest(narrow.replay(shuffled)).items():

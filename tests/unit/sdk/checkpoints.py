@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import FileRef, ModelRef
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import ModelRef
 from r1net.protocol.weight_files import INDEX
 
 WIDTH = {"F32": 4, "BF16": 2, "F16": 2, "I64": 8, "F8_E4M3": 1}

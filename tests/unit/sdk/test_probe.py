@@ -12,7 +12,8 @@ from r1net import Client, Evaluation
 from r1net.errors import UsageError
 from r1net.marks import WORTHLESS, Candidate, candidates
 from r1net.probe import PROBLEMS, check_job, check_verifiers
-from r1net.protocol.job import EnvironmentSpec, JobSpec, RewardSpec
+from r1net.protocol.job import JobSpec, RewardSpec
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.sandbox import Limits, SandboxedScorer, SandboxPool
 from r1net.scoring import JobScorer
 from tests.sandbox import IMPATIENT, SANDBOX

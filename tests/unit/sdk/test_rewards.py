@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
 from r1net.environments import load_environment
-from r1net.protocol.job import EnvironmentSpec, RewardSpec
+from r1net.protocol.job import RewardSpec
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.rewards import Completion, RewardSet, extract_answer, opened
 from r1net.scoring import JobScorer
 from tests.unit.coordinator.jobs import STOP, job_spec, tokenizer_json

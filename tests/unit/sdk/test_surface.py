@@ -19,7 +19,8 @@ from r1net.client import spread
 from r1net.environments import Draw, load_environment
 from r1net.errors import R1Error, UsageError
 from r1net.models import describe_model
-from r1net.protocol.job import EnvironmentSpec, Grpo
+from r1net.protocol.job import Grpo
+from r1net.protocol.problems import EnvironmentSpec
 from r1net.rewards import Completion, RewardSet, extract_answer, names, total
 from tests.unit.node.test_training import spec
 

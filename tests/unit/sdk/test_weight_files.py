@@ -17,7 +17,8 @@ from safetensors.torch import save, save_file
 
 from r1net.errors import UsageError
 from r1net.models import describe_model, own_precision
-from r1net.protocol.job import FileRef, ModelRef
+from r1net.protocol.files import FileRef
+from r1net.protocol.job import ModelRef
 from r1net.protocol.weight_files import INDEX, MOST_INDEX_BYTES, SINGLE, check_index, weight_names
 from r1net.weights.checkpoint import read_checkpoint
 from r1net.weights.header import MOST_HEADER_BYTES, read_header

@@ -1,0 +1,73 @@
+"""Where a job's problems come from: generators, rows of the submitter's own, or a mix of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from r1net.protocol.canonical import Message
+from r1net.protocol.files import FileRef
+
+ROWS, MIX = "rows", "mix"
+MOST_SHARDS = 256
+MOST_SHARD_BYTES = 64 * 2**20
+MOST_ROW_BYTES = 2**20
+
+
+class Shard(FileRef):
+    """Rows of a data set: a file of JSON lines, one `r1net.environments.rows.Row` each, every line with its end. Plain
+    text, so that nobody unpacks a stranger's file."""
+
+    size: int = Field(gt=0, le=MOST_SHARD_BYTES)
+    rows: int = Field(gt=0, le=MOST_SHARD_BYTES // 2)
+
+
+class DataSet(Message):
+    """A submitter's own problems. What is held out is a split of its own: no row of it is trained on."""
+
+    train: tuple[Shard, ...] = Field(min_length=1, max_length=MOST_SHARDS)
+    heldout: tuple[Shard, ...] = Field(default=(), max_length=MOST_SHARDS)
+
+
+class EnvironmentSpec(Message):
+    """Where problems come from: `reasoning_gym:<generator>` with the generator's own settings, `rows:<label>` with its
+    `data`, or `mix:<label>` of other environments' `parts`."""
+
+    name: str = Field(max_length=200)
+    config: dict[str, Any] = Field(default_factory=dict)
+    data: DataSet | None = None
+    parts: tuple[Part, ...] = Field(default=(), max_length=64)
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> EnvironmentSpec:
+        kind = self.name.partition(":")[0]
+        if (kind == ROWS) != (self.data is not None):
+            raise ValueError(f"{ROWS}:<label> has data, and nothing else has")
+        if (kind == MIX) != bool(self.parts):
+            raise ValueError(f"{MIX}:<label> has parts, and nothing else has")
+        if any(part.environment.parts for part in self.parts):
+            raise ValueError("a mix of mixes")
+        return self
+
+    @property
+    def leaves(self) -> tuple[EnvironmentSpec, ...]:
+        """The environments that make problems: the parts of a mix, or this one."""
+        return tuple(part.environment for part in self.parts) or (self,)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """How often each of the leaves is drawn, in proportion."""
+        return tuple(part.weight for part in self.parts) or (1.0,)
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """The shards of all the leaves."""
+        return tuple(shard for leaf in self.leaves if leaf.data for shard in (*leaf.data.train, *leaf.data.heldout))
+
+
+class Part(Message):
+    """One environment of a mix."""
+
+    environment: EnvironmentSpec
+    weight: float = Field(default=1.0, gt=0, le=1e6)
