@@ -15,7 +15,7 @@ from datasets import DatasetDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1net.datasets import Dataset
+from r1net.datasets import Dataset, sources
 from r1net.datasets.intake import Prepared, prepare
 from r1net.environments import Draw, RowPlace, Shards, row_of
 from r1net.environments.places import heldout_counts, leaf_of
@@ -171,22 +171,25 @@ def test_nothing_in_tables_is_null(files: LocalFiles) -> None:
 def test_a_bad_line_is_named(tmp_path: Path, files: LocalFiles) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"prompt": "a"}\n\n{"prompt": \n')
-    with pytest.raises(UsageError, match="rows.jsonl:3: not JSON"):
+    with pytest.raises(UsageError, match=r"rows\.jsonl:3: not JSON"):
         prepared(files, path)
 
 
-def test_a_file_of_columns_or_of_zeros_is_refused_before_it_is_unpacked(tmp_path: Path, files: LocalFiles) -> None:
+def test_a_file_of_columns_or_of_zeros_is_refused_before_it_is_unpacked(
+    tmp_path: Path, files: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_MOST_GROUP_BYTES", 2**26)
     wide = tmp_path / "wide.parquet"
     pq.write_table(pa.table({f"c{n}": [1] for n in range(2000)}), wide)
     with pytest.raises(UsageError, match="2000 columns"):
         prepared(files, wide)
     zeros = tmp_path / "zeros.parquet"
-    cell = "\0" * 2**20
-    with pq.ParquetWriter(zeros, pa.schema([("prompt", pa.large_string())]), compression="zstd") as writer:
-        writer.write_table(pa.table({"prompt": pa.array([cell] * 2049, pa.large_string())}), row_group_size=10**6)
-    assert zeros.stat().st_size < 2**20
-    with pytest.raises(UsageError, match="unpacks to|at most 1048576"):
-        prepared(files, zeros)
+    table = pa.table({"prompt": ["\0" * 2**21] * 40})
+    for dictionary, words in ((False, "unpacks to"), (True, "a cell has more than 1048576")):
+        pq.write_table(table, zeros, compression="zstd", use_dictionary=dictionary)
+        assert zeros.stat().st_size < 2**17
+        with pytest.raises(UsageError, match=words):
+            prepared(files, zeros)
 
 
 @given(size=st.integers(1, 400), seed=st.integers(0, 2**53))
