@@ -2,8 +2,9 @@
 
 from r1net.asynchronous import AsyncClient, AsyncRun
 from r1net.client import R1, Client, NotAnnounced
+from r1net.datasets import Dataset
 from r1net.errors import R1Error
-from r1net.protocol.job import Evaluation, JobSpec, Lora, Optimizer, Prices, Sampling, Verification
+from r1net.protocol.job import Evaluation, JobSpec, Lora, Optimizer, Prices, RewardSpec, Sampling, Verification
 from r1net.runs import Run, RunFailed
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "AsyncClient",
     "AsyncRun",
     "Client",
+    "Dataset",
     "Evaluation",
     "JobSpec",
     "Lora",
@@ -18,6 +20,7 @@ __all__ = [
     "Optimizer",
     "Prices",
     "R1Error",
+    "RewardSpec",
     "Run",
     "RunFailed",
     "Sampling",

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from r1net.client import Client
+from r1net.jobs import JobArguments
 from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.views import EvaluationRecord, RoundRecord, TraceView
@@ -88,7 +89,7 @@ class AsyncClient:
     def __init__(self, url: str = "http://127.0.0.1:8420", **options: Any) -> None:
         self._client = Client(url, **options)
 
-    async def train(self, **job: Any) -> AsyncRun:
+    async def train(self, **job: Unpack[JobArguments]) -> AsyncRun:
         """See `Client.train`."""
         return AsyncRun(await asyncio.to_thread(lambda: self._client.train(**job)))
 

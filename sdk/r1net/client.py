@@ -12,39 +12,21 @@ run.download("out")
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Self, Unpack
 
 from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
-from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
+from r1net.jobs import Composed, JobArguments, compose
+from r1net.local_files import LocalFiles
 from r1net.probe import check_job
-from r1net.protocol.job import (
-    Evaluation,
-    Grpo,
-    JobSpec,
-    JobView,
-    Lora,
-    Optimizer,
-    Precision,
-    Prices,
-    RewardSpec,
-    Sampling,
-    SubmitJob,
-    Verification,
-)
-from r1net.protocol.problems import EnvironmentSpec
+from r1net.protocol.job import JobSpec, JobView, SubmitJob
 from r1net.protocol.settlement import TraceProof
 from r1net.protocol.upload import UPLOAD_HEADER, UPLOAD_LIFETIME, SignedUpload, Upload
 from r1net.protocol.views import NetworkInfo, TraceView
 from r1net.runs import Run
-from r1net.templates import check_prompt
-from r1net.tokens import check_stops
 from r1net.transport import Transport
 from r1net.urls import is_loopback, require_tls
 
@@ -100,6 +82,7 @@ class Client:
         self._key_file = Path(key_file) if key_file else None
         self._password_file = Path(password_file) if password_file else None
         self._rpc_url = rpc_url
+        self.files = LocalFiles()
 
     def close(self) -> None:
         """Close the connections; also done by leaving `with Client(…)`."""
@@ -151,85 +134,26 @@ class Client:
         check_code(chain)
         return chain
 
-    def train(  # noqa: PLR0913 - keyword-only, each a knob of the job
-        self,
-        *,
-        model: Path | str,
-        environment: str,
-        rounds: int,
-        budget: int,
-        environment_config: Mapping[str, Any] | None = None,
-        reward: str | Sequence[tuple[str, float]] = "correct",
-        system_prompt: str | None = None,
-        prefill: str = "",
-        prompt: str | None = None,
-        stop_token_ids: Sequence[int] | None = None,
-        group_size: int = 8,
-        groups_per_round: int = 16,
-        grpo: Mapping[str, Any] | None = None,
-        sampling: Sampling | None = None,
-        optimizer: Optimizer | None = None,
-        lora: Lora | None = None,
-        dtype: Precision | None = None,
-        evaluation: Evaluation | None = None,
-        verification: Verification | None = None,
-        prices: Prices | None = None,
-        name: str | None = None,
-        token: str | None = None,
-        seed: int = 0,
-        epoch_rounds: int = 1_000_000,
-        accept_weak_verifier: bool = False,
-    ) -> Run:
-        """Fund and submit a GRPO job; returns at once with its Run.
+    def train(self, **job: Unpack[JobArguments]) -> Run:
+        """Fund and submit a GRPO job (see `r1net.jobs.JobArguments`); returns at once with its Run.
 
-        `model` is a local folder in Hugging Face layout, `budget` is in wei of `token` (default: R1) and goes into the
-        job's escrow. Without `prices` the budget is spread over the most tokens that the job can come to. `dtype` is
-        the precision of every version's weights; without it, that of the model's own: bfloat16 where they have 16 bits.
-        `grpo` takes further settings of the stage (`r1net.protocol.job.Grpo`), such as
-        `{"loss": "gspo", "dynamic_sampling": 3}`.
-        The prompt is the model's chat template as transformers renders it now, around one question, with
-        `system_prompt` and `prefill`; or `prompt`, which is taken as it is. A completion ends at any end-of-sequence
-        token that the model's files name; or at `stop_token_ids`.
-        `verification` says how much of the hosts' work other hosts replay before it is trained on and paid.
-        Before anything is paid, the job's verifiers are tried on 64 of its problems: the reference answer must earn
-        all, an empty answer and nonsense next to nothing, unless you `accept_weak_verifier`.
         Raises UsageError on a bad specification (before anything is paid), ChainError, Refused.
         """
-        folder = Path(model).expanduser()
+        composed = self.compose(**job)
+        weak = job.get("accept_weak_verifier", False)
+        return self.submit(composed.spec, composed.folder, accept_weak_verifier=weak)
+
+    def compose(self, **job: Unpack[JobArguments]) -> Composed:
+        """The specification of a job and what there is to say of its data; nothing is paid, nobody is told."""
         account = self._require_signer()
-        stage = _stage(rounds=rounds, group_size=group_size, groups_per_round=groups_per_round, **(grpo or {}))
-        sampling, evaluation = sampling or Sampling(), evaluation or Evaluation()
-        verification = verification or Verification()
-        rewards = [(reward, 1.0)] if isinstance(reward, str) else list(reward)
-        spec = JobSpec(
-            name=name or f"{folder.name} on {environment}",
-            submitter=account.address,
-            model=describe_model(folder),
-            environment=EnvironmentSpec(name=environment, config=dict(environment_config or {})),
-            rewards=tuple(RewardSpec(name=key, weight=weight) for key, weight in rewards),
-            prompt=check_prompt(prompt) if prompt else render_prompt(folder, system_prompt, prefill),
-            stop_token_ids=check_stops(folder, stop_token_ids) if stop_token_ids else stop_tokens(folder),
-            stage=stage,
-            sampling=sampling,
-            optimizer=optimizer or Optimizer(),
-            lora=lora,
-            dtype=dtype or own_precision(folder),
-            evaluation=evaluation,
-            verification=verification,
-            prices=prices or spread(budget, stage, sampling, evaluation, verification),
-            payment_token=token or self.deployment.address("R1Token"),
-            budget=budget,
-            epoch_rounds=epoch_rounds,
-            seed=seed,
-        )
-        return self.submit(spec, folder, accept_weak_verifier=accept_weak_verifier)
+        return compose(job, account.address, lambda: self.deployment.address("R1Token"), self.files)
 
     def submit(self, spec: JobSpec, folder: Path, *, accept_weak_verifier: bool = False) -> Run:
-        """Check a specification here, fund it on chain, announce it, upload the model files that are missing.
+        """Check a specification here, fund it on chain, announce it, upload the files that are missing.
 
         Its verifiers are tried on 64 of its problems (`r1net.probe`) unless `accept_weak_verifier`.
         """
-        check_job(spec, folder, accept_weak_verifier)
+        check_job(spec, folder, self.files.path, accept_weak_verifier)
         job_id = self.chain.escrow.create_job(spec.payment_token, spec.budget, spec.budget, spec.digest())
         try:
             return self.announce(job_id, spec, folder)
@@ -242,7 +166,8 @@ class Client:
         Raises Refused, Unreachable (Busy while there is no room).
         """
         view = self.transport.post("/v1/jobs", SubmitJob(job_id=job_id, spec=spec), JobView)
-        self._upload(view, {ref.sha256: folder / name for name, ref in spec.model.files.items()})
+        own = {ref.sha256: folder / name for name, ref in spec.model.files.items()}
+        self._upload(view, {digest: self.files.path(digest) for digest in spec.files} | own)
         return Run(self, job_id)
 
     def _upload(self, view: JobView, paths: Mapping[str, Path]) -> None:
@@ -287,29 +212,3 @@ class Client:
         if account is None:
             raise UsageError("funding a job needs an account", hint="pass key_file= and password_file=, or account=")
         return account
-
-
-def _stage(**settings: Any) -> Grpo:
-    try:
-        return Grpo.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "stage"
-        raise UsageError(f"{where}: {first['msg']}", hint=f"use one of {', '.join(Grpo.model_fields)}") from error
-
-
-def spread(budget: int, stage: Grpo, sampling: Sampling, evaluation: Evaluation, verification: Verification) -> Prices:
-    """Prices at which the job's largest possible number of tokens costs no more than `budget`.
-
-    A trained token, a sampled one and a repeated one are paid alike. Dynamic sampling may draw several times what is
-    trained on; held-out completions are sampled twice. Of what is sampled and trained the share that is drawn is
-    repeated. More may be, because owners are new or have failed, and because what is found bad is judged twice and done
-    again: a budget that is spent ends the job, and actual completions are shorter than the longest.
-    """
-    trained = stage.rounds * stage.groups_per_round * stage.group_size * sampling.max_tokens
-    heldout = 2 * evaluation.problems * evaluation.sampling.max_tokens
-    sampled = trained * stage.dynamic_sampling + heldout
-    shares = ((sampled, verification.rate_of("rollout")), (trained, verification.rate_of("training")))
-    checked = sum(math.ceil(tokens * share) for tokens, share in shares)
-    price = budget // max(trained + sampled + checked, 1)
-    return Prices(rollout_token=price, trained_token=price, verified_token=price)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -45,8 +46,9 @@ class _Worthless:
         self.scores.append(score)
 
 
-def check_job(spec: JobSpec, folder: Path, accept_weak_verifier: bool = False) -> None:
-    """Load a job as everyone will, and try its verifiers. Raises UsageError in words about the job, SandboxFailed.
+def check_job(spec: JobSpec, folder: Path, local: Callable[[str], Path], accept_weak_verifier: bool = False) -> None:
+    """Load a job as everyone will, and try its verifiers. `local` finds its files beside the model's.
+    Raises UsageError in words about the job, SandboxFailed.
 
     The submitter's own settings may be tried without a boundary where the machine has none; bounds of time and memory
     hold in any case.
@@ -54,7 +56,8 @@ def check_job(spec: JobSpec, folder: Path, accept_weak_verifier: bool = False) -
     pool = SandboxPool(processes=2, unsafe=True)
     try:
         files = (folder / "tokenizer.json").read_bytes, (folder / "config.json").read_bytes
-        scorer = SandboxedScorer(pool, spec, *files)
+        scorer = SandboxedScorer(pool, spec, *files, files=local)
+        scorer.check_rows()
         scorer.load()
         if not accept_weak_verifier:
             check_verifiers(scorer)

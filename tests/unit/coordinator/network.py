@@ -25,6 +25,7 @@ from r1coordinator.settings import Settings
 from r1coordinator.store.database import migrate
 from r1coordinator.store.tables import AttemptRow, StandingRow
 from r1net.chain import Deployment, peer_id_of
+from r1net.environments import Shards
 from r1net.protocol.canonical import sha256
 from r1net.protocol.gradients import BUCKETS, GradientCommitment, GradientStatement, SignedStatement, pack
 from r1net.protocol.job import JobSpec
@@ -146,7 +147,8 @@ class World:
     def scorer(self, job_id: str) -> JobScorer:
         """The job's scorer."""
         spec = JobSpec.model_validate(self.job(job_id)["spec"])
-        return JobScorer(spec, self.services.blobs.get(spec.model.files["tokenizer.json"].sha256))
+        tokenizer = self.services.blobs.get(spec.model.files["tokenizer.json"].sha256)
+        return JobScorer(spec, tokenizer, Shards(spec, self.services.blobs.path).line)
 
     def submit(self, spec: JobSpec | None = None, number: int = 1, files: Mapping[str, bytes] = MODEL_FILES) -> str:
         """Fund, submit and upload a job."""

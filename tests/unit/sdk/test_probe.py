@@ -10,6 +10,7 @@ from eth_account import Account
 
 from r1net import Client, Evaluation
 from r1net.errors import UsageError
+from r1net.local_files import LocalFiles
 from r1net.marks import WORTHLESS, Candidate, candidates
 from r1net.probe import PROBLEMS, check_job, check_verifiers
 from r1net.protocol.job import JobSpec, RewardSpec
@@ -107,19 +108,19 @@ def test_a_verifier_that_takes_too_long_for_an_answer_is_named() -> None:
 
 
 def test_the_job_is_loaded_as_everyone_will(folder: Path) -> None:
-    check_job(job("chain_sum"), folder)
+    check_job(job("chain_sum"), folder, LocalFiles().path)
     with pytest.raises(UsageError, match="stop token id is outside the vocabulary"):
-        check_job(job("chain_sum", stop_token_ids=(260,)), folder)
+        check_job(job("chain_sum", stop_token_ids=(260,)), folder, LocalFiles().path)
     with pytest.raises(UsageError, match="no generator"):
-        check_job(job("chain_sun"), folder)
+        check_job(job("chain_sun"), folder, LocalFiles().path)
 
 
 def test_a_weak_verifier_can_be_accepted_knowingly(folder: Path) -> None:
     weak = job("complex_arithmetic")
     with pytest.raises(UsageError) as refused:
-        check_job(weak, folder)
+        check_job(weak, folder, LocalFiles().path)
     assert "accept_weak_verifier=True" in str(refused.value.hint)
-    check_job(weak, folder, accept_weak_verifier=True)
+    check_job(weak, folder, LocalFiles().path, accept_weak_verifier=True)
 
 
 def test_nothing_is_paid_for_a_weak_verifier(folder: Path) -> None:

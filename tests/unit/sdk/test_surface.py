@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import r1net
 from r1net import AsyncClient, Client, Evaluation, Run, Sampling, Verification
 from r1net.asynchronous import AsyncRun
-from r1net.client import spread
 from r1net.environments import Draw, load_environment
 from r1net.errors import R1Error, UsageError
+from r1net.jobs import spread
 from r1net.models import describe_model
 from r1net.protocol.job import Grpo
 from r1net.protocol.problems import EnvironmentSpec
@@ -39,7 +39,7 @@ def test_import_loads_neither_web3_nor_torch() -> None:
 @pytest.mark.parametrize(("sync", "asynchronous"), [(Client, AsyncClient), (Run, AsyncRun)])
 def test_one_surface(sync: type, asynchronous: type) -> None:
     """Whatever can be done with a network, a job or a trace can be done with asyncio too."""
-    plumbing = {"close", "submit"}
+    plumbing = {"close", "compose", "submit"}
     public = {n for n, _ in inspect.getmembers(sync, inspect.isfunction) if not n.startswith("_")} - plumbing
     assert public <= {n for n, _ in inspect.getmembers(asynchronous) if not n.startswith("_")}
 

@@ -1,0 +1,61 @@
+"""What a submitter says of a job: the keywords of `Client.train`, and the keys of a job file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Required, TypedDict
+
+from r1net.datasets import Dataset
+from r1net.protocol.job import Evaluation, Lora, Optimizer, Precision, Prices, RewardSpec, Sampling, Verification
+
+DataLike = Dataset | Path | str | Iterable[Mapping[str, Any]]
+RewardLike = str | RewardSpec
+
+
+class JobArguments(TypedDict, total=False):
+    """Settings of a GRPO job.
+
+    `model` is a local folder in Hugging Face layout, `budget` is in wei of `token` (default: R1) and goes into the
+    job's escrow. Problems come from a `dataset` of your own (`r1net.Dataset`, a path, or rows) or from an `environment`
+    (`reasoning_gym:<generator>`, with `environment_config`); either may be a list of (source, weight), which is mixed.
+    `reward` is the name of a registered reward, a `RewardSpec`, or a list of such, or of (reward, weight).
+    `prices`: without them the budget is spread over the most tokens that the job can come to. `dtype` is the precision
+    of every version's weights; without it, that of the model's own: bfloat16 where they have 16 bits.
+    `grpo` takes further settings of the stage (`r1net.protocol.job.Grpo`), such as
+    `{"loss": "gspo", "dynamic_sampling": 3}`.
+    The prompt is the model's chat template as transformers renders it now, around one question, with `system_prompt`
+    and `prefill`; or `prompt`, which is taken as it is. A completion ends at any end-of-sequence token that the model's
+    files name; or at `stop_token_ids`.
+    `evaluation` says what is answered by the first and the last version; without it, up to 128 held-out problems.
+    `verification` says how much of the hosts' work other hosts replay before it is trained on and paid.
+    Before anything is paid, the job's verifiers are tried on 64 of its problems: the reference answer must earn all, an
+    empty answer and nonsense next to nothing, unless you `accept_weak_verifier`.
+    """
+
+    model: Required[Path | str]
+    rounds: Required[int]
+    budget: Required[int]
+    environment: str | Sequence[tuple[str, float]]
+    environment_config: Mapping[str, Any]
+    dataset: DataLike | Sequence[tuple[DataLike, float]]
+    reward: RewardLike | Sequence[RewardLike | tuple[RewardLike, float]]
+    system_prompt: str
+    prefill: str
+    prompt: str
+    stop_token_ids: Sequence[int]
+    group_size: int
+    groups_per_round: int
+    grpo: Mapping[str, Any]
+    sampling: Sampling
+    optimizer: Optimizer
+    lora: Lora
+    dtype: Precision
+    evaluation: Evaluation
+    verification: Verification
+    prices: Prices
+    name: str
+    token: str
+    seed: int
+    epoch_rounds: int
+    accept_weak_verifier: bool

@@ -1,0 +1,159 @@
+"""A submitter's arguments become a job specification; the files that it names lie where an upload finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from r1net.datasets import Dataset, Report
+from r1net.datasets.intake import prepare
+from r1net.errors import UsageError
+from r1net.jobs.arguments import JobArguments
+from r1net.jobs.prices import spread
+from r1net.local_files import LocalFiles
+from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
+from r1net.protocol.job import Evaluation, Grpo, JobSpec, RewardSpec, Sampling, Verification
+from r1net.protocol.problems import EnvironmentSpec, Part
+from r1net.templates import Conversations, check_prompt
+from r1net.tokens import check_stops
+
+HELDOUT = 128
+"""Problems of an evaluation that nobody asks for otherwise."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A job as it could be submitted. `reports` say what became of its data sets, by their labels."""
+
+    spec: JobSpec
+    folder: Path
+    reports: Mapping[str, Report]
+
+
+def compose(job: JobArguments, submitter: str, token: Callable[[], str], files: LocalFiles) -> Composed:
+    """The specification. `token` names the network's own token. Raises UsageError."""
+    folder = Path(job["model"]).expanduser()
+    given = {"rounds": job["rounds"], "group_size": job.get("group_size", 8)}
+    stage = _stage(given | {"groups_per_round": job.get("groups_per_round", 16)} | dict(job.get("grpo") or {}))
+    problems = _Problems(job, folder, files)
+    environment = problems.environment()
+    sampling, verification = job.get("sampling") or Sampling(), job.get("verification") or Verification()
+    evaluation = job.get("evaluation") or Evaluation(problems=_most_heldout(environment))
+    spec = JobSpec(
+        name=job.get("name") or f"{folder.name} on {environment.name}",
+        submitter=submitter,
+        model=describe_model(folder),
+        environment=environment,
+        rewards=_rewards(job.get("reward", "correct")),
+        prompt=problems.prompt(),
+        stop_token_ids=check_stops(folder, stops) if (stops := job.get("stop_token_ids")) else stop_tokens(folder),
+        stage=stage,
+        sampling=sampling,
+        optimizer=job.get("optimizer") or JobSpec.model_fields["optimizer"].default,
+        lora=job.get("lora"),
+        dtype=job.get("dtype") or own_precision(folder),
+        evaluation=evaluation,
+        verification=verification,
+        prices=job.get("prices") or spread(job["budget"], stage, sampling, evaluation, verification),
+        payment_token=job.get("token") or token(),
+        budget=job["budget"],
+        epoch_rounds=job.get("epoch_rounds", 1_000_000),
+        seed=job.get("seed", 0),
+    )
+    return Composed(spec, folder, problems.reports)
+
+
+class _Problems:
+    """A job's environment and its prompt, which belong together: conversations are rendered row by row."""
+
+    def __init__(self, job: JobArguments, folder: Path, files: LocalFiles) -> None:
+        self._job, self._folder, self._files = job, folder, files
+        self._talks = Conversations(folder, job.get("system_prompt"), job.get("prefill", ""))
+        self.reports: dict[str, Report] = {}
+
+    def environment(self) -> EnvironmentSpec:
+        """Where the problems come from. Raises UsageError."""
+        parts = [Part(environment=made, weight=weight) for made, weight in (*self._generated(), *self._own())]
+        if not parts:
+            raise UsageError("the job has no problems", hint="pass dataset= or environment=")
+        if len(parts) == 1:
+            return parts[0].environment
+        names = " and ".join(part.environment.name.rpartition(":")[2] for part in parts)
+        return EnvironmentSpec(name=f"mix:{names}"[:200], parts=tuple(parts))
+
+    def prompt(self) -> str:
+        """The job's prompt: the caller's, the conversations', or the chat template around a question."""
+        given, talks = self._job.get("prompt"), self._talks.prompt
+        if given and talks is None:
+            return check_prompt(given)
+        if given or (talks is not None and len(self.reports) > 1):
+            raise UsageError("messages bring a prompt of their own, so all problems must be messages of one data set")
+        return talks or render_prompt(self._folder, self._job.get("system_prompt"), self._job.get("prefill", ""))
+
+    def _generated(self) -> Iterable[tuple[EnvironmentSpec, float]]:
+        named, config = self._job.get("environment"), dict(self._job.get("environment_config") or {})
+        if isinstance(named, str):
+            yield _checked(name=named, config=config), 1.0
+        else:
+            yield from ((_checked(name=name, config=config), weight) for name, weight in named or ())
+
+    def _own(self) -> Iterable[tuple[EnvironmentSpec, float]]:
+        given = self._job.get("dataset")
+        if given is None:
+            return
+        for source, weight in _weighted(given):
+            dataset = source if isinstance(source, Dataset) else Dataset(source)
+            label = dataset.label
+            if label in self.reports:
+                raise UsageError(f"two data sets are called {label!r}", hint="give names: Dataset(…, name=…)")
+            found = prepare(dataset, self._files, self._talks.render, self._job.get("seed", 0), HELDOUT)
+            self.reports[label] = found.report
+            yield _checked(name=f"rows:{label}", data=found.data), weight
+
+
+def _weighted(given: Any) -> list[tuple[Any, float]]:
+    pairs = isinstance(given, Sequence) and not isinstance(given, str) and given
+    if pairs and all(isinstance(item, tuple) and len(item) == 2 for item in given):
+        return [(item[0], item[1]) for item in given]
+    return [(given, 1.0)]
+
+
+def _most_heldout(environment: EnvironmentSpec) -> int:
+    """All rows that are held out, or as many generated problems as is usual."""
+    data = [leaf.data for leaf in environment.leaves if leaf.data is not None]
+    if len(data) < len(environment.leaves):
+        return HELDOUT
+    return min(HELDOUT, sum(shard.rows for one in data for shard in one.heldout))
+
+
+def _rewards(given: Any) -> tuple[RewardSpec, ...]:
+    if isinstance(given, str | RewardSpec):
+        given = [given]
+    return tuple(_reward(item) for item in given)
+
+
+def _reward(item: Any) -> RewardSpec:
+    named, weight = item if isinstance(item, tuple) else (item, None)
+    spec = RewardSpec(name=named) if isinstance(named, str) else named
+    return spec if weight is None else spec.model_copy(update={"weight": float(weight)})
+
+
+def _checked(**settings: Any) -> EnvironmentSpec:
+    try:
+        return EnvironmentSpec(**settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(f"environment {settings['name']!r}: {first['msg']}") from error
+
+
+def _stage(settings: dict[str, Any]) -> Grpo:
+    try:
+        return Grpo.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "stage"
+        raise UsageError(f"{where}: {first['msg']}", hint=f"use one of {', '.join(Grpo.model_fields)}") from error
