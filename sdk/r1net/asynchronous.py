@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from r1net.client import Client
 from r1net.jobs import JobArguments
+from r1net.jobs.estimate import Estimate
+from r1net.jobs.sample import GROUPS
 from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.views import EvaluationRecord, RoundRecord, TraceView
@@ -49,6 +51,10 @@ class AsyncRun:
     async def wait(self) -> JobView:
         """See `Run.wait`."""
         return await asyncio.to_thread(self._run.wait)
+
+    async def cancel(self) -> None:
+        """See `Run.cancel`."""
+        await asyncio.to_thread(self._run.cancel)
 
     async def wait_settled(self, seconds: float = 600.0) -> int:
         """See `Run.wait_settled`."""
@@ -92,6 +98,10 @@ class AsyncClient:
     async def train(self, **job: Unpack[JobArguments]) -> AsyncRun:
         """See `Client.train`."""
         return AsyncRun(await asyncio.to_thread(lambda: self._client.train(**job)))
+
+    async def estimate(self, *, sample: int = GROUPS, **job: Unpack[JobArguments]) -> Estimate:
+        """See `Client.estimate`."""
+        return await asyncio.to_thread(lambda: self._client.estimate(sample=sample, **job))
 
     async def announce(self, job_id: str, spec: JobSpec, folder: Path) -> AsyncRun:
         """See `Client.announce`."""

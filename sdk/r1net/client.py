@@ -13,13 +13,15 @@ run.download("out")
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Literal, Self, Unpack, overload
 
 from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
 from r1net.jobs import Composed, JobArguments, compose
+from r1net.jobs.estimate import Estimate, estimate
+from r1net.jobs.sample import GROUPS, take_sample
 from r1net.local_files import LocalFiles
 from r1net.probe import check_job
 from r1net.protocol.job import JobSpec, JobView, SubmitJob
@@ -134,14 +136,37 @@ class Client:
         check_code(chain)
         return chain
 
-    def train(self, **job: Unpack[JobArguments]) -> Run:
+    @overload
+    def train(self, *, dry_run: Literal[True], **job: Unpack[JobArguments]) -> Estimate: ...
+
+    @overload
+    def train(self, *, dry_run: Literal[False] = False, **job: Unpack[JobArguments]) -> Run: ...
+
+    def train(self, *, dry_run: bool = False, **job: Unpack[JobArguments]) -> Run | Estimate:
         """Fund and submit a GRPO job (see `r1net.jobs.JobArguments`); returns at once with its Run.
 
+        With `dry_run` nothing is paid and nobody is told: see `estimate`.
         Raises UsageError on a bad specification (before anything is paid), ChainError, Refused.
         """
+        if dry_run:
+            return self.estimate(**job)
         composed = self.compose(**job)
         weak = job.get("accept_weak_verifier", False)
         return self.submit(composed.spec, composed.folder, accept_weak_verifier=weak)
+
+    def estimate(
+        self, *, sample: int = GROUPS, note: Callable[[str], None] = lambda words: None, **job: Unpack[JobArguments]
+    ) -> Estimate:
+        """What a job would come to: tokens, price, time at the network's present speed, what there is to say of its
+        data, and the signal: what the model's own completions on `sample` groups earn, computed on this machine where a
+        node is installed (0 leaves that out). Nothing is paid. `note` hears how far the sample is.
+
+        Raises UsageError where `train` would, NoSample.
+        """
+        composed = self.compose(**job)
+        check_job(composed.spec, composed.folder, self.files.path, job.get("accept_weak_verifier", False))
+        signal = take_sample(composed.spec, composed.folder, self.files.root, sample, note) if sample else None
+        return estimate(composed, self.transport, signal)
 
     def compose(self, **job: Unpack[JobArguments]) -> Composed:
         """The specification of a job and what there is to say of its data; nothing is paid, nobody is told."""
@@ -197,6 +222,11 @@ class Client:
             raise ProtocolError(f"the trace's content hashes to {digest}, not to {trace.trace_digest}")
         worker = trace.trace.worker
         return self.chain.provenance.trace_status(proof.job_id, proof.epoch, digest, worker, proof.proof)
+
+    @property
+    def address(self) -> str:
+        """The account that pays. Raises UsageError where there is none."""
+        return str(self._require_signer().address)
 
     def _signer(self) -> LocalAccount | None:
         if self._account is None and self._key_file is not None:

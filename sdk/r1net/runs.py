@@ -84,6 +84,11 @@ class Run:
             pass
         return self.view()
 
+    def cancel(self) -> None:
+        """Stop the job for good, by closing its escrow: what hosts have done is settled, and what is left comes back
+        with `client.chain.escrow.refund(job_id)` after the grace period. Raises ChainError."""
+        self._client.chain.escrow.close(self.job_id)
+
     def wait_settled(self, seconds: float = 600.0) -> int:
         """Wait until the job is over and all that it owes is in epochs that are final on chain; returns the last one's
         number.

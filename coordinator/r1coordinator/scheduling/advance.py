@@ -33,11 +33,11 @@ def start(job: JobRow, now: float) -> None:
     job.state, job.phase, job.round_started_at = "running", "evaluate_first", now
 
 
-def fail(s: Session, ctx: Context, job: JobRow, now: float, error: str) -> None:
-    """The job can't go on; what was accepted is still settled."""
-    job.state, job.error = "failed", error
+def fail(s: Session, ctx: Context, job: JobRow, now: float, error: str, *, cancelled: bool = False) -> None:
+    """The job can't go on, or its submitter has `cancelled` it; what was accepted is still settled."""
+    job.state, job.error = "cancelled" if cancelled else "failed", error
     forget_rates(s, job.job_id)
-    revoke_job(s, job.job_id, now, f"the job failed: {error}", _ALL_KINDS)
+    revoke_job(s, job.job_id, now, f"the job {job.state}: {error}", _ALL_KINDS)
     end_checks(s, job.job_id, now)
     close_due(s, job, now)
 

@@ -90,7 +90,8 @@ def _verdict(s: Session, job: JobRow, account: JobState | ChainError) -> Verdict
 def _act(s: Session, ctx: Context, job: JobRow, account: JobState | ChainError, now: float) -> bool:
     verdict = _verdict(s, job, account)
     if verdict.fault is not None:
-        fail(s, ctx, job, now, verdict.fault)
+        closed = isinstance(account, JobState) and account.closed_at != 0
+        fail(s, ctx, job, now, verdict.fault, cancelled=closed)
         log.warning("job %s is stopped: %s", job.job_id, verdict.fault)
     elif verdict.full:
         close_due(s, job, now)

@@ -9,9 +9,9 @@ import typer
 
 from r1net.chain import create_keystore, peer_id_of
 from r1net.chain.keystore import keystore_address, load_keystore
+from r1net.cli.output import tokens
 from r1net.errors import ChainError, R1Error
 from r1node.cli.context import Context
-from r1node.cli.output import tokens
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 preflight, 4 keys, 5 chain. Data goes to
 from __future__ import annotations
 
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from r1net.cli.arguments import shared_first
+from r1net.cli.output import render, render_error
 from r1net.errors import R1Error
 from r1net.urls import scrub_output
 from r1node.cli import (
@@ -33,7 +34,6 @@ from r1node.cli import (
     watch,
 )
 from r1node.cli.context import Context
-from r1node.cli.output import render, render_error
 
 
 def show(result: Any, **options: Any) -> None:
@@ -86,24 +86,10 @@ def options(  # noqa: PLR0913, PLR0917 - one for each option that every command 
 SHARED = ("--coordinator", "--data-dir", "--worker", "--password-file", "--rpc-url", "--deployment", "--mirrors")
 
 
-def shared_first(arguments: list[str]) -> list[str]:
-    """The options that every command takes, moved to where the parser looks for them: they may stand anywhere."""
-    front, rest = [], []
-    words = iter(arguments)
-    for word in words:
-        if word == "--json" or word.startswith(tuple(f"{name}=" for name in SHARED)):
-            front.append(word)
-        elif word in SHARED:
-            front += [word, *islice(words, 1)]
-        else:
-            rest.append(word)
-    return front + rest
-
-
 def main() -> None:
     """Run a command; the one place where an r1net error becomes words and an exit code."""
     scrub_output()
-    arguments = shared_first(sys.argv[1:])
+    arguments = shared_first(sys.argv[1:], SHARED)
     try:
         app(arguments)
     except R1Error as error:

@@ -58,7 +58,7 @@ def test_a_closed_job_stops_at_once_and_is_settled_in_its_grace_period(world: Wo
     world.chain.close(job_id)
     assert watch(world)
     view = world.job(job_id)
-    assert (view["state"], view["error"]) == ("failed", "its submitter has closed its escrow")
+    assert (view["state"], view["error"]) == ("cancelled", "its submitter has closed its escrow")
     assert worker.heartbeat(held)["alive"] is False
     assert world.node(3).work() is None
     for _ in range(2):

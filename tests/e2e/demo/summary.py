@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
+from r1net.cli.output import tokens
 from r1net.protocol.views import EvaluationRecord
-from r1node.cli.output import tokens
 from tests.e2e.demo.trial import Conviction, Justice
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from r1net.cli.arguments import shared_first
+from r1net.cli.output import plain, tokens
 from r1net.errors import UsageError
-from r1node.cli.main import shared_first
-from r1node.cli.output import plain, tokens
+from r1node.cli.main import SHARED
 from r1node.settings import Settings, resolve
 
 
@@ -27,7 +28,7 @@ from r1node.settings import Settings, resolve
     ],
 )
 def test_shared_options_may_stand_anywhere(typed: list[str], parsed: list[str]) -> None:
-    assert shared_first(typed) == parsed
+    assert shared_first(typed, SHARED) == parsed
 
 
 def test_flag_beats_environment_beats_file_beats_user_beats_default(

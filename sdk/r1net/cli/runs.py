@@ -1,0 +1,155 @@
+"""`r1net jobs`, `watch`, `stop`, `download`, `verify`: a job that is under way, or over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from r1net.cli.context import Context
+from r1net.errors import UsageError
+from r1net.jobs.file import in_wei
+from r1net.protocol.job import JobView
+from r1net.protocol.views import RoundRecord
+
+JobArgument = Annotated[str, typer.Argument(help="id of the job")]
+_SHOWN = ("reward", "frac_reward_zero_std", "completions/mean_length", "kl", "grad_norm")
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """One job in a list."""
+
+    job: str
+    name: str
+    state: str
+    round: int
+    rounds: int
+    traces: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """Where a job's model and data are."""
+
+    folder: str
+    files: list[str]
+
+
+@dataclass(frozen=True)
+class TraceCheck:
+    """One trace against the chain."""
+
+    trace: str
+    worker: str
+    status: str
+    stands: bool
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A job whose escrow is closed. What was done is settled, the rest can be had back from `refundable_after` seconds
+    on, with `r1net refund`."""
+
+    job: str
+    refundable_after: int
+
+
+def jobs(ctx: typer.Context, mine: Annotated[bool, typer.Option(help="only this account's")] = False) -> list[JobLine]:
+    """Jobs of the network, the oldest first."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        own = client.address if mine else None
+        views = [run.view() for run in client.runs()]
+    return [_line(view) for view in views if own is None or view.spec.submitter.lower() == own.lower()]
+
+
+def watch(ctx: typer.Context, job: JobArgument) -> JobLine:
+    """Follow a job round by round until it is over."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        run = client.run(job)
+        for record in run.follow():
+            context.note("round", json.dumps(record.metrics) if context.as_json else _words(record))
+        return _line(run.view())
+
+
+def stop(ctx: typer.Context, job: JobArgument) -> Stopped:
+    """Cancel a job: what hosts have done is settled, the rest of the budget comes back."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        client.run(job).cancel()
+        return Stopped(job, client.chain.escrow.close_grace())
+
+
+def refund(ctx: typer.Context, job: JobArgument) -> None:
+    """Take back what is left of a job that was stopped or is over."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        client.chain.escrow.refund(job)
+        context.note("refund", f"what was left of {job} is back")
+
+
+def top_up(
+    ctx: typer.Context, job: JobArgument, amount: Annotated[str, typer.Argument(help='"100 R1", or "5 wei"')]
+) -> None:
+    """Put more money into a job's escrow."""
+    context: Context = ctx.obj
+    try:
+        wei = in_wei(amount)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    with context.client() as client:
+        client.chain.escrow.top_up(job, wei)
+        context.note("top up", f"{job} has {amount} more")
+
+
+def download(
+    ctx: typer.Context,
+    job: JobArgument,
+    folder: Annotated[Path, typer.Argument(help="where to")],
+    merged: Annotated[bool, typer.Option(help="with LoRA: also a whole model")] = False,
+) -> Downloaded:
+    """Model, traces and metrics of a completed job."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        made = client.run(job).download(folder, merged=merged)
+    return Downloaded(str(made), sorted(str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()))
+
+
+def verify(
+    ctx: typer.Context,
+    job: JobArgument,
+    traces: Annotated[int, typer.Option(min=1, help="how many of the job's traces")] = 10,
+) -> list[TraceCheck]:
+    """Hash a job's traces here, and prove them against the chain."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        run = client.run(job)
+        anchored = (view for view in run.traces() if view.epoch is not None)
+        found = []
+        for view in islice(anchored, traces):
+            status = run.verify(view)
+            found.append(TraceCheck(view.trace_digest, view.trace.worker, status.name, status.stands))
+        return found
+
+
+def _line(view: JobView) -> JobLine:
+    rounds = view.spec.stage.rounds
+    return JobLine(view.job_id, view.spec.name, view.state, view.round, rounds, view.traces_accepted, view.error)
+
+
+def _words(record: RoundRecord) -> str:
+    figures = [f"{name} {record.metrics[name]:.4g}" for name in _SHOWN if name in record.metrics]
+    return f"round {record.round}: {', '.join(figures)}"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (jobs, watch, stop, refund, top_up, download, verify):
+        app.command()(command)

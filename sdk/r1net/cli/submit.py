@@ -1,0 +1,66 @@
+"""`r1net estimate` and `r1net submit`: a job file, before and after it is paid for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from r1net.cli.context import Context
+from r1net.jobs.estimate import Estimate
+from r1net.jobs.file import read_job_file
+from r1net.jobs.sample import GROUPS
+
+JobFileArgument = Annotated[Path, typer.Argument(help="the job file (TOML)")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="key=value instead of what the file says; repeats")]
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job that is funded and announced."""
+
+    job: str
+    state: str
+
+
+def estimate(
+    ctx: typer.Context,
+    file: JobFileArgument,
+    changes: Changes = None,
+    sample: Annotated[int, typer.Option(min=0, help="groups to sample here; 0: none")] = GROUPS,
+) -> Estimate:
+    """What a job would come to: price, time, and whether the model will learn. Nothing is paid."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        job = read_job_file(file, changes or ())
+        return client.estimate(sample=sample, note=lambda words: context.note("sample", words), **job)
+
+
+def submit(
+    ctx: typer.Context,
+    file: JobFileArgument,
+    changes: Changes = None,
+    dry_run: Annotated[bool, typer.Option(help="like `estimate`: pay nothing")] = False,
+) -> Submitted | Estimate:
+    """Fund and announce a job."""
+    if dry_run:
+        return estimate(ctx, file, changes)
+    context: Context = ctx.obj
+    with context.client() as client:
+        job = read_job_file(file, changes or ())
+        composed = client.compose(**job)
+        for label, report in composed.reports.items():
+            for line in report.lines():
+                context.note("data", f"{label}: {line}")
+        context.note("check", "trying the job's verifiers")
+        weak = job.get("accept_weak_verifier", False)
+        run = client.submit(composed.spec, composed.folder, accept_weak_verifier=weak)
+        return Submitted(run.job_id, run.view().state)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(estimate)
+    app.command()(submit)
