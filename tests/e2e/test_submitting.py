@@ -1,0 +1,125 @@
+"""What a submitter types, with rows of the own: a job file from the estimate to the model, against a real network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r1net import R1, Client
+from r1net.environments import load_environment
+from r1net.protocol.problems import EnvironmentSpec
+from tests.e2e.demo import tiny
+from tests.e2e.harness.network import Network, submitter_variables
+
+pytestmark = pytest.mark.timeout(300)
+
+JOB = """\
+name = "own sums"
+model = "model"
+rounds = 2
+groups_per_round = 4
+group_size = 4
+budget = "5 R1"
+prompt = "{question}\\n"
+
+[dataset]
+source = "rows.jsonl"
+heldout = 12
+
+[sampling]
+max_tokens = 6
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, model: Path) -> Path:
+    """A job file, its rows and its model, as somebody would have them side by side."""
+    environment = load_environment(EnvironmentSpec(name=tiny.ENVIRONMENT, config=tiny.CONFIG))
+    problems = [environment.problem(seed) for seed in range(150)]
+    rows = [{"question": problem.question, "answer": problem.answer, "seed": n} for n, problem in enumerate(problems)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "job.toml").write_text(JOB)
+    (tmp_path / "model").symlink_to(model)
+    return tmp_path
+
+
+def r1net(network: Network, folder: Path, *arguments: str) -> tuple[int, Any, str]:
+    """Run a command with --json; its exit code, what it printed, and what it said."""
+    env = {**os.environ, **submitter_variables(network, folder), "R1_CACHE_DIR": str(folder / "cache")}
+    command = [str(Path(sys.executable).parent / "r1net"), *arguments, "--json"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=240)
+    return done.returncode, json.loads(done.stdout) if done.stdout.strip() else None, done.stderr
+
+
+def test_a_job_file_from_the_estimate_to_the_model(network: Network, client: Client, folder: Path) -> None:
+    code, estimate, said = r1net(network, folder, "estimate", "job.toml", "--sample", "8")
+    assert code == 0, said
+    assert "sampled" in said
+    assert estimate["signal"]["groups"] == 8
+    assert 0 < estimate["likely_tokens"] <= estimate["most_tokens"]
+    assert int(estimate["likely_cost"]) <= int(estimate["most_cost"]) <= 5 * R1
+    assert estimate["data"]["rows"][0].endswith("12 held out")
+    assert estimate["hosts"] == 2
+    assert client.runs() == client.runs()[:0] or all(run.view().spec.name != "own sums" for run in client.runs())
+    code, submitted, said = r1net(network, folder, "submit", "job.toml", "--set", "seed=3")
+    assert code == 0, said
+    job = submitted["job"]
+    code, over, said = r1net(network, folder, "watch", job)
+    assert (code, over["state"]) == (0, "completed"), said
+    rounds = [json.loads(line) for line in said.splitlines() if json.loads(line)["event"] == "round"]
+    assert len(rounds) == 2
+    spec = client.run(job).view().spec
+    assert (spec.environment.name, spec.seed, spec.evaluation.problems) == ("rows:rows", 3, 12)
+    questions = {json.loads(line)["question"] for line in (folder / "rows.jsonl").read_text().splitlines()}
+    assert {trace.question for trace in client.run(job).traces()} <= questions
+    client.run(job).wait_settled()
+    code, checks, said = r1net(network, folder, "verify", job, "--traces", "3")
+    assert (code, [check["stands"] for check in checks]) == (0, [True] * 3), said
+    code, made, said = r1net(network, folder, "download", job, "out")
+    assert code == 0, said
+    assert {"model.safetensors", "traces.parquet", "metrics.jsonl"} <= set(made["files"])
+    assert job in {line["job"] for line in r1net(network, folder, "jobs", "--mine")[1]}
+
+
+def test_a_job_that_is_stopped_settles_what_was_done(network: Network, client: Client, folder: Path) -> None:
+    code, submitted, said = r1net(network, folder, "submit", "job.toml", "--set", "rounds=500")
+    assert code == 0, said
+    job = submitted["job"]
+    next(iter(client.run(job).follow()))
+    code, stopped, said = r1net(network, folder, "stop", job)
+    assert (code, stopped["refundable_after"] > 0) == (0, True), said
+    code, _, said = r1net(network, folder, "watch", job)
+    assert (code, "cancelled" in said) == (1, True)
+    view = client.run(job).view()
+    assert (view.state, view.error) == ("cancelled", "its submitter has closed its escrow")
+    client.run(job).wait_settled()
+    code, _, said = r1net(network, folder, "refund", job)
+    assert (code, "ask for the refund after that" in said) == (5, True), said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("rounds=0", "rounds"),
+        ("dataset.source=nothing.jsonl", "no data set at"),
+        ("dataset.heldout=1000", "can't be held out"),
+        ("budget=lots", "budget"),
+        ("reward=elegance", "unknown reward 'elegance'"),
+    ],
+)
+def test_a_bad_job_file_costs_nothing(change: str, words: str, network: Network, client: Client, folder: Path) -> None:
+    before = len(client.runs())
+    code, _, said = r1net(network, folder, "submit", "job.toml", "--set", change)
+    problem = json.loads(said.strip().splitlines()[-1])
+    assert (code, words in problem["message"]) == (2, True), problem
+    assert len(client.runs()) == before
+
+
+def test_an_amount_that_is_none_is_refused(network: Network, client: Client, folder: Path) -> None:
+    assert r1net(network, folder, "top-up", "0x" + "00" * 32, "a lot")[0] == 2
