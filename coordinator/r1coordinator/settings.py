@@ -61,6 +61,9 @@ class Settings(BaseModel):
     max_content_refusals: int = Field(
         default=3, ge=1, description="bad submissions before a worker is left out of a job"
     )
+    top_up_seconds: float = Field(
+        default=86400, ge=0, description="how long a job whose budget is spent waits for more before it ends"
+    )
     replayable_versions: int = Field(
         default=64, ge=2, description="versions whose weights are kept, so that their traces can be replayed"
     )

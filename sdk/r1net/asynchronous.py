@@ -56,6 +56,18 @@ class AsyncRun:
         """See `Run.cancel`."""
         await asyncio.to_thread(self._run.cancel)
 
+    async def pause(self) -> JobView:
+        """See `Run.pause`."""
+        return await asyncio.to_thread(self._run.pause)
+
+    async def resume(self) -> JobView:
+        """See `Run.resume`."""
+        return await asyncio.to_thread(self._run.resume)
+
+    async def top_up(self, amount: int) -> None:
+        """See `Run.top_up`."""
+        await asyncio.to_thread(self._run.top_up, amount)
+
     async def wait_settled(self, seconds: float = 600.0) -> int:
         """See `Run.wait_settled`."""
         return await asyncio.to_thread(self._run.wait_settled, seconds)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from r1net.chain import Chain, Deployment
     from r1net.chain.provenance import TraceStatus
+    from r1net.protocol.signing import Domain
+    from r1net.protocol.steering import Steering
 
 _PAGE = 100
 
@@ -197,12 +199,11 @@ class Client:
 
     def _upload(self, view: JobView, paths: Mapping[str, Path]) -> None:
         """Send the files that are missing, each with the submitter's signature."""
-        from r1net.protocol.signing import Domain, upload_values  # noqa: PLC0415 - loads eth_account
+        from r1net.protocol.signing import upload_values  # noqa: PLC0415 - loads eth_account
 
-        domain = Domain(self.deployment.chain_id, self.deployment.address("NodeRegistry"))
         for digest in view.missing_blobs:
             upload = Upload(job_id=view.job_id, expires=int(time.time()) + UPLOAD_LIFETIME // 2)
-            signature = domain.sign(self._require_signer(), "Upload", upload_values(upload))
+            signature = self._domain.sign(self._require_signer(), "Upload", upload_values(upload))
             signed = SignedUpload(upload=upload, signature=signature)
             self.transport.put_blob(digest, paths[digest], {UPLOAD_HEADER: signed.model_dump_json()})
 
@@ -222,6 +223,18 @@ class Client:
             raise ProtocolError(f"the trace's content hashes to {digest}, not to {trace.trace_digest}")
         worker = trace.trace.worker
         return self.chain.provenance.trace_status(proof.job_id, proof.epoch, digest, worker, proof.proof)
+
+    def sign_steering(self, steering: Steering) -> str:
+        """The submitter's signature under pausing or resuming a job."""
+        from r1net.protocol.signing import steering_values  # noqa: PLC0415 - loads eth_account
+
+        return self._domain.sign(self._require_signer(), "Steering", steering_values(steering))
+
+    @property
+    def _domain(self) -> Domain:
+        from r1net.protocol.signing import Domain  # noqa: PLC0415 - loads eth_account
+
+        return Domain(self.deployment.chain_id, self.deployment.address("NodeRegistry"))
 
     @property
     def address(self) -> str:

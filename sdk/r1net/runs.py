@@ -7,12 +7,13 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from r1net.datasets import ProofBook, export_traces
 from r1net.errors import R1Error, Unreachable, UsageError
 from r1net.protocol.job import JobView
 from r1net.protocol.settlement import DueView, TraceProof
+from r1net.protocol.steering import SignedSteering, Steering
 from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord, TraceView
 from r1net.tracking import json_line, open_tracker
 
@@ -88,6 +89,24 @@ class Run:
         """Stop the job for good, by closing its escrow: what hosts have done is settled, and what is left comes back
         with `client.chain.escrow.refund(job_id)` after the grace period. Raises ChainError."""
         self._client.chain.escrow.close(self.job_id)
+
+    def pause(self) -> JobView:
+        """Have no new work of the job given out. What hosts have in hand they finish, and are paid for."""
+        return self._steer("pause")
+
+    def resume(self) -> JobView:
+        """Go on after `pause`."""
+        return self._steer("resume")
+
+    def top_up(self, amount: int) -> None:
+        """Put `amount` wei more into the escrow, to be spent beside the budget: a job whose budget was spent goes on.
+        Raises ChainError."""
+        self._client.chain.escrow.top_up(self.job_id, amount)
+
+    def _steer(self, action: Literal["pause", "resume"]) -> JobView:
+        steering = Steering(job_id=self.job_id, action=action, issued=time.time_ns() // 1_000_000)
+        signed = SignedSteering(steering=steering, signature=self._client.sign_steering(steering))
+        return self._client.transport.post(f"/v1/jobs/{self.job_id}/steering", signed, JobView)
 
     def wait_settled(self, seconds: float = 600.0) -> int:
         """Wait until the job is over and all that it owes is in epochs that are final on chain; returns the last one's

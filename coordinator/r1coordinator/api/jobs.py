@@ -12,7 +12,7 @@ from r1coordinator.api.bodies import SMALL
 from r1coordinator.api.limits import caller_address
 from r1coordinator.api.wire import Number, Use, message
 from r1coordinator.bell import poll
-from r1coordinator.scheduling import intake
+from r1coordinator.scheduling import holds, intake
 from r1coordinator.scheduling.gradients import commitments
 from r1coordinator.scheduling.publishing import publish_orders
 from r1coordinator.services import Services
@@ -20,6 +20,7 @@ from r1coordinator.store.rows import get_job, job_view
 from r1coordinator.store.tables import AttemptRow, EvaluationRow, JobRow, RoundRow
 from r1net.errors import Refused
 from r1net.protocol.job import JobView, SubmitJob
+from r1net.protocol.steering import SignedSteering
 from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord
 from r1net.protocol.work import AttemptOutcome, PublishOrder, PublishTask
 
@@ -106,6 +107,23 @@ async def get_rounds(job_id: str, services: Use, request: Request, after: After 
             _BEAT,
             request.is_disconnected,
         )
+
+
+@router.post("/{job_id}/steering")
+async def post_steering(
+    job_id: str, services: Use, http: Request, body: Annotated[SignedSteering, Depends(message(SignedSteering, SMALL))]
+) -> JobView:
+    """Pause or resume a job, as its submitter signs; its view."""
+    services.limits.unsigned.take(caller_address(http.scope))
+    view = await run_in_threadpool(_steer, services, job_id, body)
+    services.bell.ring()
+    return view
+
+
+def _steer(services: Services, job_id: str, signed: SignedSteering) -> JobView:
+    with services.db.write() as s:
+        holds.steer(s, services.domain, job_id, signed, services.clock())
+        return job_view(s, get_job(s, job_id))
 
 
 @router.get("/{job_id}/evaluations")

@@ -36,7 +36,7 @@ def train_step(s: Session, ctx: Context, job: JobRow, now: float) -> bool | str:
         failed = blame.counted(history(s, job))
         if attempt is not None and failed >= ctx.settings.max_attempts:
             return f"round {job.round}: {failed} training attempts failed; the last: {attempt.reason}"
-        return _open(s, ctx, job, attempt, now)
+        return job.held is None and _open(s, ctx, job, attempt, now)
     leases = attempt_leases(s, job.job_id, job.round, attempt.attempt)
     slots = slot_states(s, leases)
     if attempt.state == "publishing":

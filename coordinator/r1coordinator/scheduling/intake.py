@@ -17,6 +17,7 @@ from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, job_view, parse_spec
 from r1coordinator.store.tables import BlobRow, JobRow
 from r1coordinator.verification.scorers import Scorers
+from r1net.chain import JobState
 from r1net.deterrence import odds
 from r1net.errors import ChainError, ChainUnavailable, Refused, UsageError
 from r1net.protocol.job import JobSpec, JobView, SubmitJob
@@ -67,8 +68,8 @@ def _check_sizes(spec: JobSpec, settings: Settings) -> None:
         )
 
 
-def check_funding(chain: ChainPort, job_id: str, spec: JobSpec) -> int:
-    """Refuse a job that the escrow doesn't stand for; returns the most that one epoch may take."""
+def check_funding(chain: ChainPort, job_id: str, spec: JobSpec) -> JobState:
+    """Refuse a job that the escrow doesn't stand for; returns its account."""
     try:
         account = chain.job(job_id)
     except ChainUnavailable:
@@ -95,7 +96,7 @@ def check_funding(chain: ChainPort, job_id: str, spec: JobSpec) -> int:
             status=402,
             hint="create the job in the escrow with a higher cap, or specify shorter epochs or a smaller budget",
         )
-    return account.epoch_cap
+    return account
 
 
 def check_deterrence(ctx: Context, spec: JobSpec) -> None:
@@ -124,7 +125,7 @@ def known_job(s: Session, request: SubmitJob) -> JobView | None:
     return job_view(s, row)
 
 
-def add_job(s: Session, blobs: BlobStore, request: SubmitJob, epoch_cap: int, now: float) -> JobRow:
+def add_job(s: Session, blobs: BlobStore, request: SubmitJob, account: JobState, now: float) -> JobRow:
     """A new job that waits for its model."""
     spec = request.spec
     model = spec.model.digest()
@@ -142,7 +143,12 @@ def add_job(s: Session, blobs: BlobStore, request: SubmitJob, epoch_cap: int, no
         version_optimizer=None,
         created_at=now,
         round_started_at=now,
-        epoch_cap=epoch_cap,
+        epoch_cap=account.epoch_cap,
+        budget=spec.budget,
+        funded=account.funded,
+        held=None,
+        held_at=0.0,
+        steered_at=0.0,
         settled_round=0,
         settled_policy=model,
         error=None,
@@ -208,12 +214,12 @@ def submit(
     if known is not None:
         return known
     _check_sizes(request.spec, ctx.settings)
-    epoch_cap = check_funding(chain, request.job_id, request.spec)
+    account = check_funding(chain, request.job_id, request.spec)
     check_spec(request.spec, scorers)
     check_deterrence(ctx, request.spec)
     with db.write() as s:
         if s.get(JobRow, request.job_id) is None:
-            add_job(s, blobs, request, epoch_cap, now)
+            add_job(s, blobs, request, account, now)
     start_waiting(db, ctx, scorers, now)
     with db.read() as s:
         return job_view(s, get_job(s, request.job_id))

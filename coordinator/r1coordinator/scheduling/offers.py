@@ -14,6 +14,7 @@ from r1coordinator.scheduling.checks import offer_check, undecided
 from r1coordinator.scheduling.context import Context
 from r1coordinator.scheduling.deadlines import FIRST_TOKENS
 from r1coordinator.scheduling.groups import pool
+from r1coordinator.scheduling.holds import PAUSED
 from r1coordinator.scheduling.leases import give, lapse, live_workers
 from r1coordinator.scheduling.market import Market
 from r1coordinator.scheduling.model import Progress, WorkerState
@@ -167,6 +168,8 @@ def _nothing(job: JobRow, standing: Progress, me: WorkerState) -> str | None:
     """Why the job has no groups for the worker, whatever is free."""
     if job.state != "running":
         return f"the job is {job.state}"
+    if job.held is not None:
+        return "the job's submitter has paused it" if job.held == PAUSED else "the job waits for more money"
     if me.worker in standing.barred:
         return "this job takes no more work from this worker: too many of its submissions were refused"
     if job.phase not in ROLLOUT_PHASES:

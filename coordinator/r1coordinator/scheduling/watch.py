@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.chain import ChainPort
+from r1coordinator.scheduling import holds
 from r1coordinator.scheduling.advance import fail
 from r1coordinator.scheduling.context import Context
 from r1coordinator.settlement.close import close_due
@@ -35,10 +36,12 @@ class Owed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why a job stops, or None; and whether what it owes fills an epoch, so that it is closed early."""
+    """Why a job stops, or None; whether what it owes fills an epoch, so that it is closed early; whether it has spent
+    what it may."""
 
     fault: str | None = None
     full: bool = False
+    spent: bool = False
 
 
 _GOES_ON = Verdict()
@@ -52,7 +55,7 @@ def watch_funding(db: Database, ctx: Context, chain: ChainPort, depth: int, cloc
     for job_id in jobs:
         account = _account(chain, job_id, depth)
         with db.read() as s:
-            quiet = _verdict(s, get_job(s, job_id), account) == _GOES_ON
+            quiet = _quiet(s, ctx, get_job(s, job_id), account, clock())
         if not quiet:
             with db.write() as s:
                 stopped = _act(s, ctx, get_job(s, job_id), account, clock()) or stopped
@@ -76,19 +79,35 @@ def _account(chain: ChainPort, job_id: str, depth: int) -> JobState | ChainError
         return error
 
 
-def _verdict(s: Session, job: JobRow, account: JobState | ChainError) -> Verdict:
+def _verdict(s: Session, ctx: Context, job: JobRow, account: JobState | ChainError, now: float) -> Verdict:
     if job.state not in _ALIVE:
         return _GOES_ON
     if isinstance(account, ChainError):
         return Verdict(f"the escrow doesn't know it: {account.message}")
-    owed, budget = owed_by(s, job), parse_spec(job.spec).budget
+    owed = owed_by(s, job)
     # an epoch's cap must not cut what is earned later
-    full = job.epoch_cap < budget - owed.closed and 2 * owed.open >= job.epoch_cap
-    return Verdict(fault_of(account, owed, budget), full)
+    full = job.epoch_cap < job.budget - owed.closed and 2 * owed.open >= job.epoch_cap
+    spent = job.held == holds.SPENT or 0 < job.budget <= owed.closed + owed.open
+    fault = fault_of(account, Owed(0, 0) if spent else owed)
+    if fault is None and spent and job.held == holds.SPENT and now > job.held_at + ctx.settings.top_up_seconds:
+        fault = f"its budget of {job.budget} is spent"
+    return Verdict(fault, full, spent)
+
+
+def _quiet(s: Session, ctx: Context, job: JobRow, account: JobState | ChainError, now: float) -> bool:
+    """Whether all is as it was."""
+    if isinstance(account, JobState) and holds.topped_up(job, account):
+        return False
+    verdict = _verdict(s, ctx, job, account, now)
+    return verdict == Verdict(spent=job.held == holds.SPENT)
 
 
 def _act(s: Session, ctx: Context, job: JobRow, account: JobState | ChainError, now: float) -> bool:
-    verdict = _verdict(s, job, account)
+    if isinstance(account, JobState):
+        holds.note_funds(job, account)
+    verdict = _verdict(s, ctx, job, account, now)
+    if verdict.spent and verdict.fault is None:
+        holds.spend(s, job, now)
     if verdict.fault is not None:
         closed = isinstance(account, JobState) and account.closed_at != 0
         fail(s, ctx, job, now, verdict.fault, cancelled=closed)
@@ -98,13 +117,11 @@ def _act(s: Session, ctx: Context, job: JobRow, account: JobState | ChainError, 
     return verdict.fault is not None
 
 
-def fault_of(account: JobState, owed: Owed, budget: int) -> str | None:
+def fault_of(account: JobState, owed: Owed) -> str | None:
     """Why a job's money is not good for more work; None when it is."""
     total = owed.closed + owed.open
     if account.closed_at:
         return "its submitter has closed its escrow"
-    if 0 < budget <= total:
-        return f"its budget of {budget} is spent"
     if account.funded - account.refunded < total:
         return f"its escrow was given {account.funded - account.refunded}, and {total} is owed"
     if owed.open > account.epoch_cap:

@@ -73,7 +73,7 @@ def _forfeit(s: Session, job: JobRow) -> None:
 def _price(s: Session, job: JobRow, contributions: Sequence[ContributionRow]) -> None:
     spec = parse_spec(job.spec)
     paid = s.scalars(select(ContributionRow.amount).where(ContributionRow.job_id == job.job_id))
-    left = spec.budget - sum(amount for amount in paid if amount is not None)
+    left = job.budget - sum(amount for amount in paid if amount is not None)
     works = [Work(kind=row.kind, tokens=row.tokens) for row in contributions]
     for row, amount in zip(contributions, price(works, spec.prices, min(left, job.epoch_cap)), strict=True):
         row.amount = amount

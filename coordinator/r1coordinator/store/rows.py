@@ -66,6 +66,7 @@ def job_view(s: Session, job: JobRow) -> JobView:
             "missing_blobs": tuple(missing),
             "traces_accepted": accepted or 0,
             "error": job.error,
+            "held": job.held,
             "settlement": _unsettled(s, job.job_id),
         }
     )

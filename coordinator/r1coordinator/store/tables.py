@@ -27,8 +27,10 @@ class Base(DeclarativeBase):
 
 
 class JobRow(Base):
-    """A job's place in its state machine. `version_*` is the newest agreed version. `suspicion` has the trainers that
-    were part of attempts that failed: worker -> [points, the first round that starts with it again]."""
+    """A job's place in its state machine. `version_*` is the newest agreed version. `budget` is what it may spend:
+    its specification's, and what its escrow got since it had `funded`. `held`: why it gives out no new work.
+    `suspicion` has the trainers that were part of attempts that failed: worker -> [points, the first round that starts
+    with it again]."""
 
     __tablename__ = "jobs"
     job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
@@ -45,6 +47,11 @@ class JobRow(Base):
     created_at: Mapped[float]
     round_started_at: Mapped[float]
     epoch_cap: Mapped[int] = mapped_column(WeiColumn)
+    budget: Mapped[int] = mapped_column(WeiColumn)
+    funded: Mapped[int] = mapped_column(WeiColumn)
+    held: Mapped[str | None] = mapped_column(String(10))
+    held_at: Mapped[float]
+    steered_at: Mapped[float]
     settled_round: Mapped[int]
     settled_policy: Mapped[str] = mapped_column(String(66))
     error: Mapped[str | None] = mapped_column(Text)

@@ -27,6 +27,7 @@ class JobLine:
     job: str
     name: str
     state: str
+    held: str | None
     round: int
     rounds: int
     traces: int
@@ -87,6 +88,20 @@ def stop(ctx: typer.Context, job: JobArgument) -> Stopped:
         return Stopped(job, client.chain.escrow.close_grace())
 
 
+def pause(ctx: typer.Context, job: JobArgument) -> JobLine:
+    """Have no new work of a job given out for a while."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        return _line(client.run(job).pause())
+
+
+def resume(ctx: typer.Context, job: JobArgument) -> JobLine:
+    """Go on with a paused job."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        return _line(client.run(job).resume())
+
+
 def refund(ctx: typer.Context, job: JobArgument) -> None:
     """Take back what is left of a job that was stopped or is over."""
     context: Context = ctx.obj
@@ -98,14 +113,14 @@ def refund(ctx: typer.Context, job: JobArgument) -> None:
 def top_up(
     ctx: typer.Context, job: JobArgument, amount: Annotated[str, typer.Argument(help='"100 R1", or "5 wei"')]
 ) -> None:
-    """Put more money into a job's escrow."""
+    """Give a job more money; one whose budget was spent goes on."""
     context: Context = ctx.obj
     try:
         wei = in_wei(amount)
     except ValueError as error:
         raise UsageError(str(error)) from error
     with context.client() as client:
-        client.chain.escrow.top_up(job, wei)
+        client.run(job).top_up(wei)
         context.note("top up", f"{job} has {amount} more")
 
 
@@ -141,7 +156,16 @@ def verify(
 
 def _line(view: JobView) -> JobLine:
     rounds = view.spec.stage.rounds
-    return JobLine(view.job_id, view.spec.name, view.state, view.round, rounds, view.traces_accepted, view.error)
+    return JobLine(
+        view.job_id,
+        view.spec.name,
+        view.state,
+        view.held,
+        view.round,
+        rounds,
+        view.traces_accepted,
+        view.error,
+    )
 
 
 def _words(record: RoundRecord) -> str:
@@ -151,5 +175,5 @@ def _words(record: RoundRecord) -> str:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (jobs, watch, stop, refund, top_up, download, verify):
+    for command in (jobs, watch, pause, resume, stop, refund, top_up, download, verify):
         app.command()(command)

@@ -296,6 +296,9 @@ class JobView(Message):
     missing_blobs: tuple[Hash, ...] = ()
     traces_accepted: int = 0
     error: str | None = None
+    held: Literal["paused", "spent"] | None = Field(
+        default=None, description="why it gives out no new work: its submitter paused it, or its budget is spent"
+    )
     settlement: str | None = Field(
         default=None, description="why something that the job owes is not settled yet, or never; see /dues"
     )

@@ -19,6 +19,7 @@ from eth_utils.exceptions import ValidationError
 
 from r1net.errors import ProtocolError
 from r1net.protocol.session import SessionGrant
+from r1net.protocol.steering import Steering
 from r1net.protocol.upload import Upload
 
 _TYPES: dict[str, list[dict[str, str]]] = {
@@ -34,6 +35,11 @@ _TYPES: dict[str, list[dict[str, str]]] = {
     "Upload": [
         {"name": "jobId", "type": "bytes32"},
         {"name": "expires", "type": "uint256"},
+    ],
+    "Steering": [
+        {"name": "jobId", "type": "bytes32"},
+        {"name": "action", "type": "string"},
+        {"name": "issued", "type": "uint256"},
     ],
     "Submission": [
         {"name": "lease", "type": "string"},
@@ -101,6 +107,15 @@ def session_values(grant: SessionGrant) -> dict[str, Any]:
 def upload_values(upload: Upload) -> dict[str, Any]:
     """Typed-data values of a permission to upload."""
     return {"jobId": bytes.fromhex(upload.job_id[2:]), "expires": upload.expires}
+
+
+def steering_values(steering: Steering) -> dict[str, Any]:
+    """Typed-data values of pausing or resuming a job."""
+    return {
+        "jobId": bytes.fromhex(steering.job_id[2:]),
+        "action": steering.action,
+        "issued": steering.issued,
+    }
 
 
 def submission_values(lease_id: str, traces_root: str, count: int) -> dict[str, Any]:

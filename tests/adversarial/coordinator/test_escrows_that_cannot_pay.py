@@ -14,7 +14,7 @@ from r1coordinator.settlement.sender import Settler
 from r1net.errors import ChainUnavailable
 from r1net.protocol.job import Grpo, JobSpec, Prices
 from tests.unit.coordinator.jobs import job_spec
-from tests.unit.coordinator.network import World
+from tests.unit.coordinator.network import World, run
 
 
 @pytest.fixture
@@ -89,14 +89,33 @@ def test_a_job_that_still_waits_for_its_model_stops_too(world: World) -> None:
     assert world.http.post("/v1/jobs", content=body).status_code == 200
     world.chain.close(job_id)
     assert watch(world)
-    assert world.job(job_id)["state"] == "failed"
+    assert world.job(job_id)["state"] == "cancelled"
 
 
-def test_a_spent_budget_ends_the_work(world: World) -> None:
+def test_a_spent_budget_waits_for_more_and_then_ends_the_work(world: World) -> None:
     job_id = half_done(world, job_spec(name="spent", budget=50_000))
+    assert not watch(world)
+    assert (world.job(job_id)["state"], world.job(job_id)["held"]) == ("running", "spent")
+    assert world.node(2).ask().reason == "the job waits for more money"
+    assert int(dues(world, job_id)[0]["amount"]) <= 50_000
+    world.clock.time += world.settings.top_up_seconds + 1
     assert watch(world)
     assert world.job(job_id)["error"] == "its budget of 50000 is spent"
-    assert int(dues(world, job_id)[0]["amount"]) <= 50_000
+    assert len(dues(world, job_id)) == 1
+
+
+def test_a_job_goes_on_after_its_budget_is_topped_up(world: World) -> None:
+    job_id = half_done(world, job_spec(name="topped up", budget=50_000))
+    watch(world)
+    account = world.chain.jobs[job_id]
+    world.chain.jobs[job_id] = replace(account, funded=account.funded + 10**9)
+    assert not watch(world)
+    assert world.job(job_id)["held"] is None
+    run(world, [world.node(1), world.node(2)], job_id)
+    assert world.job(job_id)["state"] == "completed"
+    paid = [int(due["amount"]) for due in dues(world, job_id)]
+    assert len(paid) == 2
+    assert sum(paid) > 50_000
 
 
 def test_an_epoch_is_closed_before_its_cap_cuts_anybodys_pay(world: World) -> None:
@@ -167,7 +186,7 @@ def test_one_strange_escrow_does_not_keep_the_others_from_being_watched(world: W
     del world.chain.jobs[strange]
     world.chain.close(closed)
     assert watch(world)
-    assert [world.job(job)["state"] for job in (strange, closed)] == ["failed", "failed"]
+    assert [world.job(job)["state"] for job in (strange, closed)] == ["failed", "cancelled"]
 
 
 def test_money_in_reserve_or_paid_is_not_missing(world: World) -> None:

@@ -39,7 +39,7 @@ def test_import_loads_neither_web3_nor_torch() -> None:
 @pytest.mark.parametrize(("sync", "asynchronous"), [(Client, AsyncClient), (Run, AsyncRun)])
 def test_one_surface(sync: type, asynchronous: type) -> None:
     """Whatever can be done with a network, a job or a trace can be done with asyncio too."""
-    plumbing = {"close", "compose", "submit"}
+    plumbing = {"close", "compose", "sign_steering", "submit"}
     public = {n for n, _ in inspect.getmembers(sync, inspect.isfunction) if not n.startswith("_")} - plumbing
     assert public <= {n for n, _ in inspect.getmembers(asynchronous) if not n.startswith("_")}
 
