@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,8 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.trace import Split
+from r1net.rewards import total
+from r1net.sandbox.own import Call, OwnMark
+from r1net.sandbox.owned import OwnRewards
 from r1net.sandbox.pool import Prepare, ProcessEnded, SandboxPool
 from r1net.sandbox.process import Child, SandboxFailed
+from r1net.sandbox.wheels import Open
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +71,17 @@ class Marks(_Answer):
     marks: list[Mark]
 
 
+class _Problem(_Answer):
+    prompt: str
+    columns: dict[str, Any]
+
+
+class _Columns(_Answer):
+    problems: list[_Problem]
+
+
 class _Grade(_Answer):
     seconds: float
-    reward: float | None = None
     parts: dict[str, float | None] = Field(default_factory=dict)
     over: Literal["memory"] | None = None
 
@@ -84,18 +96,30 @@ class Graded:
     """A completion's rewards, as `r1net.scoring.Scored` has them.
 
     `over`: it went over a limit, which makes every reward 0, the same for everyone. `doubtful`: it came so near to the
-    limit of time that another machine may have found it over.
+    limit of time that another machine may have found it over. `own`: what the job's own rewards gave, of which a fault
+    leaves the part None.
     """
 
     reward: float | None
     parts: dict[str, float | None]
     over: Literal["time", "memory", "crash"] | None = None
     doubtful: bool = False
+    own: Mapping[str, OwnMark] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the job's own rewards, which nobody but the job is to blame for."""
+        return next((f"the reward {name!r}: {mark.fault}" for name, mark in self.own.items() if mark.fault), None)
+
+
+def _no_files(digest: str) -> bytes:
+    raise UsageError(f"this scorer was not given the job's files, such as {digest}")
 
 
 class SandboxedScorer:
     """One job's scorer. `tokenizer`, `config` and, where it is to be checked, `index` of a model in shards bring the
-    bytes of the model's files when a process needs them.
+    bytes of the model's files when a process needs them; `open_` those of any file of the job by its digest, which only
+    rewards of the job's own need.
 
     Methods raise UsageError when the job's own settings or files are at fault, SandboxFailed when the sandbox is.
     """
@@ -107,12 +131,14 @@ class SandboxedScorer:
         tokenizer: Callable[[], bytes],
         config: Callable[[], bytes],
         index: Callable[[], bytes] | None = None,
+        open_: Open = _no_files,
     ) -> None:
         self.spec = spec
         self._pool = pool
         self._files = (tokenizer, config, *([index] if index else []))
         self._key = spec.digest()
         self._vocabulary = 0
+        self._own = OwnRewards(pool, spec, open_)
 
     @property
     def vocabulary(self) -> int:
@@ -122,8 +148,9 @@ class SandboxedScorer:
         return self._vocabulary
 
     def load(self) -> None:
-        """Load the job, which checks its files and settings."""
+        """Load the job, which checks its files and settings, and its own rewards."""
         self._vocabulary = self._ask({"op": "vocabulary"}, _Vocabulary).vocabulary
+        self._own.check()
 
     def prompts(self, places: Sequence[Place]) -> list[Prompt]:
         """The canonical prompts of groups."""
@@ -140,10 +167,38 @@ class SandboxedScorer:
         return _counted(answer.texts, len(completions))
 
     def grade(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[Graded]:
-        """The rewards of completions, in one round trip unless one of them goes over a limit.
+        """The rewards of completions. Those of a group must come in the order of their index.
 
         One that takes too long is over at once; one that ends its process in any other way, when it does so twice.
         """
+        grades = self._registered(items)
+        own = self.own_marks(items)
+        return [self._joined(graded, marks) for graded, marks in zip(grades, own, strict=True)]
+
+    def own_marks(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[dict[str, OwnMark]]:
+        """What the job's own rewards give, each computed in fresh processes, one for each group."""
+        if not items or not self._own:
+            return [{} for _ in items]
+        places = list(dict.fromkeys(place for place, _ in items))
+        found = _counted(self._ask({"op": "columns", "places": places}, _Columns).problems, len(places))
+        problems = dict(zip(places, found, strict=True))
+        texts = self.texts([ids for _, ids in items])
+        return self._own.marks(
+            [
+                (place, Call(problems[place].prompt, text, problems[place].columns))
+                for (place, _), text in zip(items, texts, strict=True)
+            ]
+        )
+
+    def _joined(self, graded: Graded, own: dict[str, OwnMark]) -> Graded:
+        if graded.over is not None or not own:
+            return graded
+        parts = graded.parts | {name: mark.value for name, mark in own.items()}
+        parts = {reward.name: parts[reward.name] for reward in self.spec.rewards}
+        return replace(graded, parts=parts, reward=total(self.spec.rewards, parts), own=own)
+
+    def _registered(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[Graded]:
+        """The rewards that the graders know, in one round trip unless a completion goes over a limit."""
         grades: list[Graded] = []
         crashed = -1
         while len(grades) < len(items):
@@ -181,9 +236,11 @@ class SandboxedScorer:
         answer = _checked(_Grade, header)
         if answer.over is not None:
             return self._over(answer.over)
-        if answer.parts.keys() != {reward.name for reward in self.spec.rewards}:
+        specs = [reward for reward in self.spec.rewards if reward.code is None]
+        if answer.parts.keys() != {reward.name for reward in specs}:
             raise SandboxFailed("the grader answered for other rewards")
-        return Graded(answer.reward, answer.parts, doubtful=self._pool.limits.doubtful(answer.seconds))
+        reward = total(specs, answer.parts)
+        return Graded(reward, answer.parts, doubtful=self._pool.limits.doubtful(answer.seconds))
 
     def _over(self, limit: Literal["time", "memory", "crash"]) -> Graded:
         return Graded(0.0, {reward.name: 0.0 for reward in self.spec.rewards}, over=limit)
