@@ -14,6 +14,7 @@ from r1node.models.precision import computing
 from r1node.rollout.choice import EngineChoice
 from r1node.rollout.engine import RolloutEngine
 from r1node.sandbox import job_scorer
+from r1node.store import opener
 from r1node.verification.replay import Replayer
 from r1node.verification.selfcheck import check
 
@@ -47,7 +48,7 @@ class JobRuntime(Learner):
         Raises UsageError when the job's files or settings are at fault.
         """
         learner = open_learner(view, source, folder, host.device)
-        scorer = job_scorer(host.sandbox, view.spec, learner.model_dir)
+        scorer = job_scorer(host.sandbox, view.spec, learner.model_dir, opener(view.spec, source, folder))
         scorer.load()
         dtype = computing(host.device, view.spec.dtype)
         engine = host.engine.make(learner.policy, dtype, host.device, folder / "engine")

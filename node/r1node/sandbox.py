@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from r1net.protocol.job import JobSpec
@@ -18,8 +19,12 @@ def open_sandbox(settings: Settings) -> SandboxPool:
     return sandbox
 
 
-def job_scorer(sandbox: SandboxPool, spec: JobSpec, model_dir: Path) -> SandboxedScorer:
-    """A job's scorer. Its files are read when they are needed."""
-    return SandboxedScorer(
-        sandbox, spec, (model_dir / "tokenizer.json").read_bytes, (model_dir / "config.json").read_bytes
-    )
+def job_scorer(
+    sandbox: SandboxPool, spec: JobSpec, model_dir: Path, open_: Callable[[str], bytes] | None = None
+) -> SandboxedScorer:
+    """A job's scorer. Its files are read when they are needed; `open_` brings those of its own rewards, without which
+    it can grade no completion of a job that has any."""
+    tokenizer, config = (model_dir / "tokenizer.json").read_bytes, (model_dir / "config.json").read_bytes
+    if open_ is None:
+        return SandboxedScorer(sandbox, spec, tokenizer, config)
+    return SandboxedScorer(sandbox, spec, tokenizer, config, open_=open_)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from r1net.errors import UsageError
-from r1net.protocol.job import ModelRef
+from r1net.protocol.job import JobSpec, ModelRef
 from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.transport import Transport
 from r1net.weights.checkpoint import read_checkpoint
@@ -91,6 +92,12 @@ def assemble_model(model: ModelRef, source: Transport, folder: Path) -> Path:
     except UsageError as error:
         raise UsageError(f"the job's model can't be loaded: {error.message}", hint=error.hint) from error
     return target
+
+
+def opener(spec: JobSpec, source: Transport, folder: Path) -> Callable[[str], bytes]:
+    """What brings any file that a job is made of, by its digest, from the blob cache below `folder` or the network."""
+    cache, sizes = BlobCache(folder / "blobs"), spec.files
+    return lambda digest: cache.fetch(digest, source, sizes[digest]).read_bytes()
 
 
 def version_cache(folder: Path) -> BlobCache:

@@ -55,4 +55,5 @@ class Scorers:
             lambda: self._blobs.get(tokenizer.sha256),
             lambda: self._blobs.get(config.sha256),
             None if index is None else lambda: self._blobs.get(index.sha256),
+            self._blobs.get,
         )

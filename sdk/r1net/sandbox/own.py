@@ -20,11 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from r1net.errors import UsageError
 from r1net.protocol.job import RewardSpec
+from r1net.rewards import names
 from r1net.sandbox.limits import Limits
 from r1net.sandbox.pool import SandboxPool
 from r1net.sandbox.process import Child, Ended, Silent, Zygote
 from r1net.sandbox.stranger import LARGEST
-from r1net.sandbox.wheels import Open, unpack
+from r1net.sandbox.wheels import Open, check_code, unpack
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,28 @@ class OwnMark:
     doubtful: bool = False
     fault: str | None = None
 
+    def agrees(self, other: OwnMark) -> bool:
+        """Whether one function can have given both: the same to the last bit, unless time ran out for one of them."""
+        if (self.over or other.over) and self.doubtful and other.doubtful:
+            return True
+        return (self.value, self.fault) == (other.value, other.fault)
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return self.fault or ("nothing" if self.value is None else f"{self.value:.17g}")
+
+
+def check_own(spec: RewardSpec) -> None:
+    """Whether a reward of the job's own can be taken, before its files are here. Raises UsageError."""
+    if spec.code is None:
+        return
+    if spec.name in names():
+        raise UsageError(f"{spec.name!r} is the name of a registered reward", hint="give your own another name")
+    if spec.config:
+        raise UsageError(f"the reward {spec.name!r} is the job's own: it takes no settings")
+    check_code(spec.code)
+
 
 class _Lost(Exception):
     """The process ended, or had to be ended, over what it did."""
@@ -92,7 +115,7 @@ class OwnReward:
         self, pool: SandboxPool, job: str, spec: RewardSpec, open_: Open, hash_seed: int = 0, shift: float = 0.0
     ) -> None:
         assert spec.code is not None, "a reward of the job's own"
-        self.name, self._code = spec.name, spec.code
+        self.name, self._spec, self._code = spec.name, spec, spec.code
         self._pool, self._job, self._open = pool, job, open_
         self._hash_seed, self._shift = hash_seed, shift
         self.limits = replace(
@@ -105,6 +128,7 @@ class OwnReward:
 
     def check(self) -> None:
         """Unpack and load it. Raises UsageError when that fails."""
+        check_own(self._spec)
         self.grade([[]])
 
     def grade(self, groups: Sequence[Sequence[Call]]) -> list[list[OwnMark]]:

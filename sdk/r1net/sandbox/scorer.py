@@ -190,6 +190,18 @@ class SandboxedScorer:
             ]
         )
 
+    def require_repeatable(self, items: Sequence[tuple[Place, Sequence[int]]], found: Sequence[Graded]) -> None:
+        """Compute the job's own rewards of whole groups twice more. Raises UsageError when they come to something else
+        than each other or than `found`: then the job can't be judged by them, and nobody by the job."""
+        for _ in range(2):
+            for graded, again in zip(found, self.own_marks(items), strict=True):
+                for name, mark in graded.own.items():
+                    if not mark.agrees(again[name]):
+                        raise UsageError(
+                            f"the reward {name!r} is not deterministic: for one completion it comes to {mark.words}, "
+                            f"and then to {again[name].words}"
+                        )
+
     def _joined(self, graded: Graded, own: dict[str, OwnMark]) -> Graded:
         if graded.over is not None or not own:
             return graded
