@@ -22,6 +22,7 @@ def open_sandbox(settings: Settings) -> SandboxPool:
 def job_scorer(
     sandbox: SandboxPool, spec: JobSpec, model_dir: Path, files: Callable[[str], Path] | None = None
 ) -> SandboxedScorer:
-    """A job's scorer. Its files are read when they are needed; `files` brings those beside the model's."""
+    """A job's scorer. Its files are read when they are needed; `files` brings those beside the model's, without which
+    it can grade no completion of a job on rows, or with rewards of its own."""
     tokenizer, config = (model_dir / name for name in ("tokenizer.json", "config.json"))
     return SandboxedScorer(sandbox, spec, tokenizer.read_bytes, config.read_bytes, files=files)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from r1coordinator.api.openapi import methods_at
 from r1coordinator.services import Services
 from r1coordinator.store.blobs import BlobRefused
-from r1coordinator.verification.codes import CONTENT
+from r1coordinator.verification.codes import REFUSED
 from r1net.errors import ChainUnavailable, R1Error, Refused
 from r1net.protocol.views import Problem
 from r1net.sandbox import SandboxFailed
@@ -44,7 +44,7 @@ def _count(request: Request, code: str, detail: str) -> None:
 
 
 async def _refused(request: Request, error: Refused) -> Response:
-    if error.code not in CONTENT and error.status != 404:  # content faults are counted where they are found
+    if error.code not in REFUSED and error.status != 404:  # content faults are counted where they are found
         _count(request, error.code, error.message)
     return problem_of(error)
 

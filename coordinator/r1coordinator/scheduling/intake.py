@@ -23,6 +23,7 @@ from r1net.errors import ChainError, ChainUnavailable, Refused, UsageError
 from r1net.protocol.job import JobSpec, JobView, SubmitJob
 from r1net.rewards import RewardSet
 from r1net.sandbox import SandboxFailed
+from r1net.sandbox.own import check_own
 
 _SPEC_BYTES = 2**16
 """Every view of a job carries its specification."""
@@ -36,6 +37,11 @@ def check_spec(spec: JobSpec, scorers: Scorers) -> None:
         RewardSet(spec.rewards)
     except UsageError as error:
         raise Refused("unknown_reward", error.message, status=422, hint=error.hint) from error
+    try:
+        for reward in spec.rewards:
+            check_own(reward)
+    except UsageError as error:
+        raise Refused("bad_reward", error.message, status=422, hint=error.hint) from error
     try:
         scorers.examine(spec)
     except UsageError as error:
@@ -52,10 +58,12 @@ def _check_sizes(spec: JobSpec, settings: Settings) -> None:
                 status=413,
                 hint="save the weights in smaller shards: save_pretrained(…, max_shard_size=…)",
             )
-    whole = sum(file.size for file in spec.model.files.values())
+    if any(size > limit for size in spec.files.values()):
+        raise Refused("blob_too_large", f"a file of a reward has more than {limit} bytes", status=413)
+    whole = sum(spec.files.values())
     if whole > settings.max_model_bytes:
         most = settings.max_model_bytes
-        raise Refused("model_too_large", f"the model has {whole} bytes; at most {most} are taken", status=413)
+        raise Refused("model_too_large", f"the job's files have {whole} bytes; at most {most} are taken", status=413)
     if len(spec.canonical()) > _SPEC_BYTES:
         raise Refused("spec_too_large", f"a specification may have {_SPEC_BYTES} bytes", status=413)
     group = group_bytes(spec.stage.group_size, spec.sampling.max_tokens)
@@ -198,7 +206,7 @@ def start_waiting(db: Database, ctx: Context, scorers: Scorers, now: float, sha2
             if job.state != "waiting_for_model":
                 continue
             if fault is not None:
-                job.state, job.error = "failed", f"the model does not fit the job: {fault}"
+                job.state, job.error = "failed", f"its files don't fit the job: {fault}"
             else:
                 start(job, now)
                 advance(s, ctx, job, now)

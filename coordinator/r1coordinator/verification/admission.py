@@ -6,11 +6,13 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from r1coordinator.verification.codes import OWN_REWARD
 from r1net.environments import sampling_seed
-from r1net.errors import Refused
+from r1net.errors import Refused, UsageError
 from r1net.protocol.job import JobSpec, Sampling
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import RolloutTask
+from r1net.rewards import total
 from r1net.sandbox import SandboxedScorer
 from r1net.sandbox.scorer import Graded
 
@@ -71,9 +73,7 @@ def check_bundle(bundle: TraceBundle, terms: Terms) -> None:
         if list(trace.prompt_ids) != prompt_ids[trace.group]:
             raise refusal("wrong_prompt", "the prompt is not the canonical one of its group", position)
         _check_tokens(trace, terms, vocabulary, position)
-    items = [((trace.split, trace.round, trace.group), trace.completion_ids) for trace in bundle.traces]
-    for position, (trace, graded) in enumerate(zip(bundle.traces, terms.scorer.grade(items), strict=True)):
-        _check_reward(trace, graded, position)
+    _check_rewards(bundle, terms)
 
 
 def _check_identity(trace: Trace, terms: Terms, position: int) -> None:
@@ -117,16 +117,46 @@ def _check_finish(trace: Trace, stops: Collection[int], max_tokens: int, positio
         raise refusal("bad_length", "cut off before the length limit", position)
 
 
-def _check_reward(trace: Trace, graded: Graded, position: int) -> None:
+def _check_rewards(bundle: TraceBundle, terms: Terms) -> None:
+    """A fault of the job's own rewards is the job's (UsageError), and so is one that comes to something else when it is
+    computed again. Only where it comes to the same here, and not there, is the bundle refused: at no cost."""
+    order = sorted(range(len(bundle.traces)), key=lambda at: (bundle.traces[at].group, bundle.traces[at].index))
+    traces = [bundle.traces[position] for position in order]
+    items = [((trace.split, trace.round, trace.group), trace.completion_ids) for trace in traces]
+    grades = terms.scorer.grade(items)
+    for graded in grades:
+        if graded.fault is not None:
+            raise UsageError(graded.fault)
+    for position, trace, graded in sorted(zip(order, traces, grades, strict=True), key=lambda row: row[0]):
+        _check_reward(trace, graded, terms.spec, position)
+    for position, trace, graded in zip(order, traces, grades, strict=True):
+        for name, mark in graded.own.items():
+            if not _is_own(trace, graded, terms.spec, name):
+                terms.scorer.require_repeatable(items, grades)
+                raise refusal(OWN_REWARD, f"{name} is {mark.words}, not {trace.reward_parts[name]}", position)
+
+
+def _is_own(trace: Trace, graded: Graded, spec: JobSpec, name: str) -> bool:
+    """Whether a claimed part of the job's own is what it came to here, or may have come to for lack of time."""
+    claimed, mark = trace.reward_parts[name], graded.own[name]
+    if _close(claimed, mark.value) or (graded.doubtful and _given_up(trace)):
+        return True
+    code = next(reward.code for reward in spec.rewards if reward.name == name)
+    return mark.doubtful and code is not None and _close(claimed, code.on_timeout)
+
+
+def _check_reward(trace: Trace, graded: Graded, spec: JobSpec, position: int) -> None:
+    """The registered parts, and the sum of all as claimed."""
     if graded.parts.keys() != trace.reward_parts.keys():
         raise refusal("reward_mismatch", f"the job's rewards are {', '.join(graded.parts)}", position)
     if graded.doubtful and _given_up(trace):
         return
     for name, value in graded.parts.items():
-        if not _close(trace.reward_parts[name], value):
+        if name not in graded.own and not _close(trace.reward_parts[name], value):
             raise refusal("reward_mismatch", f"{name} is {value}, not {trace.reward_parts[name]}", position)
-    if not _close(trace.reward, graded.reward):
-        raise refusal("reward_mismatch", f"the reward is {graded.reward}, not {trace.reward}", position)
+    reward = total(spec.rewards, graded.parts | {name: trace.reward_parts[name] for name in graded.own})
+    if not _close(trace.reward, reward):
+        raise refusal("reward_mismatch", f"the reward is {reward}, not {trace.reward}", position)
 
 
 def _given_up(trace: Trace) -> bool:

@@ -20,7 +20,7 @@ from r1coordinator.store.database import Database
 from r1coordinator.store.rows import count_refusal, get_job, parse_spec, token_of
 from r1coordinator.store.tables import BundleRow, ContributionRow, LeaseRow, TraceRow, WorkerRow
 from r1coordinator.verification.admission import Terms, check_bundle, refusal
-from r1coordinator.verification.codes import CONTENT
+from r1coordinator.verification.codes import CONTENT, REFUSED
 from r1coordinator.verification.scorers import Scorers
 from r1net.errors import ProtocolError, Refused, UsageError
 from r1net.protocol.job import JobSpec
@@ -72,7 +72,7 @@ class Admission:
             self._refuse(lease, error, now)
             raise
         except UsageError as fault:
-            fail_job(self._db, self._ctx, lease.job_id, now, f"its problems can't be drawn: {fault}")
+            fail_job(self._db, self._ctx, lease.job_id, now, f"its problems or rewards can't be computed: {fault}")
             self._changed()
             raise Refused("job_failed", f"the job is at fault: {fault.message}", status=409) from fault
         evidence = self._blobs.put(submission.bundle.canonical())
@@ -95,9 +95,10 @@ class Admission:
         with self._db.write() as s:
             count_refusal(s, error.code, error.message, lease.worker, lease.job_id)
             row = s.get_one(LeaseRow, lease.lease_id)
-            if error.code in CONTENT and row.state == "active":
+            if error.code in REFUSED and row.state == "active":
                 end(row, "refused", now, error.message, error.code)
-                charge(s, row.worker, "bad_submission", now)
+                if error.code in CONTENT:
+                    charge(s, row.worker, "bad_submission", now)
         self._changed()
 
     def _receipt(self, bundle: TraceBundle, lease: LeaseRow, root: str) -> Receipt:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import r1net
@@ -36,8 +36,34 @@ ENVIRONMENT = {
 _SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
 
 
-def readable() -> list[str]:
-    """The folders and files that a sandboxed process may read: programs and libraries, never a host's own."""
+@dataclass(frozen=True)
+class Inside:
+    """A zygote's program with its environment variables, and what it and its children may read.
+
+    `readable`: files, and folders with all below them. `hidden`: folders below those that are emptied where bubblewrap
+    holds. `loaded`: what only the program itself reads, before it forks. `listed`: folders of which Landlock shows the
+    names, and no more.
+    """
+
+    program: tuple[str, ...]
+    variables: dict[str, str]
+    readable: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+
+
+def grader() -> Inside:
+    """The graders' program: this package and its libraries."""
+    return Inside(
+        program=(sys.executable, "-s", "-m", "r1net.sandbox.zygote"),
+        variables=ENVIRONMENT | {"PYTHONPATH": str(Path(r1net.__file__).parent.parent)},
+        readable=tuple(_libraries()),
+    )
+
+
+def _libraries() -> list[str]:
+    """The folders and files of programs and libraries, never a host's own."""
     package = Path(r1net.__file__).parent
     folders = {
         *(sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix),
@@ -48,25 +74,17 @@ def readable() -> list[str]:
     return [str(path) for path in known if not any(other != path and path.is_relative_to(other) for other in known)]
 
 
-def command() -> list[str]:
-    """The program of the process that starts the others."""
-    return [sys.executable, "-s", "-m", "r1net.sandbox.zygote"]
-
-
-def environment() -> dict[str, str]:
-    """Its environment variables."""
-    return ENVIRONMENT | {"PYTHONPATH": str(Path(r1net.__file__).parent.parent)}
-
-
-def bubblewrapped(inner: Sequence[str], variables: dict[str, str]) -> list[str] | None:
-    """`inner` behind bubblewrap; None where that isn't installed."""
+def bubblewrapped(inside: Inside) -> list[str] | None:
+    """Its program behind bubblewrap; None where that isn't installed."""
     program = shutil.which("bwrap")
     if program is None:
         return None
-    binds = [word for path in readable() for word in ("--ro-bind", path, path)]
-    sets = [word for name, value in variables.items() for word in ("--setenv", name, value)]
+    apart = [path for path in inside.readable if not any(Path(path).is_relative_to(folder) for folder in inside.loaded)]
+    binds = [word for path in (*inside.loaded, *apart) for word in ("--ro-bind", path, path)]
+    hides = [word for path in inside.hidden for word in ("--tmpfs", path, "--remount-ro", path)]
+    sets = [word for name, value in inside.variables.items() for word in ("--setenv", name, value)]
     return [
         *(program, "--unshare-all", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sandbox", "--cap-drop", "ALL"),
-        *("--clearenv", *sets, "--size", _SCRATCH_BYTES, "--tmpfs", SCRATCH, *binds),
-        *("--remount-ro", "/", "--chdir", "/", "--", *inner),
+        *("--clearenv", *sets, "--size", _SCRATCH_BYTES, "--tmpfs", SCRATCH, *binds, *hides),
+        *("--remount-ro", "/", "--chdir", "/", "--", *inside.program),
     ]

@@ -19,10 +19,13 @@ _MAPPED = 768 * 2**20
 _PAGE = resource.getpagesize()
 
 
-def restrict_files(paths: Sequence[str]) -> str | None:
-    """Leave this process and its children only reading, below `paths`. Returns why that failed, or None."""
+def restrict_files(paths: Sequence[str], listed: Sequence[str] = ()) -> str | None:
+    """Leave this process and its children only reading, below `paths`, and the names of what lies below `listed`.
+    Returns why that failed, or None."""
     try:
         rules = Ruleset()
+        for path in listed:
+            rules.allow(path, rules=FSAccess.READ_DIR)
         for path in paths:
             reading = FSAccess.READ_FILE | FSAccess.READ_DIR if Path(path).is_dir() else FSAccess.READ_FILE
             rules.allow(path, rules=reading)
@@ -33,15 +36,16 @@ def restrict_files(paths: Sequence[str]) -> str | None:
     return None
 
 
-def restrict_process(channel: socket.socket, instructions: bytes, limits: Limits) -> None:
+def restrict_process(channel: socket.socket, instructions: bytes, limits: Limits, mapped: int | None = None) -> None:
     """Bounds on memory, files and processes; only `channel` stays open; then the filter of system calls.
 
-    Without `instructions` (nowhere but where a person has allowed to go without a boundary) there is no filter.
+    The bound on memory goes on top of `mapped` bytes; None: of what is mapped now. Without `instructions` (nowhere but
+    where a person has allowed to go without a boundary) there is no filter.
     """
     keep = channel.fileno()
     os.closerange(3, keep)
     os.closerange(keep + 1, 4096)
-    held = _address_space()
+    held = _address_space() if mapped is None else mapped
     bounds = {
         resource.RLIMIT_AS: held + limits.memory_bytes,
         resource.RLIMIT_NOFILE: _FILES,

@@ -1,7 +1,8 @@
 """Messages between a sandboxed process and the one that asks: JSON with bytes behind it, each with its length.
 
-Nothing is unpickled, and the reader bounds what it takes before it reads it, in size and (by its parser) in depth:
-where a library has raised Python's recursion limit, `json` overruns the stack.
+Nothing is unpickled, and the reader bounds what it takes before it reads it. Who reads what a sandboxed process says
+brings a parser that bounds depth, too: where a library has raised Python's recursion limit, `json` overruns the stack.
+Imports nothing but the standard library, for it also runs where strangers' own code does.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import json
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
-
-from pydantic_core import from_json
 
 _LENGTHS = struct.Struct(">QB")
 _SIZE = struct.Struct(">Q")
@@ -21,6 +21,10 @@ _MOST_ATTACHMENTS = 8
 
 class Ended(Exception):
     """The other side is gone, silent for too long, or speaks another language."""
+
+
+class Silent(Ended):
+    """The other side said nothing before its deadline."""
 
 
 def send(channel: socket.socket, header: dict[str, Any], *attachments: bytes) -> None:
@@ -36,9 +40,12 @@ def send(channel: socket.socket, header: dict[str, Any], *attachments: bytes) ->
 
 
 def receive(
-    channel: socket.socket, limit: int, deadline: float | None = None
+    channel: socket.socket,
+    limit: int,
+    deadline: float | None = None,
+    parse: Callable[[bytes], Any] = json.loads,
 ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-    """Read one message of at most `limit` bytes before `deadline` (of `time.monotonic`). Raises Ended."""
+    """Read one message of at most `limit` bytes before `deadline` (of `time.monotonic`). Raises Ended, Silent."""
     length, count = _LENGTHS.unpack(_exactly(channel, _LENGTHS.size, deadline))
     if count > _MOST_ATTACHMENTS:
         raise Ended("not a message")
@@ -46,7 +53,7 @@ def receive(
     if length + sum(sizes) > limit:
         raise Ended(f"a message of {length + sum(sizes)} bytes; at most {limit} are read")
     try:
-        header = from_json(_exactly(channel, length, deadline), allow_inf_nan=False)
+        header = parse(_exactly(channel, length, deadline))
     except ValueError as error:
         raise Ended("not a message") from error
     if not isinstance(header, dict):
@@ -61,6 +68,8 @@ def _exactly(channel: socket.socket, size: int, deadline: float | None) -> bytes
             if deadline is not None:
                 channel.settimeout(max(deadline - time.monotonic(), 0.001))
             chunk = channel.recv(min(size - len(data), 1 << 20))
+        except TimeoutError as error:
+            raise Silent("no answer in time") from error
         except OSError as error:
             raise Ended(f"no answer: {type(error).__name__}") from error
         if not chunk:

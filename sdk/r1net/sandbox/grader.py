@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Literal
 
-from r1net.environments import Draw, RowPlace, row_of
+from r1net.environments import Draw, Problem, RowPlace, row_of
 from r1net.errors import R1Error
 from r1net.marks import candidates
 from r1net.protocol.architectures import require_computable
@@ -21,6 +23,9 @@ from r1net.sandbox.limits import FRAME_BYTES, Limits
 from r1net.scoring import JobScorer
 
 Header = dict[str, Any]
+
+_ARGUMENTS = ("prompt", "prompts", "completion", "completions", "completion_ids")
+"""No columns: TRL calls reward functions with these in any case, or never."""
 
 
 def serve(channel: socket.socket, limits: Limits) -> None:
@@ -55,6 +60,7 @@ class Grader:
             "vocabulary": self._vocabulary,
             "prompts": self._prompts,
             "texts": self._texts,
+            "columns": self._columns,
             "marks": self._marks,
         }
         allow_seconds(self._limits.setup_seconds)
@@ -109,6 +115,12 @@ class Grader:
     def _texts(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         return {"texts": [self._opened().text(ids) for ids in header["ids"]]}
 
+    def _columns(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
+        """What a job's own reward is given beside a completion: the problem, as far as it is JSON."""
+        scorer = self._opened()
+        problems = [scorer.problem(*place) for place in header["places"]]
+        return {"problems": [{"prompt": one.question, "columns": columns_of(one)} for one in problems]}
+
     def _marks(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         """Each answer may take what a completion may."""
         scorer = self._opened()
@@ -133,7 +145,7 @@ class Grader:
             try:
                 with only_data():
                     scored = scorer.score(split, round_, group, ids)  # type: ignore[arg-type]
-                found: Header = {"reward": scored.reward, "parts": scored.parts}
+                found: Header = {"parts": scored.parts}
             except MemoryError:
                 found = {"over": "memory"}
             allow_seconds(0)
@@ -142,3 +154,13 @@ class Grader:
     def _opened(self) -> JobScorer:
         assert self._scorer is not None, "the job comes first"
         return self._scorer
+
+
+def columns_of(problem: Problem) -> Header:
+    """A problem as columns: its own items, each as JSON makes it, and `answer`."""
+    columns: Header = {}
+    for name, value in problem.entry.items():
+        if isinstance(name, str) and name.isidentifier() and name not in _ARGUMENTS:
+            with suppress(TypeError, ValueError, RecursionError):  # no JSON: no column
+                columns[name] = json.loads(json.dumps(value, allow_nan=False))
+    return columns | {"answer": problem.answer}

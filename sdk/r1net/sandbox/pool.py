@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from r1net.sandbox.codes import Codes
 from r1net.sandbox.frames import Ended
 from r1net.sandbox.limits import Limits
 from r1net.sandbox.process import Child, SandboxFailed, Zygote
@@ -40,6 +41,7 @@ class SandboxPool:
         self._processes = processes or max(2, os.cpu_count() or 2)
         self.limits = limits or Limits()
         self._unsafe = unsafe
+        self.codes = Codes(unsafe)
         self._changed = threading.Condition()
         self._starting = threading.Lock()
         self._zygote: Zygote | None = None
@@ -57,8 +59,7 @@ class SandboxPool:
 
         Raises ProcessEnded in place of Ended, and SandboxFailed when all stay busy or the sandbox itself is broken.
         """
-        self._enter(job)
-        try:
+        with self.turn(job):
             child = self._take(job)
             fresh = child is None
             child = child or self._fork()
@@ -75,11 +76,19 @@ class SandboxPool:
                 self._keep(child, job)
             else:
                 child.end()
+
+    @contextmanager
+    def turn(self, job: str) -> Iterator[None]:
+        """A place among the processes that work at the same time. Raises SandboxFailed when all stay busy."""
+        self._enter(job)
+        try:
+            yield
         finally:
             self._leave(job)
 
     def close(self) -> None:
         """End every process."""
+        self.codes.close()
         with self._starting:
             self._closed = True
             self._forget()

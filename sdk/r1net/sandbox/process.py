@@ -11,11 +11,14 @@ import subprocess
 import tempfile
 import threading
 import time
+from functools import partial
 from typing import Any
 
+from pydantic_core import from_json
+
 from r1net.errors import PreflightError, R1Error
-from r1net.sandbox.boundary import bubblewrapped, command, environment, readable
-from r1net.sandbox.frames import Ended, receive, send
+from r1net.sandbox.boundary import Inside, bubblewrapped, grader
+from r1net.sandbox.frames import Ended, Silent, receive, send
 from r1net.sandbox.limits import FRAME_BYTES, WALL_FACTOR, WALL_SLACK, Limits
 from r1net.sandbox.syscalls import compile_filter
 
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 START_SECONDS = 90.0
 _ANSWER_SECONDS = 30.0
 _PACKET = 1 << 16
+_parse = partial(from_json, allow_inf_nan=False)
+"""Bounds the depth of what a process says."""
 
 
 class SandboxFailed(R1Error):
@@ -33,13 +38,15 @@ class SandboxFailed(R1Error):
 
 
 class Zygote:
-    """A running `r1net.sandbox.zygote`. `layers` says what stands between its children and the machine.
+    """A running zygote: the graders', or what `inside` says. `layers` says what stands between its children and the
+    machine.
 
     Raises PreflightError where this machine offers no boundary, unless `unsafe`.
     """
 
-    def __init__(self, limits: Limits, unsafe: bool = False) -> None:
+    def __init__(self, limits: Limits, unsafe: bool = False, inside: Inside | None = None) -> None:
         self.limits = limits
+        self._inside = inside or grader()
         self._lock = threading.Lock()
         self._next = 0
         self._faults: list[str] = []
@@ -66,19 +73,20 @@ class Zygote:
 
     def _start_within(self, instructions: bytes) -> tuple[str, ...]:
         """Start behind bubblewrap where that works, else without; the layers there are."""
-        wrapped = bubblewrapped(command(), environment())
+        inside = self._inside
+        wrapped = bubblewrapped(inside)
         layers: tuple[str, ...] = ()
         answer: dict[str, Any] | None = None
         if wrapped is None:
             self._faults.append("bubblewrap is not installed")
         else:
             try:
-                answer, layers = self._start(wrapped, instructions, environment()), ("bubblewrap",)
+                answer, layers = self._start(wrapped, instructions, inside.variables), ("bubblewrap",)
             except SandboxFailed as error:
                 self._faults.append(f"bubblewrap: {error.message}")
         if answer is None:
             with tempfile.TemporaryDirectory(prefix="r1-sandbox-") as home:  # libraries want one while they load
-                answer = self._start(command(), instructions, environment() | {"HOME": home})
+                answer = self._start(list(inside.program), instructions, inside.variables | {"HOME": home})
         if answer["no_landlock"] is None:
             return (*layers, "landlock")
         self._faults.append(answer["no_landlock"])
@@ -100,7 +108,8 @@ class Zygote:
         hello = {
             "filter": instructions.hex(),
             "limits": dataclasses.asdict(self.limits),
-            "readable": readable(),
+            "readable": self._inside.readable,
+            "listed": self._inside.listed,
         }
         assert self._process.stderr is not None
         with self._process.stderr as errors:
@@ -169,13 +178,17 @@ class Child:
         send(self._channel, header | {"asked": self._asked}, *attachments)
 
     def hear(self, seconds: float) -> dict[str, Any]:
-        """The next answer, which may take so many seconds of CPU. Raises Ended; also for an answer that was written
-        before its question was asked, or behind the last one."""
+        """The next answer, which may take so many seconds of CPU. Raises Ended, Silent; Ended also for an answer that
+        was written before its question was asked, or behind the last one."""
+        return self.hear_all(seconds)[0]
+
+    def hear_all(self, seconds: float) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+        """The next answer and the bytes behind it. Raises like `hear`."""
         deadline = time.monotonic() + seconds * WALL_FACTOR + WALL_SLACK
-        answer = receive(self._channel, FRAME_BYTES, deadline)[0]
+        answer, attachments = receive(self._channel, FRAME_BYTES, deadline, _parse)
         if answer.pop("asked", None) != self._asked:
             raise Ended("an answer to a question that nobody asked")
-        return answer
+        return answer, attachments
 
     def end(self) -> int:
         """Kill it if need be; the signal that ended it, 0 when it had exited by itself. Raises SandboxFailed."""
@@ -187,4 +200,4 @@ class Child:
         self._channel.close()
 
 
-__all__ = ["Child", "Ended", "SandboxFailed", "Zygote"]
+__all__ = ["Child", "Ended", "SandboxFailed", "Silent", "Zygote"]

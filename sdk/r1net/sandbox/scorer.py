@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,6 +15,9 @@ from r1net.environments import Shards, row_of
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.trace import Split
+from r1net.rewards import total
+from r1net.sandbox.own import Call, OwnMark
+from r1net.sandbox.owned import OwnRewards
 from r1net.sandbox.pool import Prepare, ProcessEnded, SandboxPool
 from r1net.sandbox.process import Child, SandboxFailed
 
@@ -71,9 +74,17 @@ class Marks(_Answer):
     marks: list[Mark]
 
 
+class _Problem(_Answer):
+    prompt: str
+    columns: dict[str, Any]
+
+
+class _Columns(_Answer):
+    problems: list[_Problem]
+
+
 class _Grade(_Answer):
     seconds: float
-    reward: float | None = None
     parts: dict[str, float | None] = Field(default_factory=dict)
     over: Literal["memory"] | None = None
 
@@ -88,19 +99,26 @@ class Graded:
     """A completion's rewards, as `r1net.scoring.Scored` has them.
 
     `over`: it went over a limit, which makes every reward 0, the same for everyone. `doubtful`: it came so near to the
-    limit of time that another machine may have found it over.
+    limit of time that another machine may have found it over. `own`: what the job's own rewards gave, of which a fault
+    leaves the part None.
     """
 
     reward: float | None
     parts: dict[str, float | None]
     over: Literal["time", "memory", "crash"] | None = None
     doubtful: bool = False
+    own: Mapping[str, OwnMark] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the job's own rewards, which nobody but the job is to blame for."""
+        return next((f"the reward {name!r}: {mark.fault}" for name, mark in self.own.items() if mark.fault), None)
 
 
 class SandboxedScorer:
     """One job's scorer. `tokenizer`, `config` and, where it is to be checked, `index` of a model in shards bring the
-    bytes of the model's files when a process needs them; `files` brings the job's other files by their digests. A row
-    is handed to a process with each request that is about it.
+    bytes of the model's files when a process needs them; `files` brings the job's other files, its rows and those of
+    its own rewards, by their digests. A row is handed to a process with each request that is about it.
 
     Methods raise UsageError when the job's own settings or files are at fault, SandboxFailed when the sandbox is.
     """
@@ -116,11 +134,13 @@ class SandboxedScorer:
         files: Callable[[str], Path] | None = None,
     ) -> None:
         self.spec = spec
-        self._shards = Shards(spec, files or _absent)
+        fetch = files or _absent
+        self._shards = Shards(spec, fetch)
         self._pool = pool
         self._files = (tokenizer, config, *([index] if index else []))
         self._key = spec.digest()
         self._vocabulary = 0
+        self._own = OwnRewards(pool, spec, lambda digest: fetch(digest).read_bytes())
 
     @property
     def vocabulary(self) -> int:
@@ -134,8 +154,9 @@ class SandboxedScorer:
         self._shards.check()
 
     def load(self) -> None:
-        """Load the job, which checks its files and settings."""
+        """Load the job, which checks its files and settings, and its own rewards."""
         self._vocabulary = self._ask({"op": "vocabulary"}, _Vocabulary).vocabulary
+        self._own.check()
 
     def prompts(self, places: Sequence[Place]) -> list[Prompt]:
         """The canonical prompts of groups."""
@@ -152,10 +173,50 @@ class SandboxedScorer:
         return _counted(answer.texts, len(completions))
 
     def grade(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[Graded]:
-        """The rewards of completions, in one round trip unless one of them goes over a limit.
+        """The rewards of completions. Those of a group must come in the order of their index.
 
         One that takes too long is over at once; one that ends its process in any other way, when it does so twice.
         """
+        grades = self._registered(items)
+        own = self.own_marks(items)
+        return [self._joined(graded, marks) for graded, marks in zip(grades, own, strict=True)]
+
+    def own_marks(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[dict[str, OwnMark]]:
+        """What the job's own rewards give, each computed in fresh processes, one for each group."""
+        if not items or not self._own:
+            return [{} for _ in items]
+        places = list(dict.fromkeys(place for place, _ in items))
+        asked = {"op": "columns", "places": places, "rows": self._rows(places)}
+        problems = dict(zip(places, _counted(self._ask(asked, _Columns).problems, len(places)), strict=True))
+        texts = self.texts([ids for _, ids in items])
+        return self._own.marks(
+            [
+                (place, Call(problems[place].prompt, text, problems[place].columns))
+                for (place, _), text in zip(items, texts, strict=True)
+            ]
+        )
+
+    def require_repeatable(self, items: Sequence[tuple[Place, Sequence[int]]], found: Sequence[Graded]) -> None:
+        """Compute the job's own rewards of whole groups twice more. Raises UsageError when they come to something else
+        than each other or than `found`: then the job can't be judged by them, and nobody by the job."""
+        for _ in range(2):
+            for graded, again in zip(found, self.own_marks(items), strict=True):
+                for name, mark in graded.own.items():
+                    if not mark.agrees(again[name]):
+                        raise UsageError(
+                            f"the reward {name!r} is not deterministic: for one completion it comes to {mark.words}, "
+                            f"and then to {again[name].words}"
+                        )
+
+    def _joined(self, graded: Graded, own: dict[str, OwnMark]) -> Graded:
+        if graded.over is not None or not own:
+            return graded
+        parts = graded.parts | {name: mark.value for name, mark in own.items()}
+        parts = {reward.name: parts[reward.name] for reward in self.spec.rewards}
+        return replace(graded, parts=parts, reward=total(self.spec.rewards, parts), own=own)
+
+    def _registered(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[Graded]:
+        """The rewards that the graders know, in one round trip unless a completion goes over a limit."""
         grades: list[Graded] = []
         crashed = -1
         while len(grades) < len(items):
@@ -195,9 +256,11 @@ class SandboxedScorer:
         answer = _checked(_Grade, header)
         if answer.over is not None:
             return self._over(answer.over)
-        if answer.parts.keys() != {reward.name for reward in self.spec.rewards}:
+        specs = [reward for reward in self.spec.rewards if reward.code is None]
+        if answer.parts.keys() != {reward.name for reward in specs}:
             raise SandboxFailed("the grader answered for other rewards")
-        return Graded(answer.reward, answer.parts, doubtful=self._pool.limits.doubtful(answer.seconds))
+        reward = total(specs, answer.parts)
+        return Graded(reward, answer.parts, doubtful=self._pool.limits.doubtful(answer.seconds))
 
     def _over(self, limit: Literal["time", "memory", "crash"]) -> Graded:
         return Graded(0.0, {reward.name: 0.0 for reward in self.spec.rewards}, over=limit)
@@ -219,7 +282,7 @@ class SandboxedScorer:
 
 
 def _absent(digest: str) -> Path:
-    raise UsageError(f"the job's file {digest} is not here")
+    raise UsageError(f"this scorer was not given the job's files, such as {digest}")
 
 
 def examine(pool: SandboxPool, spec: JobSpec) -> None:

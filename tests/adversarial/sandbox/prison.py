@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from r1net.sandbox import Limits, process
+from r1net.sandbox.boundary import Inside, grader
 from r1net.sandbox.process import Child, Ended, Zygote
 
 LIMITS = Limits(grade_seconds=0.5, setup_seconds=0.5, memory_bytes=2**28)
@@ -73,10 +74,9 @@ class Prison:
 
 def open_prison(patch: pytest.MonkeyPatch, bubblewrap: bool) -> Prison:
     """With all the layers, or (as on a machine without bubblewrap) with Landlock and seccomp."""
-    patch.setattr(process, "command", lambda: [sys.executable, "-s", "-c", _TAKEN_OVER])
     if not bubblewrap:
         patch.setattr(process, "bubblewrapped", _none)
-    return Prison(Zygote(LIMITS))
+    return Prison(Zygote(LIMITS, inside=replace(grader(), program=(sys.executable, "-s", "-c", _TAKEN_OVER))))
 
 
-_none: Callable[[list[str], dict[str, str]], None] = lambda inner, variables: None  # noqa: E731
+_none: Callable[[Inside], None] = lambda inside: None  # noqa: E731

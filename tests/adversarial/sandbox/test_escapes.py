@@ -269,3 +269,18 @@ def test_a_prisoner_can_break_only_itself(prison: Prison) -> None:
     assert one.end() == 0
     assert other.ask({"code": "value = 2"}) == {"value": "2"}
     other.end()
+
+
+def test_a_prisoner_has_no_hold_of_the_zygotes_own_channel(prison: Prison) -> None:
+    """Its answers would be believed about everybody's processes, and on it come other jobs' channels."""
+    child = prison.child()
+    found = child.ask(
+        {
+            "code": "import os, stat\nvalue = []\nfor number in range(64):\n"
+            "    try: value += [number] * stat.S_ISSOCK(os.fstat(number).st_mode)\n"
+            "    except OSError: pass\n"
+            "value = [number for number in value if number != channel.fileno()]"
+        }
+    )
+    assert found == {"value": "[]"}
+    child.end()

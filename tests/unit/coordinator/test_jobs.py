@@ -199,7 +199,7 @@ def test_a_model_that_does_not_fit_fails_the_job_with_the_reason(world: World, b
         assert world.upload(job_id, data).status_code == 201
     view = world.job(job_id)
     assert view["state"] == "failed"
-    assert "the model does not fit the job" in view["error"]
+    assert "its files don't fit the job" in view["error"]
 
 
 def test_a_model_in_shards_is_worked_on(world: World) -> None:

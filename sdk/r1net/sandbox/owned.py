@@ -1,0 +1,47 @@
+"""All the rewards of one job's own, over completions as a scorer knows them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from r1net.protocol.job import JobSpec
+from r1net.sandbox.own import Call, OwnMark, OwnReward
+from r1net.sandbox.pool import SandboxPool
+from r1net.sandbox.wheels import Open
+
+Item = tuple[Any, Call]
+"""Which group a completion is of, and what a reward is called with for it."""
+
+
+class OwnRewards:
+    """The own rewards of a job; empty where it has none."""
+
+    def __init__(self, pool: SandboxPool, spec: JobSpec, open_: Open, hash_seed: int = 0, shift: float = 0.0) -> None:
+        self._rewards = [
+            OwnReward(pool, spec.digest(), reward, open_, hash_seed, shift)
+            for reward in spec.rewards
+            if reward.code is not None
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._rewards)
+
+    def check(self) -> None:
+        """Load each. Raises UsageError, SandboxFailed."""
+        for reward in self._rewards:
+            reward.check()
+
+    def marks(self, items: Sequence[Item]) -> list[dict[str, OwnMark]]:
+        """By name, what each reward gives for each completion. Raises UsageError, SandboxFailed."""
+        groups: defaultdict[Any, list[int]] = defaultdict(list)
+        for number, (group, _) in enumerate(items):
+            groups[group].append(number)
+        calls = [[items[number][1] for number in numbers] for numbers in groups.values()]
+        found: list[dict[str, OwnMark]] = [{} for _ in items]
+        for reward in self._rewards:
+            for numbers, marks in zip(groups.values(), reward.grade(calls), strict=True):
+                for number, mark in zip(numbers, marks, strict=True):
+                    found[number][reward.name] = mark
+        return found
