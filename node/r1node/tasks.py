@@ -8,10 +8,11 @@ from r1net.environments import sampling_seed
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import PublishTask, RolloutTask
-from r1net.sandbox.scorer import Graded
+from r1net.sandbox.scorer import Graded, Place
 from r1node.jobs import JobRuntime
 from r1node.lease import LeaseKeeper
 from r1node.rollout.engine import Completion, Prompt
+from r1node.rollout.turns import in_turns
 
 
 def roll_out(job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> tuple[TraceBundle, dict[str, float]]:
@@ -32,16 +33,18 @@ def roll_out(job: JobRuntime, task: RolloutTask, keeper: LeaseKeeper) -> tuple[T
         for group, prompt in zip(task.groups, canonical, strict=True)
     ]
     started = time.monotonic()
-    answers = engine.generate(prompts, sampling, spec.stop_token_ids, lambda done, total: keeper.check())
+    places: list[Place] = [(task.split, task.round, group) for group in task.groups]
+    answers = in_turns(engine, job.scorer, places, prompts, sampling, lambda done, total: keeper.check())
     seconds = time.monotonic() - started
     rows = [
         (group, index, prompt, completion)
         for group, prompt, completions in zip(task.groups, prompts, answers, strict=True)
         for index, completion in enumerate(completions)
     ]
-    grades = job.scorer.grade([((task.split, task.round, row[0]), row[3].token_ids) for row in rows])
+    items = [((task.split, task.round, row[0]), row[3].token_ids) for row in rows]
+    grades = job.scorer.grade(items, [row[3].given for row in rows])
     traces = [_trace(job, task, keeper.lease.worker, *row, graded) for row, graded in zip(rows, grades, strict=True)]
-    tokens = sum(len(trace.completion_ids) for trace in traces)
+    tokens = sum(trace.tokens for trace in traces)
     metrics = {
         "rollout/seconds": seconds,
         "rollout/tokens_per_second": tokens / max(seconds, 1e-9),
@@ -75,6 +78,7 @@ def _trace(
         reward=graded.reward,
         finish_reason=completion.finish_reason,
         seed=prompt.seeds[index],
+        given=completion.given,
     )
 
 

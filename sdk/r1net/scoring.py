@@ -13,8 +13,10 @@ from r1net.environments import Draw, Lines, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec, RewardSpec
 from r1net.protocol.trace import Split
+from r1net.protocol.turns import REPLY, Span, turns_of
 from r1net.rewards import TAGS, Completion, RewardSet, opened, total
 from r1net.tokens import load_tokenizer
+from r1net.tools import make as make_tool
 
 _REMEMBERED = 4096
 
@@ -44,6 +46,7 @@ class JobScorer:
         self.spec = spec
         self._draw = Draw(spec, lines)
         self._rewards = RewardSet(spec.rewards)
+        self._tool = None if spec.turns is None else make_tool(spec.turns)
         data = tokenizer if isinstance(tokenizer, bytes) else tokenizer.read_bytes()
         self._tokenizer = load_tokenizer(data)
         self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
@@ -89,11 +92,31 @@ class JobScorer:
             ids.pop()
         return str(self._tokenizer.decode([i for i in ids if i not in self._hidden], skip_special_tokens=False))
 
-    def score(self, split: Split, round_: int, group: int, completion_ids: Sequence[int]) -> Scored:
-        """The rewards of one completion."""
+    def score(
+        self, split: Split, round_: int, group: int, completion_ids: Sequence[int], given: tuple[Span, ...] = ()
+    ) -> Scored:
+        """The rewards of one completion, of which the spans `given` are a tool's."""
         truncated = not completion_ids or completion_ids[-1] not in self._stops
-        completion = Completion(self.text(completion_ids), self._opened, len(completion_ids), truncated)
+        turns = tuple(self.text(turn) for turn in turns_of(list(completion_ids), given))
+        begun = "" if given else self._opened
+        completion = Completion(turns[-1], begun, len(completion_ids), truncated, turns)
         return self.score_completion(split, round_, group, completion)
+
+    def reply(
+        self, split: Split, round_: int, group: int, completion_ids: Sequence[int], given: tuple[Span, ...]
+    ) -> list[int] | None:
+        """What the job's tool gives behind a completion whose last turn has just ended, as token ids with what stands
+        around it. None where it says nothing, or no turn or room is left for the model."""
+        turns, sampling = self.spec.turns, self.spec.sampling if split == "train" else self.spec.evaluation.sampling
+        if turns is None or self._tool is None or len(given) + 1 >= turns.most or completion_ids[-1] not in self._stops:
+            return None
+        said = [self.text(turn) for turn in turns_of(list(completion_ids), given)]
+        answer = self._tool(self.problem(split, round_, group), said)
+        if answer is None:
+            return None
+        text = turns.reply.replace(REPLY, answer)
+        ids = list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return ids if ids and len(completion_ids) + len(ids) < sampling.max_tokens else None
 
     def score_text(self, split: Split, round_: int, group: int, text: str) -> Scored:
         """The rewards of a completion with this text, of which no token is known."""

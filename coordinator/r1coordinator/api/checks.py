@@ -54,7 +54,7 @@ def _vote(services: Services, node: Caller, lease_id: str) -> None:
 
 def _replayed(services: Services, task: VerifyTask) -> int:
     bundle = kept_bundle(services, task.bundle)
-    return sum(len(bundle.traces[position].completion_ids) for position in task.positions)
+    return sum(bundle.traces[position].tokens for position in task.positions)
 
 
 @router.get("/jobs/{job_id}/checks")

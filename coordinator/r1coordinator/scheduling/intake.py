@@ -17,6 +17,7 @@ from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, job_view, parse_spec
 from r1coordinator.store.tables import BlobRow, JobRow
 from r1coordinator.verification.scorers import Scorers
+from r1net import tools
 from r1net.chain import JobState
 from r1net.deterrence import odds
 from r1net.errors import ChainError, ChainUnavailable, Refused, UsageError
@@ -37,6 +38,11 @@ def check_spec(spec: JobSpec, scorers: Scorers) -> None:
         RewardSet(spec.rewards)
     except UsageError as error:
         raise Refused("unknown_reward", error.message, status=422, hint=error.hint) from error
+    try:
+        if spec.turns is not None:
+            tools.make(spec.turns)
+    except UsageError as error:
+        raise Refused("unknown_tool", error.message, status=422, hint=error.hint) from error
     try:
         for reward in spec.rewards:
             check_own(reward)

@@ -7,8 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from r1coordinator.verification.codes import OWN_REWARD
+from r1coordinator.verification.refusal import refusal
+from r1coordinator.verification.turns import check_replies, check_stops
 from r1net.environments import sampling_seed
-from r1net.errors import Refused, UsageError
+from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec, Sampling
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import RolloutTask
@@ -47,14 +49,6 @@ class Terms:
         return self.spec.stage.group_size if self.task.split == "train" else 1
 
 
-def refusal(code: str, detail: str, position: int | None = None) -> Refused:
-    """A refusal of content, with the trace it is about."""
-    where = "" if position is None else f"trace {position}: "
-    return Refused(
-        code, where + detail, status=422, hint="the bundle was refused as a whole; its groups are free again"
-    )
-
-
 def check_bundle(bundle: TraceBundle, terms: Terms) -> None:
     """Raises Refused with the first fault; the cheap checks come first, for all traces.
 
@@ -73,6 +67,7 @@ def check_bundle(bundle: TraceBundle, terms: Terms) -> None:
         if list(trace.prompt_ids) != prompt_ids[trace.group]:
             raise refusal("wrong_prompt", "the prompt is not the canonical one of its group", position)
         _check_tokens(trace, terms, vocabulary, position)
+    check_replies(bundle.traces, terms.scorer)
     _check_rewards(bundle, terms)
 
 
@@ -108,9 +103,8 @@ def _check_tokens(trace: Trace, terms: Terms, vocabulary: int, position: int) ->
 
 
 def _check_finish(trace: Trace, stops: Collection[int], max_tokens: int, position: int) -> None:
-    *before, last = trace.completion_ids
-    if any(token in stops for token in before):
-        raise refusal("bad_finish", "goes on after a stop token", position)
+    last = trace.completion_ids[-1]
+    check_stops(trace, stops, position)
     if (trace.finish_reason == "stop") != (last in stops):
         raise refusal("bad_finish", f"finish_reason {trace.finish_reason!r} does not fit the last token", position)
     if trace.finish_reason == "length" and len(trace.completion_ids) != max_tokens:
@@ -123,7 +117,8 @@ def _check_rewards(bundle: TraceBundle, terms: Terms) -> None:
     order = sorted(range(len(bundle.traces)), key=lambda at: (bundle.traces[at].group, bundle.traces[at].index))
     traces = [bundle.traces[position] for position in order]
     items = [((trace.split, trace.round, trace.group), trace.completion_ids) for trace in traces]
-    grades = terms.scorer.grade(items)
+    given = [trace.given for trace in traces]
+    grades = terms.scorer.grade(items, given)
     for graded in grades:
         if graded.fault is not None:
             raise UsageError(graded.fault)
@@ -132,7 +127,7 @@ def _check_rewards(bundle: TraceBundle, terms: Terms) -> None:
     for position, trace, graded in zip(order, traces, grades, strict=True):
         for name, mark in graded.own.items():
             if not _is_own(trace, graded, terms.spec, name):
-                terms.scorer.require_repeatable(items, grades)
+                terms.scorer.require_repeatable(items, grades, given)
                 raise refusal(OWN_REWARD, f"{name} is {mark.words}, not {trace.reward_parts[name]}", position)
 
 

@@ -26,6 +26,7 @@ from r1net.protocol.gradients import GradientStatement, pack, unpack
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.pricing import Work, asked
 from r1net.protocol.trace import Trace, TraceBundle
+from r1net.protocol.turns import sampled
 
 FEWEST_TAMPERED = 4
 """Traces, at least, that a planted copy has: one changed token may be taken for rounding, so many can't."""
@@ -115,7 +116,8 @@ def tampered(bundle: TraceBundle, positions: Sequence[int], stops: frozenset[int
 
 
 def _tamper(trace: Trace, known: Sequence[int]) -> Trace:
-    place = secrets.randbelow(max(1, len(trace.completion_ids) - 1))
+    own = sampled(len(trace.completion_ids), trace.given)
+    place = own[secrets.randbelow(max(1, len(own) - 1))]
     others = [token for token in known if token != trace.completion_ids[place]]
     if not others:
         return trace

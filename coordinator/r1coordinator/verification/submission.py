@@ -19,8 +19,9 @@ from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.database import Database
 from r1coordinator.store.rows import count_refusal, get_job, parse_spec, token_of
 from r1coordinator.store.tables import BundleRow, ContributionRow, LeaseRow, TraceRow, WorkerRow
-from r1coordinator.verification.admission import Terms, check_bundle, refusal
+from r1coordinator.verification.admission import Terms, check_bundle
 from r1coordinator.verification.codes import CONTENT, REFUSED
+from r1coordinator.verification.refusal import refusal
 from r1coordinator.verification.scorers import Scorers
 from r1net.errors import ProtocolError, Refused, UsageError
 from r1net.protocol.job import JobSpec
@@ -102,7 +103,7 @@ class Admission:
         self._changed()
 
     def _receipt(self, bundle: TraceBundle, lease: LeaseRow, root: str) -> Receipt:
-        tokens = sum(len(trace.completion_ids) for trace in bundle.traces)
+        tokens = sum(trace.tokens for trace in bundle.traces)
         values = receipt_values(lease.lease_id, lease.worker, root, len(bundle.traces), tokens)
         return Receipt(
             lease_id=lease.lease_id,
@@ -198,7 +199,7 @@ def _trace_rows(bundle: TraceBundle, digests: list[str], lease: LeaseRow) -> lis
             index=trace.index,
             reward=trace.reward,
             parts=trace.reward_parts,
-            tokens=len(trace.completion_ids),
+            tokens=trace.tokens,
             finish_reason=trace.finish_reason,
         )
         for position, (digest, trace) in enumerate(zip(digests, bundle.traces, strict=True))

@@ -68,8 +68,10 @@ class _Run:
         self._decoder, self._prompts, self._sampling = decoder, prompts, sampling
         self._stop = torch.tensor(list(stop_ids), dtype=torch.long)
         seeds = [seed for prompt in prompts for seed in prompt.seeds]
-        self.total, self.finished, steps = len(seeds), 0, sampling.max_tokens
+        self.total, self.finished = len(seeds), 0
+        steps = sampling.max_tokens - min(prompt.begun for prompt in prompts)
         self._noise = Noise(seeds, len(decoder.embedding))
+        self._begun = torch.tensor([prompt.begun for prompt in prompts for _ in prompt.seeds])
         self._tokens = torch.zeros(self.total, steps, dtype=torch.long)
         self._logprobs = torch.zeros(self.total, steps)
         self._lengths = torch.zeros(self.total, dtype=torch.long)
@@ -77,7 +79,7 @@ class _Run:
 
         self._waiting = deque(range(len(prompts)))
         width, group = max(len(prompt.ids) for prompt in prompts), max(len(prompt.seeds) for prompt in prompts)
-        decoder.require_room(width + steps)
+        decoder.require_room(max(len(prompt.ids) - prompt.begun for prompt in prompts) + sampling.max_tokens)
         at_once = max(1, min(len(prompts), budget // (width + group * steps)))
         self._room = at_once * group
         self._cache = Cache(decoder, at_once, width, self._room, steps)
@@ -99,7 +101,7 @@ class _Run:
         self._lengths[self._active] = t + 1
         stopped = torch.isin(tokens, self._stop)
         self._stopped[self._active] = stopped
-        kept = self._release(stopped | (t + 1 == self._sampling.max_tokens))
+        kept = self._release(stopped | (t + 1 + self._begun[self._active] == self._sampling.max_tokens))
         if len(kept):
             device = self._decoder.device
             rows = Rows(*(part.to(device) for part in vars(self._rows).values()))
@@ -148,7 +150,8 @@ class _Run:
         parts = []
         for chunk in torch.arange(len(self._active)).split(HEAD_CHUNK):
             logits = self._decoder.logits(self._hidden[chunk.to(self._hidden.device)])
-            noise = self._noise.at(self._active[chunk], self._rows.t[chunk])
+            active = self._active[chunk]
+            noise = self._noise.at(active, self._rows.t[chunk] + self._begun[active])
             parts.append(sample(logits, noise, self._sampling, self._decoder.ops))
         return torch.cat([part[0] for part in parts]).cpu(), torch.cat([part[1] for part in parts]).cpu()
 

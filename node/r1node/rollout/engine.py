@@ -10,23 +10,31 @@ from torch import Tensor
 
 from r1net.protocol.job import Sampling
 from r1net.protocol.trace import FinishReason
+from r1net.protocol.turns import Span
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One group: a prompt, and a sampling seed for each completion wanted of it."""
+    """One group: a prompt, and a sampling seed for each completion wanted of it.
+
+    `begun`: so many of the last ids are the beginning of the completion already, which goes on with the noise of its
+    next place, and ends within the longest length as a whole.
+    """
 
     ids: Sequence[int]
     seeds: Sequence[int]
+    begun: int = 0
 
 
 @dataclass(frozen=True)
 class Completion:
-    """`logprobs[t]`: nats, of the distribution that `token_ids[t]` was drawn from. Includes the stop token."""
+    """`logprobs[t]`: nats, of the distribution that `token_ids[t]` was drawn from. Includes the stop token. The spans
+    `given` were not drawn but answered by a tool; there the log-probability is 0."""
 
     token_ids: list[int]
     logprobs: list[float]
     finish_reason: FinishReason
+    given: tuple[Span, ...] = ()
 
 
 Progress = Callable[[int, int], None]

@@ -56,7 +56,7 @@ class TransformersEngine:
         """See `RolloutEngine.generate`. Raises UsageError for sequences that the model's positions don't serve."""
         if self._module is None:
             raise RuntimeError("generate() before load()")
-        require_length(self._config, max(len(prompt.ids) for prompt in prompts) + sampling.max_tokens)
+        require_length(self._config, max(len(prompt.ids) - prompt.begun for prompt in prompts) + sampling.max_tokens)
         made: dict[Place, Completion] = {}
         total = sum(len(prompt.seeds) for prompt in prompts)
         for chosen in self._batches(prompts, sampling.max_tokens):
@@ -97,16 +97,17 @@ class TransformersEngine:
         cache.batch_select_indices(owners)
         logits = logits[owners]
         noise = Noise([prompts[number].seeds[row] for number, row in places], logits.shape[-1])
+        begun = torch.tensor([prompts[number].begun for number, _ in places])
         tokens: list[list[int]] = [[] for _ in places]
         logprobs: list[list[float]] = [[] for _ in places]
         active = torch.arange(len(places))
         for t in range(sampling.max_tokens):
-            drawn, said = (part.cpu() for part in sample(logits, noise.at(active, t), sampling))
+            drawn, said = (part.cpu() for part in sample(logits, noise.at(active, t + begun[active]), sampling))
             for row, token, value in zip(active.tolist(), drawn.tolist(), said.tolist(), strict=True):
                 tokens[row].append(token)
                 logprobs[row].append(value)
             stopped = torch.isin(drawn, stops)
-            ended = stopped | (t + 1 == sampling.max_tokens)
+            ended = stopped | (t + 1 + begun[active] == sampling.max_tokens)
             yield {
                 places[row]: Completion(tokens[row], logprobs[row], "stop" if stop else "length")
                 for row, stop in zip(active[ended].tolist(), stopped[ended].tolist(), strict=True)

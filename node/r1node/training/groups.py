@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -29,7 +30,8 @@ def training_groups(
     """
     members = _members(traces, task)
     plain = [
-        Group(group[0].prompt_ids, [Sample(t.completion_ids, t.logprobs, 0.0) for t in group]) for group in members
+        Group(group[0].prompt_ids, [Sample(t.completion_ids, t.logprobs, 0.0, t.given) for t in group])
+        for group in members
     ]
     stage = spec.stage
     penalised = bool(stage.kl_coef) and stage.kl_in == "reward"
@@ -64,13 +66,10 @@ def _members(traces: Sequence[Trace], task: TrainTask) -> list[list[Trace]]:
 
 
 def _with(samples: Sequence[Sample], values: Tensor) -> list[Sample]:
-    return [
-        Sample(sample.completion_ids, sample.sampler_logprobs, float(value))
-        for sample, value in zip(samples, values, strict=True)
-    ]
+    return [replace(sample, advantage=float(value)) for sample, value in zip(samples, values, strict=True)]
 
 
 def _penalty(sample: Sample, first: Tensor, spec: JobSpec) -> float:
     """The divergence of one completion, summed over its tokens, in the reward's unit."""
-    sampled = torch.tensor(list(sample.sampler_logprobs))
+    sampled = torch.tensor(list(sample.sampler_logprobs))[sample.sampled]
     return spec.stage.kl_coef * float(kl_estimate(sampled, first, spec.stage.kl_estimator).double().sum())

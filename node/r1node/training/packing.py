@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from r1net.protocol.turns import Span, sampled
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -17,6 +19,12 @@ class Sample:
     completion_ids: Sequence[int]
     sampler_logprobs: Sequence[float]
     advantage: float
+    given: tuple[Span, ...] = ()
+
+    @property
+    def sampled(self) -> list[int]:
+        """The places that the policy sampled; what a tool answered teaches nothing."""
+        return sampled(len(self.completion_ids), self.given)
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,13 @@ class Group:
 
     @property
     def tokens(self) -> int:
-        """Completion tokens."""
-        return self.width - len(self.prompt_ids)
+        """Completion tokens that were sampled."""
+        return sum(len(sample.sampled) for sample in self.samples)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completions:
-    """What the loss needs of a micro-batch: N completions of at most T tokens, `mask_NT` 1 on real ones.
+    """What the loss needs of a micro-batch: N completions of at most T tokens, `mask_NT` 1 on those that were sampled.
 
     `source_NT`: flat index of the position that predicts each completion token; 0 on padding.
     """
@@ -58,9 +66,15 @@ def loss_tensors(samples: Sequence[Sample]) -> dict[str, Tensor]:
     return {
         "target_NT": pad_sequence(targets, batch_first=True),
         "sampler_NT": pad_sequence([torch.tensor(list(s.sampler_logprobs)) for s in samples], batch_first=True),
-        "mask_NT": pad_sequence([torch.ones(len(target)) for target in targets], batch_first=True),
+        "mask_NT": pad_sequence([_mask(sample) for sample in samples], batch_first=True),
         "advantages_N": torch.tensor([sample.advantage for sample in samples]),
     }
+
+
+def _mask(sample: Sample) -> Tensor:
+    mask = torch.zeros(len(sample.completion_ids))
+    mask[sample.sampled] = 1
+    return mask
 
 
 def split_wide(groups: Sequence[Group], token_budget: int) -> Iterator[Group]:

@@ -94,7 +94,7 @@ class Trainer:
         for batch in other.batches(groups, self._budget):
             with torch.no_grad():
                 logprobs = _score(other, batch)[1].logprobs
-            lengths = [len(sample.completion_ids) for sample in batch.samples]
+            lengths = [len(sample.sampled) for sample in batch.samples]
             for sample, own in zip(batch.samples, logprobs.cpu().split(lengths), strict=True):
                 found[id(sample)] = own
             if tick is not None:

@@ -101,7 +101,7 @@ class Replayer:
         grouped = _by_group(traces)
         prompts = self.scorer.prompts([(members[0].split, members[0].round, members[0].group) for members in grouped])
         for members, prompt in zip(grouped, prompts, strict=True):
-            samples = [Sample(trace.completion_ids, trace.logprobs, 0.0) for trace in members]
+            samples = [Sample(trace.completion_ids, trace.logprobs, 0.0, trace.given) for trace in members]
             of_sample |= {id(sample): trace for sample, trace in zip(samples, members, strict=True)}
             groups.append(Group(prompt.ids, samples))
         for rows in row_batches(groups, self._budget):

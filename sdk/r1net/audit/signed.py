@@ -19,7 +19,7 @@ class Shown:
     @property
     def tokens(self) -> int:
         """Completion tokens."""
-        return sum(len(trace.completion_ids) for trace in self.bundle.traces)
+        return sum(trace.tokens for trace in self.bundle.traces)
 
     def unsigned(self, worker: str, domain: Domain) -> str | None:
         """Why it is not what the worker signed; None if it is."""

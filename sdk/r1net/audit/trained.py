@@ -31,7 +31,7 @@ class Stated:
             return None
         counting = None if self.task.groups is None else frozenset(self.task.groups)
         traces = [trace for name in slot.bundles for trace in self.bundles[name].bundle.traces]
-        return sum(len(t.completion_ids) for t in traces if counting is None or t.group in counting)
+        return sum(t.tokens for t in traces if counting is None or t.group in counting)
 
 
 def training_fault(row: Contribution, stated: Stated | None, domain: Domain) -> str | None:

@@ -10,6 +10,7 @@ from r1net.errors import UsageError
 from r1net.protocol.canonical import Address, Hash, Message, Wei
 from r1net.protocol.files import FileRef
 from r1net.protocol.problems import EnvironmentSpec
+from r1net.protocol.turns import Turns
 from r1net.protocol.weight_files import REQUIRED_FILES, weight_names
 
 QUESTION = "{question}"
@@ -72,8 +73,8 @@ class RewardSpec(Message):
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
     weight: float = Field(default=1.0, ge=-100, le=100)
-    config: dict[str, Any] = Field(default_factory=dict)
-    code: RewardCode | None = None
+    config: dict[str, Any] = Field(default_factory=dict, exclude_if=lambda config: not config)
+    code: RewardCode | None = Field(default=None, exclude_if=lambda code: code is None)
 
 
 SamplingRule = Literal["gumbel/1"]
@@ -223,6 +224,7 @@ class JobSpec(Message):
     prompt: str = Field(description="rendered chat template; holds '{question}' exactly once")
     stop_token_ids: tuple[int, ...] = Field(min_length=1)
     stage: Grpo
+    turns: Turns | None = Field(default=None, exclude_if=lambda turns: turns is None)
     sampling: Sampling = Sampling()
     optimizer: Optimizer = Optimizer()
     lora: Lora | None = None

@@ -36,8 +36,8 @@ class EnvironmentSpec(Message):
 
     name: str = Field(max_length=200)
     config: dict[str, Any] = Field(default_factory=dict)
-    data: DataSet | None = None
-    parts: tuple[Part, ...] = Field(default=(), max_length=64)
+    data: DataSet | None = Field(default=None, exclude_if=lambda data: data is None)
+    parts: tuple[Part, ...] = Field(default=(), max_length=64, exclude_if=lambda parts: not parts)
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> EnvironmentSpec:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from r1net.protocol.canonical import Address, Hash, Message, Signature
 from r1net.protocol.merkle import StandardMerkleTree
+from r1net.protocol.turns import Span
 
 Split = Literal["train", "heldout"]
 FinishReason = Literal["stop", "length"]
@@ -17,7 +19,9 @@ class Trace(Message):
     """One completion.
 
     `logprobs[t]` is the sampler's log-probability (nats, at the sampling temperature, after top-k/top-p) of
-    `completion_ids[t]`; the stop token is part of the completion when `finish_reason` is "stop".
+    `completion_ids[t]`; the stop token is part of the completion when `finish_reason` is "stop". Of a completion of
+    more than one turn the spans `given` were not sampled but answered by the job's tool: there the log-probability is
+    0.
     A part of `reward_parts` is None where it does not apply. `reward` is the weighted sum of the others; None where
     no part applies.
     """
@@ -36,12 +40,23 @@ class Trace(Message):
     reward: float | None
     finish_reason: FinishReason
     seed: int = Field(ge=0, lt=2**53, description="of the sampler, derived from job, round, group and index")
+    given: tuple[Span, ...] = Field(default=(), exclude_if=lambda spans: not spans)
 
     @model_validator(mode="after")
     def _one_logprob_per_token(self) -> Trace:
         if len(self.logprobs) != len(self.completion_ids):
             raise ValueError("logprobs and completion_ids differ in length")
+        edges = [0, *(edge for span in self.given for edge in span), len(self.completion_ids)]
+        if any(one >= next_ for one, next_ in itertools.pairwise(edges)):
+            raise ValueError("given spans are out of order, empty, or at an end")
+        if any(self.logprobs[place] != 0 for begin, end in self.given for place in range(begin, end)):
+            raise ValueError("a given token has a log-probability")
         return self
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens were sampled: what is paid for, trained on and replayed."""
+        return len(self.completion_ids) - sum(end - begin for begin, end in self.given)
 
 
 class TraceBundle(Message):

@@ -15,13 +15,15 @@ from r1net.environments.base import Environment, Problem
 class Completion:
     """A completion's text, what its prompt opened before it, and its length in tokens, a stop token included.
 
-    `truncated`: it was cut off at the job's longest length.
+    `truncated`: it was cut off at the job's longest length. Of several turns `text` is the last one, and `turns` are
+    all that the model said.
     """
 
     text: str
     opened: str = ""
     tokens: int = 0
     truncated: bool = False
+    turns: tuple[str, ...] = ()
 
 
 RewardFunction = Callable[[Environment, Problem, Completion], float | None]

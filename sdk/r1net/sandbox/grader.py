@@ -61,6 +61,7 @@ class Grader:
             "prompts": self._prompts,
             "texts": self._texts,
             "columns": self._columns,
+            "replies": self._replies,
             "marks": self._marks,
         }
         allow_seconds(self._limits.setup_seconds)
@@ -115,6 +116,15 @@ class Grader:
     def _texts(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         return {"texts": [self._opened().text(ids) for ids in header["ids"]]}
 
+    def _replies(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
+        scorer = self._opened()
+        return {
+            "replies": [
+                scorer.reply(split, round_, group, ids, tuple((begin, end) for begin, end in given))
+                for split, round_, group, ids, given in header["items"]
+            ]
+        }
+
     def _columns(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         """What a job's own reward is given beside a completion: the problem, as far as it is JSON."""
         scorer = self._opened()
@@ -133,10 +143,10 @@ class Grader:
             marks.append(asdict(candidate) | {"score": scored.parts[candidate.reward]})
         return {"question": problem.question, "marks": marks}
 
-    def _grade(self, items: list[tuple[str, int, int, list[int]]], asked: Header) -> None:
+    def _grade(self, items: list[tuple[str, int, int, list[int], list[list[int]]]], asked: Header) -> None:
         """A message for each completion, as soon as it is graded: whoever ends this process is known by its place."""
         scorer = self._opened()
-        for split, round_, group, ids in items:
+        for split, round_, group, ids, given in items:
             allow_seconds(self._limits.setup_seconds)
             with only_data():
                 scorer.problem(split, round_, group)  # type: ignore[arg-type]
@@ -144,7 +154,7 @@ class Grader:
             began = time.process_time()
             try:
                 with only_data():
-                    scored = scorer.score(split, round_, group, ids)  # type: ignore[arg-type]
+                    scored = scorer.score(split, round_, group, ids, tuple(map(tuple, given)))  # type: ignore[arg-type]
                 found: Header = {"parts": scored.parts}
             except MemoryError:
                 found = {"over": "memory"}

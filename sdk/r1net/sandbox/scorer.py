@@ -15,6 +15,7 @@ from r1net.environments import Shards, row_of
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.trace import Split
+from r1net.protocol.turns import Span, turns_of
 from r1net.rewards import total
 from r1net.sandbox.own import Call, OwnMark
 from r1net.sandbox.owned import OwnRewards
@@ -52,6 +53,10 @@ class Prompt(_Answer):
 
 class _Prompts(_Answer):
     prompts: list[Prompt]
+
+
+class _Replies(_Answer):
+    replies: list[list[Annotated[int, Field(ge=0, lt=2**31)]] | None]
 
 
 class _Texts(_Answer):
@@ -172,23 +177,39 @@ class SandboxedScorer:
         answer = self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, _Texts)
         return _counted(answer.texts, len(completions))
 
-    def grade(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[Graded]:
-        """The rewards of completions. Those of a group must come in the order of their index.
+    def replies(self, items: Sequence[tuple[Place, Sequence[int], tuple[Span, ...]]]) -> list[list[int] | None]:
+        """What the job's tool gives behind each of these completions, of which the spans were given before, as token
+        ids; None where the model's turn was its last."""
+        if not items or self.spec.turns is None:
+            return [None] * len(items)
+        rows = self._rows([place for place, *_ in items])
+        asked = [[*place, list(ids), list(given)] for place, ids, given in items]
+        return _counted(self._ask({"op": "replies", "items": asked, "rows": rows}, _Replies).replies, len(items))
+
+    def grade(
+        self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]] | None = None
+    ) -> list[Graded]:
+        """The rewards of completions. Those of a group must come in the order of their index. `given`: for each the
+        spans that are a tool's.
 
         One that takes too long is over at once; one that ends its process in any other way, when it does so twice.
         """
-        grades = self._registered(items)
-        own = self.own_marks(items)
+        spans = given or [()] * len(items)
+        grades = self._registered(items, spans)
+        own = self.own_marks(items, spans)
         return [self._joined(graded, marks) for graded, marks in zip(grades, own, strict=True)]
 
-    def own_marks(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[dict[str, OwnMark]]:
-        """What the job's own rewards give, each computed in fresh processes, one for each group."""
+    def own_marks(
+        self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]]
+    ) -> list[dict[str, OwnMark]]:
+        """What the job's own rewards give, each computed in fresh processes, one for each group. They are shown the
+        last turn of a completion."""
         if not items or not self._own:
             return [{} for _ in items]
         places = list(dict.fromkeys(place for place, _ in items))
         asked = {"op": "columns", "places": places, "rows": self._rows(places)}
         problems = dict(zip(places, _counted(self._ask(asked, _Columns).problems, len(places)), strict=True))
-        texts = self.texts([ids for _, ids in items])
+        texts = self.texts([turns_of(list(ids), spans)[-1] for (_, ids), spans in zip(items, given, strict=True)])
         return self._own.marks(
             [
                 (place, Call(problems[place].prompt, text, problems[place].columns))
@@ -196,11 +217,13 @@ class SandboxedScorer:
             ]
         )
 
-    def require_repeatable(self, items: Sequence[tuple[Place, Sequence[int]]], found: Sequence[Graded]) -> None:
+    def require_repeatable(
+        self, items: Sequence[tuple[Place, Sequence[int]]], found: Sequence[Graded], given: Sequence[tuple[Span, ...]]
+    ) -> None:
         """Compute the job's own rewards of whole groups twice more. Raises UsageError when they come to something else
         than each other or than `found`: then the job can't be judged by them, and nobody by the job."""
         for _ in range(2):
-            for graded, again in zip(found, self.own_marks(items), strict=True):
+            for graded, again in zip(found, self.own_marks(items, given), strict=True):
                 for name, mark in graded.own.items():
                     if not mark.agrees(again[name]):
                         raise UsageError(
@@ -215,13 +238,15 @@ class SandboxedScorer:
         parts = {reward.name: parts[reward.name] for reward in self.spec.rewards}
         return replace(graded, parts=parts, reward=total(self.spec.rewards, parts), own=own)
 
-    def _registered(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[Graded]:
+    def _registered(
+        self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]]
+    ) -> list[Graded]:
         """The rewards that the graders know, in one round trip unless a completion goes over a limit."""
         grades: list[Graded] = []
         crashed = -1
         while len(grades) < len(items):
             try:
-                self._grade_into(grades, items[len(grades) :])
+                self._grade_into(grades, items[len(grades) :], given[len(grades) :])
             except ProcessEnded as error:
                 place = len(grades)
                 log.warning("job %s: completion %d ended its grader: %d", self.spec.name, place, error.signal)
@@ -245,10 +270,16 @@ class SandboxedScorer:
                 hint="take smaller settings, or another environment",
             ) from error
 
-    def _grade_into(self, grades: list[Graded], items: Sequence[tuple[Place, Sequence[int]]]) -> None:
+    def _grade_into(
+        self,
+        grades: list[Graded],
+        items: Sequence[tuple[Place, Sequence[int]]],
+        given: Sequence[tuple[Span, ...]],
+    ) -> None:
         with self._pool.process(self._key, self._open) as child:
             rows = self._rows([place for place, _ in items])
-            child.tell({"op": "grade", "items": [[*place, list(ids)] for place, ids in items], "rows": rows})
+            asked = [[*place, list(ids), list(spans)] for (place, ids), spans in zip(items, given, strict=True)]
+            child.tell({"op": "grade", "items": asked, "rows": rows})
             for _ in items:
                 grades.append(self._graded(child.hear(self._pool.limits.grade_seconds)))
 

@@ -58,7 +58,9 @@ class Client:
         """Every few steps the completions that ended, with the numbers of their prompt and seed. Closing the iterator
         stops the server's work. Raises EngineError, ServerGone."""
         body = {
-            "prompts": [{"ids": list(prompt.ids), "seeds": list(prompt.seeds)} for prompt in prompts],
+            "prompts": [
+                {"ids": list(prompt.ids), "seeds": list(prompt.seeds), "begun": prompt.begun} for prompt in prompts
+            ],
             "sampling": sampling.model_dump(include={"temperature", "top_p", "top_k", "max_tokens"}),
             "stop_ids": list(stop_ids),
         }

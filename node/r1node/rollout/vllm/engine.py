@@ -122,7 +122,7 @@ class VllmEngine:
                 f"a prompt has tokens outside the model's vocabulary of {self._vocabulary}",
                 hint="the job's tokenizer is not the model's",
             )
-        needed = max((len(prompt.ids) for prompt in prompts), default=0) + sampling.max_tokens
+        needed = max((len(prompt.ids) - prompt.begun for prompt in prompts), default=0) + sampling.max_tokens
         if needed > self._positions:
             raise PreflightError(
                 f"{needed} tokens in a sequence, and the model has {self._positions} positions",

@@ -10,7 +10,7 @@ from typing import Any
 from vllm import LLM, SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
-from .seeded import SAMPLING, SEED
+from .seeded import BEGUN, SAMPLING, SEED
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ class Generator:
             for number, prompt in enumerate(request["prompts"]):
                 for row, seed in enumerate(prompt["seeds"]):
                     name = str(next(self._numbers))
-                    engine.add_request(name, {"prompt_token_ids": prompt["ids"]}, _parameters(request, seed))
+                    engine.add_request(
+                        name, {"prompt_token_ids": prompt["ids"]}, _parameters(request, seed, prompt["begun"])
+                    )
                     places[name] = (number, row)
             while engine.has_unfinished_requests():
                 yield [_finished(output, places.pop(output.request_id)) for output in engine.step() if output.finished]
@@ -71,17 +73,21 @@ class Generator:
                     engine.step()
 
 
-def _parameters(request: dict[str, Any], seed: int) -> SamplingParams:
+def _parameters(request: dict[str, Any], seed: int, begun: int) -> SamplingParams:
     sampling = request["sampling"]
     return SamplingParams(
-        max_tokens=sampling["max_tokens"],
+        max_tokens=sampling["max_tokens"] - begun,
         stop_token_ids=request["stop_ids"],
         ignore_eos=True,
         detokenize=False,
         logprobs=0,
         flat_logprobs=True,
         output_kind=RequestOutputKind.FINAL_ONLY,
-        extra_args={SEED: seed, SAMPLING: (sampling["temperature"], sampling["top_p"], sampling["top_k"])},
+        extra_args={
+            SEED: seed,
+            BEGUN: begun,
+            SAMPLING: (sampling["temperature"], sampling["top_p"], sampling["top_k"]),
+        },
     )
 
 

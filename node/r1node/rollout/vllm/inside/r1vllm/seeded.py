@@ -12,6 +12,7 @@ from vllm.v1.outputs import LogprobsTensors, SamplerOutput
 from .rule import Sampling, load_rule
 
 SEED = "r1_seed"
+BEGUN = "r1_begun"
 SAMPLING = "r1_sampling"
 """Keys of a request's `extra_args`. vLLM's own fields are not used: it rounds small temperatures, and its seeds make
 a generator for each request that the rule has no use for."""
@@ -60,7 +61,7 @@ class SeededSampler(nn.Module):
         if stream is None:
             seed = request.sampling_params.extra_args[SEED]
             stream = self._streams[request.req_id] = self._rule.stream(seed, vocabulary)
-        row: np.ndarray = stream.at(len(request.output_token_ids))
+        row: np.ndarray = stream.at(request.sampling_params.extra_args[BEGUN] + len(request.output_token_ids))
         return row
 
 
