@@ -72,11 +72,12 @@ class TraceVerdict:
     deviation: float
     miss: float
     fault: str | None
+    foul: bool = False
 
     @property
     def severity(self) -> float:
-        """1 at the limit of usual models."""
-        return max(self.deviation / FAR_DELTA, self.miss / FAR_MISS)
+        """1 at the limit of usual models; without end where a tool's answers aren't its own: no arithmetic does that."""
+        return math.inf if self.foul else max(self.deviation / FAR_DELTA, self.miss / FAR_MISS)
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,14 @@ def judge_trace(replay: Replay, reach: Reach = Reach()) -> TraceVerdict:
     """One trace by itself."""
     deviations = _deviations(replay.deltas, replay.spreads)
     deviation, miss = max(deviations), max(replay.misses)
-    faults = []
+    faults = [replay.foul] if replay.foul else []
     if deviation > reach.deviation:
         delta = replay.deltas[deviations.index(deviation)]
         faults.append(f"a log-probability is {abs(delta):.2f} nats off, {deviation:.1f} times the token's spread")
     if miss > reach.miss:
         faults.append(f"a token loses {miss:.1f} nats to what its seed draws")
-    return TraceVerdict(replay.trace.digest(), len(replay.deltas), deviation, miss, "; ".join(faults) or None)
+    words, foul = "; ".join(faults) or None, replay.foul is not None
+    return TraceVerdict(replay.trace.digest(), len(replay.deltas), deviation, miss, words, foul)
 
 
 def _deviations(deltas: Sequence[float], spreads: Sequence[float]) -> list[float]:

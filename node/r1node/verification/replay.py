@@ -12,7 +12,7 @@ seeds: claims are judged by it. Machines that would have to emulate bf16 round f
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from r1net.environments import sampling_seed
 from r1net.protocol.job import JobSpec, JobView, Sampling
 from r1net.protocol.trace import Split, Trace
 from r1net.sandbox import SandboxedScorer, SandboxPool
+from r1net.sandbox.replies import wrong_replies
 from r1net.transport import Transport
 from r1node.models.precision import has_fast_bf16
 from r1node.models.rounding import rounding
@@ -50,6 +51,7 @@ class Replay:
 
     `deltas`: recomputed minus claimed log-probability, nats. `misses` and `spreads`: see
     `r1node.rollout.sampler.Redraw`. `usual_deltas` and `usual_misses`: what the control brings instead of the worker.
+    `foul`: what is wrong with the answers of the job's tool.
     """
 
     trace: Trace
@@ -58,6 +60,7 @@ class Replay:
     spreads: tuple[float, ...]
     usual_deltas: tuple[float, ...]
     usual_misses: tuple[float, ...]
+    foul: str | None = field(default=None, kw_only=True)
 
 
 class Replayer:
@@ -86,10 +89,11 @@ class Replayer:
     def replay(self, traces: Sequence[Trace]) -> list[Replay]:
         """Replay traces of the version that is loaded; the answer's order is its own."""
         found: list[Replay] = []
+        foul = {id(traces[position]): words for position, words in wrong_replies(traces, self.scorer)}
         for split in ("train", "heldout"):
             chosen = [trace for trace in traces if trace.split == split]
             found.extend(self._replay_split(chosen, self._sampling(split)))
-        return found
+        return [replace(one, foul=foul[id(one.trace)]) if id(one.trace) in foul else one for one in found]
 
     def _sampling(self, split: Split) -> Sampling:
         return self.spec.sampling if split == "train" else self.spec.evaluation.sampling

@@ -8,8 +8,9 @@ from r1net.errors import UsageError
 from r1net.protocol.turns import Turns
 from r1net.tools.base import Tool, ToolFactory
 from r1net.tools.calculator import calculator
+from r1net.tools.messages import messages
 
-_TOOLS: dict[str, ToolFactory] = {"calculator": calculator}
+_TOOLS: dict[str, ToolFactory] = {"calculator": calculator, "messages": messages}
 
 
 def names() -> list[str]:
