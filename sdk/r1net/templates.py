@@ -52,6 +52,15 @@ def render_prompt(folder: Path, system: str | None = None, prefill: str = "") ->
     return prompt
 
 
+def render_messages(folder: Path, messages: list[dict[str, Any]]) -> str:
+    """A conversation in the model's chat template, ready for the assistant's turn. Raises UsageError."""
+    template = chat_template(folder)
+    if template is None:
+        raise UsageError("the model has no chat template for messages", hint=_TEXTS)
+    (text,) = _render(template, [_given(messages, special_tokens(folder))])
+    return text
+
+
 def check_prompt(prompt: str) -> str:
     """The prompt itself. Raises UsageError unless it has one place for the question."""
     if (places := prompt.count(QUESTION)) != 1:

@@ -76,7 +76,7 @@ class TraceVerdict:
 
     @property
     def severity(self) -> float:
-        """1 at the limit of usual models; without end where a tool's answers aren't its own: no arithmetic does that."""
+        """1 at the limit of usual models; without end where a tool's answers aren't its own: no rounding does it."""
         return math.inf if self.foul else max(self.deviation / FAR_DELTA, self.miss / FAR_MISS)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Required, TypedDict
 
 from r1net.datasets import Dataset
 from r1net.protocol.job import Evaluation, Lora, Optimizer, Precision, Prices, RewardSpec, Sampling, Verification
+from r1net.protocol.turns import Turns
 
 DataLike = Dataset | Path | str | Iterable[Mapping[str, Any]]
 RewardLike = str | RewardSpec
@@ -27,6 +28,8 @@ class JobArguments(TypedDict, total=False):
     The prompt is the model's chat template as transformers renders it now, around one question, with `system_prompt`
     and `prefill`; or `prompt`, which is taken as it is. A completion ends at any end-of-sequence token that the model's
     files name; or at `stop_token_ids`.
+    `tool` is the name of what answers where the model ends its turn (`r1net.tools`), as the chat template has a user
+    answer; or `r1net.protocol.turns.Turns`, with its settings and the text around the answer.
     `evaluation` says what is answered by the first and the last version; without it, up to 128 held-out problems.
     `verification` says how much of the hosts' work other hosts replay before it is trained on and paid.
     Before anything is paid, the job's verifiers are tried on 64 of its problems: the reference answer must earn all, an
@@ -44,6 +47,7 @@ class JobArguments(TypedDict, total=False):
     prefill: str
     prompt: str
     stop_token_ids: Sequence[int]
+    tool: str | Turns
     group_size: int
     groups_per_round: int
     grpo: Mapping[str, Any]

@@ -18,8 +18,11 @@ from r1net.local_files import LocalFiles
 from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
 from r1net.protocol.job import Evaluation, Grpo, JobSpec, RewardSpec, Sampling, Verification
 from r1net.protocol.problems import EnvironmentSpec, Part
+from r1net.protocol.turns import Turns
 from r1net.templates import Conversations, check_prompt
 from r1net.tokens import check_stops
+from r1net.tools import make as make_tool
+from r1net.turn_texts import reply_text
 
 HELDOUT = 128
 """Problems of an evaluation that nobody asks for otherwise."""
@@ -43,6 +46,7 @@ def compose(job: JobArguments, submitter: str, token: Callable[[], str], files: 
     environment = problems.environment()
     sampling, verification = job.get("sampling") or Sampling(), job.get("verification") or Verification()
     evaluation = job.get("evaluation") or Evaluation(problems=_most_heldout(environment))
+    stops = check_stops(folder, given_stops) if (given_stops := job.get("stop_token_ids")) else stop_tokens(folder)
     spec = JobSpec(
         name=job.get("name") or f"{folder.name} on {environment.name}",
         submitter=submitter,
@@ -50,7 +54,8 @@ def compose(job: JobArguments, submitter: str, token: Callable[[], str], files: 
         environment=environment,
         rewards=_rewards(job.get("reward", "correct")),
         prompt=problems.prompt(),
-        stop_token_ids=check_stops(folder, stops) if (stops := job.get("stop_token_ids")) else stop_tokens(folder),
+        stop_token_ids=stops,
+        turns=_turns(job.get("tool"), folder, stops),
         stage=stage,
         sampling=sampling,
         optimizer=job.get("optimizer") or JobSpec.model_fields["optimizer"].default,
@@ -113,6 +118,13 @@ class _Problems:
             found = prepare(dataset, self._files, self._talks.render, self._job.get("seed", 0), HELDOUT)
             self.reports[label] = found.report
             yield _checked(name=f"rows:{label}", data=found.data), weight
+
+
+def _turns(given: str | Turns | None, folder: Path, stops: Sequence[int]) -> Turns | None:
+    turns = Turns(tool=given, reply=reply_text(folder, stops)) if isinstance(given, str) else given
+    if turns is not None:
+        make_tool(turns)
+    return turns
 
 
 def _weighted(given: Any) -> list[tuple[Any, float]]:

@@ -37,6 +37,7 @@ from r1net.protocol.job import (
     Sampling,
     Verification,
 )
+from r1net.protocol.turns import Turns
 
 _WEI = 10**18
 MOST_BYTES = 2**20
@@ -84,6 +85,7 @@ class JobFile(_Part):
     prefill: str | None = None
     prompt: str | None = None
     stop_token_ids: list[int] | None = None
+    tool: str | Turns | None = None
     group_size: int | None = None
     groups_per_round: int | None = None
     grpo: dict[str, Any] | None = None

@@ -33,19 +33,19 @@ def tiny_model(folder: Path, seed: int = 0) -> Path:
     rng = random.Random(seed)
     environment = load_environment(EnvironmentSpec(name=ENVIRONMENT, config=CONFIG))
     problems = [environment.problem(derive_seed(seed, "lesson", number)) for number in range(2000)]
-    tokenizer = _tokenizer([problem.question for problem in problems])
+    tokenizer = letter_tokenizer([problem.question for problem in problems])
     lessons = []
     for problem in problems:
         answer = problem.answer + (SLIP if rng.random() < SLIPS else "")
         prompt = tokenizer.encode(PROMPT.format(question=problem.question)).ids
         lessons.append((prompt, [*tokenizer.encode(answer).ids, tokenizer.token_to_id(STOP)]))
-    _train(folder, tokenizer, lessons, rng, seed)
+    train(folder, tokenizer, lessons, rng, seed)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
     return folder
 
 
-def _tokenizer(texts: list[str]) -> Tokenizer:
+def letter_tokenizer(texts: list[str]) -> Tokenizer:
     split = Regex(r"\d|[A-Za-z]+|[^\sA-Za-z\d]|\s")
     pieces = {piece for text in [*texts, "-0123456789\n" + SLIP] for piece in _pieces(split, text)}
     vocabulary = {token: number for number, token in enumerate(["<unk>", STOP, *sorted(pieces)])}
@@ -60,9 +60,15 @@ def _pieces(split: Regex, text: str) -> list[str]:
     return [piece for piece, _ in pre_tokenizers.Split(split, "isolated").pre_tokenize_str(text)]
 
 
-def _train(
-    folder: Path, tokenizer: Tokenizer, lessons: list[tuple[list[int], list[int]]], rng: random.Random, seed: int
+def train(
+    folder: Path,
+    tokenizer: Tokenizer,
+    lessons: list[tuple[list[int], list[int]]],
+    rng: random.Random,
+    seed: int,
+    steps: int = STEPS,
 ) -> None:
+    """A model of the tokenizer's pieces, trained for some steps on prompts and what to say to them."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -85,8 +91,8 @@ def _train(
     )
     model = LlamaForCausalLM(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95))
-    for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / WARMUP) * (1.0 if step < 0.7 * STEPS else 0.3)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / WARMUP) * (1.0 if step < 0.7 * steps else 0.3)
         batch = rng.sample(lessons, BATCH)
         width = max(len(prompt) + len(answer) for prompt, answer in batch)
         ids = torch.zeros(BATCH, width, dtype=torch.long)
