@@ -13,7 +13,7 @@ from r1net.environments import Draw, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec, RewardSpec
 from r1net.protocol.trace import Split
-from r1net.rewards import TAGS, Completion, RewardSet, opened, total
+from r1net.rewards import TAGS, Completion, RewardSet, opened, total, verifiers
 from r1net.tokens import load_tokenizer
 
 _REMEMBERED = 4096
@@ -43,6 +43,7 @@ class JobScorer:
         self.spec = spec
         self._draw = Draw(spec)
         self._rewards = RewardSet(spec.rewards)
+        self._verifiers = RewardSet(verifiers(spec.rewards))
         data = tokenizer if isinstance(tokenizer, bytes) else tokenizer.read_bytes()
         self._tokenizer = load_tokenizer(data)
         self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
@@ -95,8 +96,14 @@ class JobScorer:
         return self.score_completion(split, round_, group, completion)
 
     def score_text(self, split: Split, round_: int, group: int, text: str) -> Scored:
-        """The rewards of a completion with this text, of which no token is known."""
-        return self.score_completion(split, round_, group, Completion(text, self._opened))
+        """The rewards of a completion with this text, of which no token is known, with those verifying rewards that
+        are only parts of others."""
+        completion = Completion(text, self._opened)
+        return Scored(
+            self._verifiers.parts(self._draw.environment, self.problem(split, round_, group), completion)
+            | self.score_completion(split, round_, group, completion).parts,
+            self.spec.rewards,
+        )
 
     def score_completion(self, split: Split, round_: int, group: int, completion: Completion) -> Scored:
         """The rewards of a completion."""

@@ -53,6 +53,8 @@ def main() -> None:
 
 def _load_libraries() -> None:
     """Everything that takes long, so that a fork has it."""
+    import math_verify  # noqa: F401, PLC0415
+    import py3langid.langid  # noqa: F401, PLC0415
     import reasoning_gym  # noqa: F401, PLC0415
     import sympy  # noqa: F401, PLC0415
     import tokenizers  # noqa: F401, PLC0415
