@@ -23,6 +23,7 @@ def repetition(config: dict[str, Any]) -> RewardFunction:
     def mark(_environment: Environment, _problem: Problem, completion: Completion) -> float:
         words = completion.text.lower().split()
         grams = list(zip(*(words[begin:] for begin in range(settings.ngram_size)), strict=False))
-        return (1 - len(set(grams)) / len(grams)) * settings.max_penalty if grams else 0.0
+        repeated = len(grams) - len(set(grams))
+        return repeated / len(grams) * settings.max_penalty if repeated else 0.0
 
     return mark
