@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError, validate_call
@@ -82,14 +83,14 @@ def _number_sentences(text: str, /, *, num_sentences: Count, relation: Relation)
 
 
 def _sentences(text: str) -> int:
-    """Sentences: what ends in a full stop, question or exclamation mark before white space, unless it is an
-    abbreviation's or initial's; and words behind the last of them."""
+    """Sentences: what has a word and ends in a full stop, question or exclamation mark before white space, unless it
+    is an abbreviation's or initial's; and words behind the last of them."""
     ends = [
         end.end()
         for end in _SENTENCE_END.finditer(text)
         if end[0] != "." or not _ABBREVIATED.search(text, max(0, end.end() - 10), end.end())
     ]
-    return len(ends) + bool(_WORD.search(text, ends[-1] if ends else 0))
+    return sum(_WORD.search(text, begin, end) is not None for begin, end in pairwise([0, *ends, len(text)]))
 
 
 def _number_paragraphs(text: str, /, *, num_paragraphs: Count) -> bool:
@@ -161,7 +162,8 @@ def _json_format(text: str, /) -> bool:
 
 
 def _title(text: str, /) -> bool:
-    return any(found.lstrip("<").rstrip(">").strip() for found in re.findall(r"<<[^\n]+>>", text))
+    lines = ((line, line.find("<<"), line.rfind(">>")) for line in text.split("\n"))
+    return any(line[begin:end].lstrip("<").rstrip(">").strip() for line, begin, end in lines if 0 <= begin < end - 2)
 
 
 def _two_responses(text: str, /) -> bool:
