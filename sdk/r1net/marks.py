@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from r1net.environments import Problem
-from r1net.rewards import VERIFYING, opened
+from r1net.rewards import opened, verifiers
 from r1net.scoring import JobScorer
 
 WORTHLESS = ("", "nan", "qwxyz")
@@ -32,10 +32,9 @@ def candidates(scorer: JobScorer, problem: Problem) -> Iterator[Candidate]:
     A worthless answer that happens to be the reference answer is left out.
     """
     gold = problem.answer
-    names = dict.fromkeys(reward.name for reward in scorer.spec.rewards)
     begun = opened(scorer.spec.prompt).rpartition("<answer>")[1]
-    for name in (name for name in VERIFYING if name in names):
-        begin, end = ("" if begun else "<answer>", "</answer>") if name == "correct" else ("", "")
+    for name in (reward.name for reward in verifiers(scorer.spec.rewards)):
+        begin, end = ("", "") if name == "exact" else ("" if begun else "<answer>", "</answer>")
         if gold is not None:
             yield Candidate(name, f"{begin}{gold}{end}", gold=True)
         for text in WORTHLESS:

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
-from r1net.rewards import VERIFYING
+from r1net.rewards import verifiers
 from r1net.sandbox import SandboxedScorer, SandboxPool
 from r1net.sandbox.scorer import Mark
 
@@ -71,7 +71,7 @@ def check_verifiers(scorer: SandboxedScorer, seconds: float = SECONDS) -> int:
 
     Returns how many problems were tried in `seconds`. Raises UsageError naming reward, problem, answer and mark.
     """
-    if not any(reward.name in VERIFYING for reward in scorer.spec.rewards):
+    if not verifiers(scorer.spec.rewards):
         return 0
     deadline = time.monotonic() + seconds
     worthless: defaultdict[tuple[str, str], _Worthless] = defaultdict(_Worthless)

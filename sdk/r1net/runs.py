@@ -181,7 +181,8 @@ class Run:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._download_model(view, folder, base, merged, master)
-        export_traces(self.traces(), ProofBook(self._client.transport, self.job_id), folder / "traces.parquet")
+        own = {reward.name for reward in view.spec.rewards if reward.code is not None}
+        export_traces(self.traces(), ProofBook(self._client.transport, self.job_id), folder / "traces.parquet", own)
         rounds = self._client.transport.get(f"/v1/jobs/{self.job_id}/rounds", RoundPage, after=-1, wait=0).rounds
         (folder / "metrics.jsonl").write_text("".join(map(json_line, rounds)))
         evaluations = [record.model_dump(mode="json") for record in self.evaluations()]

@@ -14,7 +14,7 @@ from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec, RewardSpec
 from r1net.protocol.trace import Split
 from r1net.protocol.turns import REPLY, Span, turns_of
-from r1net.rewards import TAGS, Completion, RewardSet, opened, total
+from r1net.rewards import TAGS, Completion, RewardSet, opened, total, verifiers
 from r1net.tokens import load_tokenizer
 from r1net.tools import make as make_tool
 
@@ -47,6 +47,7 @@ class JobScorer:
         self._draw = Draw(spec, lines)
         self._rewards = RewardSet(spec.rewards)
         self._tool = None if spec.turns is None else make_tool(spec.turns)
+        self._verifiers = RewardSet(verifiers(spec.rewards))
         data = tokenizer if isinstance(tokenizer, bytes) else tokenizer.read_bytes()
         self._tokenizer = load_tokenizer(data)
         self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
@@ -119,8 +120,16 @@ class JobScorer:
         return ids if ids and len(completion_ids) + len(ids) < sampling.max_tokens else None
 
     def score_text(self, split: Split, round_: int, group: int, text: str) -> Scored:
-        """The rewards of a completion with this text, of which no token is known."""
-        return self.score_completion(split, round_, group, Completion(text, self._opened))
+        """The rewards of a completion with this text, of which no token is known, with those verifying rewards that
+        are only parts of others."""
+        completion = Completion(text, self._opened)
+        return Scored(
+            self._verifiers.parts(
+                self._draw.environment(split, round_, group), self.problem(split, round_, group), completion
+            )
+            | self.score_completion(split, round_, group, completion).parts,
+            self.spec.rewards,
+        )
 
     def score_completion(self, split: Split, round_: int, group: int, completion: Completion) -> Scored:
         """The rewards of a completion."""

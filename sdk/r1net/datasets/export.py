@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
         ("completion", pa.string()),
         ("reward", pa.float64()),
         ("reward_parts", pa.struct([(name, pa.float64()) for name in names()])),
+        ("own_rewards", pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))),
         ("split", pa.string()),
         ("round", pa.int64()),
         ("group", pa.int64()),
@@ -43,8 +44,9 @@ SCHEMA = pa.schema(
     ]
 )
 """The same for every job, so that files of several can be read as one. `reward_parts` is a struct with a field for each
-reward there is, null where it does not apply or the job does not have it: Hugging Face datasets, pandas, polars and
-DuckDB read that, and none but Arrow a map. `epoch` and `proof` are null until the trace's epoch is settled.
+registered reward, null where it does not apply or the job does not have it: Hugging Face datasets, pandas, polars and
+DuckDB read that, and none but Arrow a map. `own_rewards` lists the marks of the job's own code, in the order of their
+names; `value` is null where one does not apply. `epoch` and `proof` are null until the trace's epoch is settled.
 `trace_digest` is the leaf on chain."""
 
 
@@ -67,12 +69,14 @@ class ProofBook:
         return tree.proof(places[trace.trace_digest])
 
 
-def export_traces(traces: Iterable[TraceView], proofs: ProofBook, target: Path) -> int:
-    """Write traces to a parquet file, batch by batch. Returns how many there were.
+def export_traces(traces: Iterable[TraceView], proofs: ProofBook, target: Path, own: Collection[str] = ()) -> int:
+    """Write traces to a parquet file, batch by batch. Returns how many there were. `own` names the job's rewards that
+    are its own code.
 
-    Raises ProtocolError when one has a reward that this version doesn't know: it would be left out in silence.
+    Raises ProtocolError when a trace has a reward that is neither of these nor registered: it would be left out in
+    silence.
     """
-    rows = (_row(trace, proofs.proof(trace)) for trace in traces)
+    rows = (_row(trace, proofs.proof(trace), own) for trace in traces)
     count = 0
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
         for batch in _batches(rows):
@@ -86,9 +90,10 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield batch
 
 
-def _row(view: TraceView, proof: list[str] | None) -> dict[str, Any]:
+def _row(view: TraceView, proof: list[str] | None, own: Collection[str]) -> dict[str, Any]:
     trace = view.trace
-    unknown = trace.reward_parts.keys() - names()
+    parts = {name: value for name, value in trace.reward_parts.items() if name not in own}
+    unknown = parts.keys() - names()
     if unknown:
         raise ProtocolError(
             f"a trace has the reward {min(unknown)[:100]!r}, which is unknown here", hint="update r1net"
@@ -97,7 +102,10 @@ def _row(view: TraceView, proof: list[str] | None) -> dict[str, Any]:
         "prompt": view.prompt,
         "completion": view.completion,
         "reward": trace.reward,
-        "reward_parts": trace.reward_parts,
+        "reward_parts": parts,
+        "own_rewards": [
+            {"name": name, "value": value} for name, value in sorted(trace.reward_parts.items()) if name in own
+        ],
         "split": trace.split,
         "round": trace.round,
         "group": trace.group,

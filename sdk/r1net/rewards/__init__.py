@@ -12,7 +12,7 @@ completion.
 
 from r1net.rewards.answers import TAGS, extract_answer, opened
 from r1net.rewards.base import Completion, RewardFunction
-from r1net.rewards.registry import VERIFYING, RewardSet, names, solved, total
+from r1net.rewards.registry import VERIFYING, RewardSet, names, solved, total, verifiers
 
 __all__ = [
     "TAGS",
@@ -25,4 +25,5 @@ __all__ = [
     "opened",
     "solved",
     "total",
+    "verifiers",
 ]

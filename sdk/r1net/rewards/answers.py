@@ -9,7 +9,7 @@ from r1net.protocol.job import QUESTION
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 """What rewards look for."""
 
-_OPEN, _CLOSE = "<answer>", "</answer>"
+_THINK, _THOUGHT, _OPEN, _CLOSE = TAGS
 _OPENED = re.compile(
     r"(?:<think>\s*|(?:^|(?<=[>\]\n]))<think>[^<]*)(?:</think>\s*(?:<answer>[^<]*)?)?\Z"
     r"|<answer>\s*\Z|(?:^|(?<=[>\]\n]))<answer>[^<]*\Z"
@@ -29,7 +29,32 @@ def opened(prompt: str) -> str:
 
 def extract_answer(text: str, opened: str = "") -> str:
     """The text that counts as the answer of a completion. Takes time in proportion to its length."""
-    answer, end, text = text, 0, opened + text
+    answer = tagged_answer(opened + text)
+    return text.strip() if answer is None else answer
+
+
+def tagged_answer(text: str) -> str | None:
+    """What stands in the last <answer>…</answer>, stripped; None where there is none."""
+    answer, end = None, 0
     while (begin := text.find(_OPEN, end)) >= 0 and (close := text.find(_CLOSE, begin)) >= 0:
         answer, end = text[begin + len(_OPEN) : close], close + len(_CLOSE)
-    return answer.strip()
+    return None if answer is None else answer.strip()
+
+
+def thought(text: str) -> str | None:
+    """What stands between the first <think> and the last </think> behind it, or the end; None where nothing begins
+    one."""
+    _, begun, rest = text.partition(_THINK)
+    if not begun:
+        return None
+    inside, closed, _ = rest.rpartition(_THOUGHT)
+    return inside if closed else rest
+
+
+def reply(text: str) -> str:
+    """What a reader is given: the tagged answer, or what follows the last </think>; nothing while a thought is open."""
+    _, closed, behind = text.rpartition(_THOUGHT)
+    if not closed and _THINK in behind:
+        return ""
+    answer = tagged_answer(behind)
+    return behind.strip() if answer is None else answer

@@ -37,3 +37,7 @@ class RewardSettings(BaseModel):
     """Base of the settings of a reward: unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NoSettings(RewardSettings):
+    """A reward without settings."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -10,12 +12,20 @@ from r1net.environments.base import Environment, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import RewardSpec
 from r1net.rewards.base import Completion, RewardFactory, RewardFunction
+from r1net.rewards.composite import combined, multiplied, summed
+from r1net.rewards.cosine import cosine, scaled
+from r1net.rewards.instructions import instructions
+from r1net.rewards.language import language
+from r1net.rewards.length import length
+from r1net.rewards.mathematics import mathematics
+from r1net.rewards.repetition import repetition
 from r1net.rewards.tagged import correct, exact, format_
+from r1net.rewards.tags import tag_count
 
-_REWARDS: dict[str, RewardFactory] = {"correct": correct, "format": format_, "exact": exact}
+VERIFYING = ("correct", "exact", "math")
+"""The rewards that compare with a problem's solution: 1 is full marks."""
 
-VERIFYING = ("correct", "exact")
-"""The rewards that compare with a problem's solution."""
+_LEVELS, _MOST_PARTS = 4, 64
 
 
 def names() -> list[str]:
@@ -24,22 +34,88 @@ def names() -> list[str]:
 
 
 def make(spec: RewardSpec) -> RewardFunction:
-    """A registered reward with its settings. Raises UsageError on an unknown name, and on settings that it refuses."""
+    """A registered reward with its settings. Raises UsageError on an unknown name, on settings that it refuses, and on
+    own code, which can't be a part of another reward."""
+    if spec.code is not None:
+        raise UsageError(f"the reward {spec.name!r} is own code, and stands for itself: no other has it as a part")
     factory = _REWARDS.get(spec.name)
     if factory is None:
         raise UsageError(f"unknown reward {spec.name!r}", hint=f"use one of {', '.join(names())}")
-    try:
+    with _in_words(spec):
         return factory(spec.config)
+
+
+@contextmanager
+def _in_words(spec: RewardSpec) -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"the reward {spec.name!r} refuses its settings: {where}: {first['msg']}") from error
 
 
+_REWARDS: dict[str, RewardFactory] = {
+    "correct": correct,
+    "cosine": cosine(make),
+    "exact": exact,
+    "format": format_,
+    "instructions": instructions,
+    "language": language,
+    "length": length,
+    "math": mathematics,
+    "product": multiplied(make),
+    "repetition": repetition,
+    "sum": summed(make),
+    "tag_count": tag_count,
+}
+
+_PARTS: dict[str, Callable[[dict[str, Any]], Sequence[RewardSpec]]] = {
+    "cosine": scaled,
+    "product": combined,
+    "sum": combined,
+}
+"""What the rewards that are made of others are made of, by their settings."""
+
+
+def flattened(specs: Sequence[RewardSpec]) -> list[RewardSpec]:
+    """Rewards with all that they are made of, the whole before its parts.
+
+    Raises UsageError on settings that a reward refuses, and on more parts or levels than anybody needs: a stranger
+    writes them, and they are read outside the sandbox too.
+    """
+    found, level = list[RewardSpec](), list(specs)
+    for _ in range(_LEVELS):
+        found += level
+        level = [part for spec in level for part in _parts_of(spec)]
+        if len(found) + len(level) > _MOST_PARTS:
+            raise UsageError(f"the rewards have more than {_MOST_PARTS} parts")
+    if level:
+        raise UsageError(f"the rewards have parts of parts in more than {_LEVELS} levels")
+    return found
+
+
+def _parts_of(spec: RewardSpec) -> Sequence[RewardSpec]:
+    if spec.code is not None or spec.name not in _PARTS:
+        return ()
+    with _in_words(spec):
+        return _PARTS[spec.name](spec.config)
+
+
+def verifiers(specs: Sequence[RewardSpec]) -> list[RewardSpec]:
+    """The verifying rewards among these and their parts, each once: none of them has settings."""
+    found = {spec.name: spec for spec in flattened(specs) if spec.code is None}
+    return [found[name] for name in VERIFYING if name in found]
+
+
 class RewardSet:
-    """A job's rewards, made once. Raises UsageError like `make`."""
+    """A job's rewards, made once. Raises UsageError like `make`, and on own code with a registered reward's name."""
 
     def __init__(self, specs: Sequence[RewardSpec]) -> None:
+        flattened(specs)
+        for spec in specs:
+            if spec.code is not None and spec.name in _REWARDS:
+                raise UsageError(f"own code has the name {spec.name!r}, which is a registered reward's")
         self._specs = tuple(specs)
         self._functions = {spec.name: make(spec) for spec in self._specs if spec.code is None}
 

@@ -7,19 +7,15 @@ from typing import Any
 
 from r1net.environments.base import Environment, Problem
 from r1net.rewards.answers import extract_answer
-from r1net.rewards.base import Completion, RewardFunction, RewardSettings
+from r1net.rewards.base import Completion, NoSettings, RewardFunction
 
 _R1_FORMAT = re.compile(r"\s*<think>(?:(?!</?think>).)*</think>\s*<answer>(?:(?!</?answer>).)*</answer>\s*", re.DOTALL)
-
-
-class _None(RewardSettings):
-    """No settings."""
 
 
 def correct(config: dict[str, Any]) -> RewardFunction:
     """The environment's verifier on the answer: the text in the last <answer>…</answer>, or the whole completion when
     there is no such tag."""
-    _None.model_validate(config)
+    NoSettings.model_validate(config)
 
     def mark(environment: Environment, problem: Problem, completion: Completion) -> float:
         return environment.verify(problem, extract_answer(completion.text, completion.opened))
@@ -30,7 +26,7 @@ def correct(config: dict[str, Any]) -> RewardFunction:
 def format_(config: dict[str, Any]) -> RewardFunction:
     """1 when the completion is exactly one <think>…</think><answer>…</answer> (R1's format reward, arXiv:2501.12948,
     section 2.2.2), else 0."""
-    _None.model_validate(config)
+    NoSettings.model_validate(config)
 
     def mark(_environment: Environment, _problem: Problem, completion: Completion) -> float:
         return float(_R1_FORMAT.fullmatch(completion.opened + completion.text) is not None)
@@ -41,7 +37,7 @@ def format_(config: dict[str, Any]) -> RewardFunction:
 def exact(config: dict[str, Any]) -> RewardFunction:
     """1 when the stripped completion equals the reference answer, else 0; None where the problem has none
     (graph_color, rush_hour, … take any solution)."""
-    _None.model_validate(config)
+    NoSettings.model_validate(config)
 
     def mark(_environment: Environment, problem: Problem, completion: Completion) -> float | None:
         return None if problem.answer is None else float(completion.text.strip() == problem.answer.strip())

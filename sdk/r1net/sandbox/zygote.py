@@ -21,6 +21,8 @@ def _serve(channel: socket.socket, limits: Limits) -> None:
 
 def _load() -> None:
     """Everything that takes long, so that a fork has it; then the guard."""
+    import math_verify  # noqa: F401, PLC0415
+    import py3langid.langid  # noqa: F401, PLC0415
     import reasoning_gym  # noqa: F401, PLC0415
     import sympy  # noqa: F401, PLC0415
     import tokenizers  # noqa: F401, PLC0415

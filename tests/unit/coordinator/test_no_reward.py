@@ -30,11 +30,12 @@ def test_exact_says_nothing_where_there_is_no_reference_answer(generator: str) -
     environment = load_environment(EnvironmentSpec(name=f"reasoning_gym:{generator}"))
     problem = environment.problem(1)
     assert problem.answer is None
-    assert rewards.score(environment, problem, rewards.Completion("None"), [EXACT]) == (None, {"exact": None})
-    assert rewards.score(environment, problem, rewards.Completion("None"), [EXACT, FORMAT]) == (
-        0.0,
-        {"exact": None, "format": 0.0},
-    )
+    for specs, reward, parts in (
+        ([EXACT], None, {"exact": None}),
+        ([EXACT, FORMAT], 0.0, {"exact": None, "format": 0.0}),
+    ):
+        assert rewards.RewardSet(specs).parts(environment, problem, rewards.Completion("None")) == parts
+        assert rewards.total(specs, parts) == reward
 
 
 def test_solved_needs_a_verdict() -> None:
@@ -71,7 +72,7 @@ def test_traces_without_reward_are_exported_as_null(world: World, tmp_path: Path
         export_traces(unsettled, ProofBook(offline, job_id), target)
     table = pq.read_table(target)
     assert table["reward"].null_count == len(views) == 22
-    assert table["reward_parts"][0].as_py() == {"correct": None, "exact": None, "format": None}
+    assert table["reward_parts"][0].as_py() == dict.fromkeys(rewards.names())
 
 
 def test_a_claimed_reward_where_there_is_none_is_refused(world: World) -> None:

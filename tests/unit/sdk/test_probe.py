@@ -21,7 +21,7 @@ from tests.sandbox import IMPATIENT, SANDBOX
 from tests.unit.coordinator.jobs import MODEL_FILES, job_spec
 from tests.unit.sdk.checkpoints import vectors, write_folder
 
-CORRECT, EXACT, FORMAT = (RewardSpec(name=name) for name in ("correct", "exact", "format"))
+CORRECT, EXACT, FORMAT, MATH = (RewardSpec(name=name) for name in ("correct", "exact", "format", "math"))
 
 
 def job(generator: str, *rewards: RewardSpec, config: dict[str, Any] | None = None, **changes: Any) -> JobSpec:
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("rewards", [(CORRECT,), (EXACT,), (CORRECT, EXACT, FORMAT)])
+@pytest.mark.parametrize("rewards", [(CORRECT,), (EXACT,), (MATH,), (CORRECT, EXACT, FORMAT)])
 def test_a_right_verifier_passes(rewards: tuple[RewardSpec, ...]) -> None:
     assert check_verifiers(scorer(job("chain_sum", *rewards))) == PROBLEMS
 
@@ -62,6 +62,37 @@ def test_a_prompt_that_leaves_no_room_for_the_answer_is_found() -> None:
 def test_a_verifier_that_takes_nan_for_every_number_is_found() -> None:
     with pytest.raises(UsageError, match=r"'correct' gives the worthless answer '<answer>nan</answer>' 1;"):
         check_verifiers(scorer(job("complex_arithmetic")))
+
+
+def made_of(name: str, *parts: RewardSpec, **settings: Any) -> RewardSpec:
+    return RewardSpec(name=name, config={"of": [part.model_dump() for part in parts], **settings})
+
+
+@pytest.mark.parametrize(
+    "reward",
+    [
+        made_of("sum", CORRECT, FORMAT),
+        made_of("product", FORMAT, made_of("sum", CORRECT, MATH)),
+        RewardSpec(name="cosine", config={"of": {"name": "correct"}}),
+        RewardSpec(name="cosine"),
+    ],
+)
+def test_a_verifier_that_is_a_part_of_another_reward_is_tried(reward: RewardSpec) -> None:
+    assert check_verifiers(scorer(job("chain_sum", reward))) == PROBLEMS
+    with pytest.raises(UsageError, match=r"'correct' gives the worthless answer '<answer>nan</answer>' 1;"):
+        check_verifiers(scorer(job("complex_arithmetic", reward)))
+
+
+@pytest.mark.parametrize("generator", ["fraction_simplification", "gcd", "decimal_arithmetic"])
+def test_mathematics_is_right_about_reference_answers(generator: str) -> None:
+    assert check_verifiers(scorer(job(generator, MATH))) == PROBLEMS
+
+
+def test_mathematics_reads_answers_in_tags() -> None:
+    inside = JobScorer(job("chain_sum", MATH), MODEL_FILES["tokenizer.json"])
+    tried = list(candidates(inside, inside.problem("train", 0, 0)))
+    assert [candidate.gold for candidate in tried] == [True, False, False, False]
+    assert all(candidate.text.startswith("<answer>") for candidate in tried)
 
 
 def test_a_job_without_a_verifying_reward_has_nothing_to_try() -> None:
