@@ -17,11 +17,11 @@ def test_a_model_learns_to_ask_the_calculator(client: Client) -> None:
         dataset=Dataset(rows(), heldout=96, name="products"),
         prompt="{question}\n",
         tool=TURNS,
-        rounds=10,
+        rounds=20,
         groups_per_round=16,
         group_size=8,
         sampling=Sampling(max_tokens=20),
-        optimizer=Optimizer(learning_rate=2e-4, warmup_rounds=2),
+        optimizer=Optimizer(learning_rate=4e-4, warmup_rounds=2),
         evaluation=Evaluation(problems=96, sampling=Sampling(max_tokens=20)),
         budget=50 * R1,
     )
@@ -31,6 +31,6 @@ def test_a_model_learns_to_ask_the_calculator(client: Client) -> None:
     print(f"held-out: {first.accuracy:.3f} [{first.low:.3f}, {first.high:.3f}] -> {last.accuracy:.3f} [{last.low:.3f}]")
     assert first.high < last.low
     traces = [view.trace for view in run.traces("heldout")]
-    asked = {version: [bool(trace.given) for trace in traces if trace.round == version] for version in (0, 10)}
-    assert sum(asked[10]) > sum(asked[0])
+    asked = {version: [bool(trace.given) for trace in traces if trace.round == version] for version in (0, 20)}
+    assert sum(asked[20]) > sum(asked[0])
     assert sum(trace.tokens for trace in traces) < sum(len(trace.completion_ids) for trace in traces)

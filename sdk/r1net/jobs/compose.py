@@ -46,6 +46,7 @@ def compose(job: JobArguments, submitter: str, token: Callable[[], str], files: 
     environment = problems.environment()
     sampling, verification = job.get("sampling") or Sampling(), job.get("verification") or Verification()
     evaluation = job.get("evaluation") or Evaluation(problems=_most_heldout(environment))
+    prompt = problems.prompt()
     stops = check_stops(folder, given_stops) if (given_stops := job.get("stop_token_ids")) else stop_tokens(folder)
     spec = JobSpec(
         name=job.get("name") or f"{folder.name} on {environment.name}",
@@ -53,7 +54,7 @@ def compose(job: JobArguments, submitter: str, token: Callable[[], str], files: 
         model=describe_model(folder),
         environment=environment,
         rewards=_rewards(job.get("reward", "correct")),
-        prompt=problems.prompt(),
+        prompt=prompt,
         stop_token_ids=stops,
         turns=_turns(job.get("tool"), folder, stops),
         stage=stage,
