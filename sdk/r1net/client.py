@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
 from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
+from r1net.own import Rewards, kept_path, reward_specs
 from r1net.probe import check_job
 from r1net.protocol.job import (
     EnvironmentSpec,
@@ -34,7 +35,6 @@ from r1net.protocol.job import (
     Optimizer,
     Precision,
     Prices,
-    RewardSpec,
     Sampling,
     SubmitJob,
     Verification,
@@ -159,7 +159,7 @@ class Client:
         rounds: int,
         budget: int,
         environment_config: Mapping[str, Any] | None = None,
-        reward: str | Sequence[tuple[str, float]] = "correct",
+        reward: Rewards = "correct",
         system_prompt: str | None = None,
         prefill: str = "",
         prompt: str | None = None,
@@ -190,6 +190,9 @@ class Client:
         The prompt is the model's chat template as transformers renders it now, around one question, with
         `system_prompt` and `prefill`; or `prompt`, which is taken as it is. A completion ends at any end-of-sequence
         token that the model's files name; or at `stop_token_ids`.
+        `reward` is the name of a registered reward, a function of your own as TRL calls them, or the file that has it,
+        or several with their weights. The function's whole file travels, with the wheels of what its PEP 723 header
+        names, and is run in sandboxes alone, first here: it must give the same mark for the same answer every time.
         `verification` says how much of the hosts' work other hosts replay before it is trained on and paid.
         Before anything is paid, the job's verifiers are tried on 64 of its problems: the reference answer must earn
         all, an empty answer and nonsense next to nothing, unless you `accept_weak_verifier`.
@@ -200,13 +203,12 @@ class Client:
         stage = _stage(rounds=rounds, group_size=group_size, groups_per_round=groups_per_round, **(grpo or {}))
         sampling, evaluation = sampling or Sampling(), evaluation or Evaluation()
         verification = verification or Verification()
-        rewards = [(reward, 1.0)] if isinstance(reward, str) else list(reward)
         spec = JobSpec(
             name=name or f"{folder.name} on {environment}",
             submitter=account.address,
             model=describe_model(folder),
             environment=EnvironmentSpec(name=environment, config=dict(environment_config or {})),
-            rewards=tuple(RewardSpec(name=key, weight=weight) for key, weight in rewards),
+            rewards=reward_specs(reward),
             prompt=check_prompt(prompt) if prompt else render_prompt(folder, system_prompt, prefill),
             stop_token_ids=check_stops(folder, stop_token_ids) if stop_token_ids else stop_tokens(folder),
             stage=stage,
@@ -237,12 +239,13 @@ class Client:
             raise NotAnnounced(job_id, spec, error) from error
 
     def announce(self, job_id: str, spec: JobSpec, folder: Path) -> Run:
-        """Tell the coordinator of a job that is funded, and upload the model files that are missing. May be repeated.
+        """Tell the coordinator of a job that is funded, and upload the files that are missing. May be repeated.
 
         Raises Refused, Unreachable (Busy while there is no room).
         """
         view = self.transport.post("/v1/jobs", SubmitJob(job_id=job_id, spec=spec), JobView)
-        self._upload(view, {ref.sha256: folder / name for name, ref in spec.model.files.items()})
+        model = {ref.sha256: folder / name for name, ref in spec.model.files.items()}
+        self._upload(view, model | {digest: kept_path(digest) for digest in view.missing_blobs if digest not in model})
         return Run(self, job_id)
 
     def _upload(self, view: JobView, paths: Mapping[str, Path]) -> None:

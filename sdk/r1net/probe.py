@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from r1net.errors import UsageError
+from r1net.own import read_kept, try_own_rewards
 from r1net.protocol.job import JobSpec
 from r1net.rewards import VERIFYING
 from r1net.sandbox import SandboxedScorer, SandboxPool
@@ -46,7 +47,9 @@ class _Worthless:
 
 
 def check_job(spec: JobSpec, folder: Path, accept_weak_verifier: bool = False) -> None:
-    """Load a job as everyone will, and try its verifiers. Raises UsageError in words about the job, SandboxFailed.
+    """Load a job as everyone will, and try its own rewards and its verifiers.
+
+    Raises UsageError in words about the job, SandboxFailed.
 
     The submitter's own settings may be tried without a boundary where the machine has none; bounds of time and memory
     hold in any case.
@@ -54,8 +57,9 @@ def check_job(spec: JobSpec, folder: Path, accept_weak_verifier: bool = False) -
     pool = SandboxPool(processes=2, unsafe=True)
     try:
         files = (folder / "tokenizer.json").read_bytes, (folder / "config.json").read_bytes
-        scorer = SandboxedScorer(pool, spec, *files)
+        scorer = SandboxedScorer(pool, spec, *files, open_=read_kept)
         scorer.load()
+        try_own_rewards(pool, spec, scorer, read_kept)
         if not accept_weak_verifier:
             check_verifiers(scorer)
     finally:

@@ -71,13 +71,15 @@ class Marks(_Answer):
     marks: list[Mark]
 
 
-class _Problem(_Answer):
+class ProblemView(_Answer):
+    """What a reward of the job's own is told of a problem."""
+
     prompt: str
     columns: dict[str, Any]
 
 
-class _Columns(_Answer):
-    problems: list[_Problem]
+class _Problems(_Answer):
+    problems: list[ProblemView]
 
 
 class _Grade(_Answer):
@@ -166,6 +168,11 @@ class SandboxedScorer:
         answer = self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, _Texts)
         return _counted(answer.texts, len(completions))
 
+    def problems(self, places: Sequence[Place]) -> list[ProblemView]:
+        """The problems of groups, as columns."""
+        answer = self._ask({"op": "columns", "places": list(places)}, _Problems)
+        return _counted(answer.problems, len(places))
+
     def grade(self, items: Sequence[tuple[Place, Sequence[int]]]) -> list[Graded]:
         """The rewards of completions. Those of a group must come in the order of their index.
 
@@ -180,8 +187,7 @@ class SandboxedScorer:
         if not items or not self._own:
             return [{} for _ in items]
         places = list(dict.fromkeys(place for place, _ in items))
-        found = _counted(self._ask({"op": "columns", "places": places}, _Columns).problems, len(places))
-        problems = dict(zip(places, found, strict=True))
+        problems = dict(zip(places, self.problems(places), strict=True))
         texts = self.texts([ids for _, ids in items])
         return self._own.marks(
             [
