@@ -13,7 +13,7 @@ from r1net.environments import Draw, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec, RewardSpec
 from r1net.protocol.trace import Split
-from r1net.rewards import TAGS, Completion, RewardSet, opened, total
+from r1net.rewards import TAGS, Completion, RewardSet, extract_answer, opened, total
 from r1net.tokens import load_tokenizer
 
 _REMEMBERED = 4096
@@ -87,6 +87,10 @@ class JobScorer:
         if ids and ids[-1] in self._stops:
             ids.pop()
         return str(self._tokenizer.decode([i for i in ids if i not in self._hidden], skip_special_tokens=False))
+
+    def answer(self, text: str) -> str:
+        """What of a completion's text counts as its answer."""
+        return extract_answer(text, self._opened)
 
     def score(self, split: Split, round_: int, group: int, completion_ids: Sequence[int]) -> Scored:
         """The rewards of one completion."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.trace import Split
-from r1net.rewards import total
+from r1net.rewards import computed_outside, total
 from r1net.sandbox.own import Call, OwnMark
 from r1net.sandbox.owned import OwnRewards
 from r1net.sandbox.pool import Prepare, ProcessEnded, SandboxPool
@@ -53,6 +53,7 @@ class _Prompts(_Answer):
 
 class _Texts(_Answer):
     texts: list[str]
+    answers: list[str]
 
 
 class Mark(_Answer):
@@ -165,8 +166,7 @@ class SandboxedScorer:
         """The texts of completions, without stop tokens and special tokens."""
         if not completions:
             return []
-        answer = self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, _Texts)
-        return _counted(answer.texts, len(completions))
+        return _counted(self._texts(completions).texts, len(completions))
 
     def problems(self, places: Sequence[Place]) -> list[ProblemView]:
         """The problems of groups, as columns."""
@@ -188,25 +188,37 @@ class SandboxedScorer:
             return [{} for _ in items]
         places = list(dict.fromkeys(place for place, _ in items))
         problems = dict(zip(places, self.problems(places), strict=True))
-        texts = self.texts([ids for _, ids in items])
+        said = self._texts([ids for _, ids in items])
+        texts, answers = _counted(said.texts, len(items)), _counted(said.answers, len(items))
         return self._own.marks(
             [
-                (place, Call(problems[place].prompt, text, problems[place].columns))
-                for (place, _), text in zip(items, texts, strict=True)
+                (place, Call(problems[place].prompt, text, problems[place].columns, answer))
+                for (place, _), text, answer in zip(items, texts, answers, strict=True)
             ]
         )
 
-    def require_repeatable(self, items: Sequence[tuple[Place, Sequence[int]]], found: Sequence[Graded]) -> None:
-        """Compute the job's own rewards of whole groups twice more. Raises UsageError when they come to something else
-        than each other or than `found`: then the job can't be judged by them, and nobody by the job."""
-        for _ in range(2):
-            for graded, again in zip(found, self.own_marks(items), strict=True):
-                for name, mark in graded.own.items():
-                    if not mark.agrees(again[name]):
+    def _texts(self, completions: Sequence[Sequence[int]]) -> _Texts:
+        return self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, _Texts)
+
+    def again(
+        self, items: Sequence[tuple[Place, Sequence[int]]], found: Sequence[Graded]
+    ) -> list[tuple[dict[str, OwnMark], ...]]:
+        """What rewards that run a stranger's code come to when they are computed twice more, for each completion.
+
+        Raises UsageError when one of the job's own differs from itself: then the job can't be judged by it, and nobody
+        by the job. What a model's program does differently each time is nobody's fault.
+        """
+        functions = {reward.name for reward in self.spec.rewards if reward.code is not None}
+        once, twice = self.own_marks(items), self.own_marks(items)
+        for graded, *marks in zip(found, once, twice, strict=True):
+            for name in functions & graded.own.keys():
+                for mark in marks:
+                    if not graded.own[name].agrees(mark[name]):
                         raise UsageError(
-                            f"the reward {name!r} is not deterministic: for one completion it comes to {mark.words}, "
-                            f"and then to {again[name].words}"
+                            f"the reward {name!r} is not deterministic: for one completion it comes to "
+                            f"{graded.own[name].words}, and then to {mark[name].words}"
                         )
+        return list(zip(once, twice, strict=True))
 
     def _joined(self, graded: Graded, own: dict[str, OwnMark]) -> Graded:
         if graded.over is not None or not own:
@@ -254,7 +266,7 @@ class SandboxedScorer:
         answer = _checked(_Grade, header)
         if answer.over is not None:
             return self._over(answer.over)
-        specs = [reward for reward in self.spec.rewards if reward.code is None]
+        specs = [reward for reward in self.spec.rewards if not computed_outside(reward)]
         if answer.parts.keys() != {reward.name for reward in specs}:
             raise SandboxFailed("the grader answered for other rewards")
         reward = total(specs, answer.parts)
