@@ -188,13 +188,13 @@ class Client:
             raise NotAnnounced(job_id, spec, error) from error
 
     def announce(self, job_id: str, spec: JobSpec, folder: Path) -> Run:
-        """Tell the coordinator of a job that is funded, and upload the model files that are missing. May be repeated.
+        """Tell the coordinator of a job that is funded, and upload the files that are missing. May be repeated.
 
         Raises Refused, Unreachable (Busy while there is no room).
         """
         view = self.transport.post("/v1/jobs", SubmitJob(job_id=job_id, spec=spec), JobView)
         own = {ref.sha256: folder / name for name, ref in spec.model.files.items()}
-        self._upload(view, {digest: self.files.path(digest) for digest in spec.files} | own)
+        self._upload(view, own | {name: self.files.require(name) for name in view.missing_blobs if name not in own})
         return Run(self, job_id)
 
     def _upload(self, view: JobView, paths: Mapping[str, Path]) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from r1net.errors import UsageError
 from r1net.protocol.files import FileRef
 
 
@@ -36,8 +37,21 @@ class LocalFiles:
         """Whether a file is here."""
         return self.path(digest).is_file()
 
+    def require(self, digest: str) -> Path:
+        """Where a file is, its content checked. Raises UsageError when it isn't here."""
+        path = self.path(digest)
+        if not path.is_file():
+            hint = f"announce the job where it was made, or bring its files to {self.root}"
+            raise UsageError(f"the job's file {digest} is not on this machine", hint=hint)
+        with path.open("rb") as file:
+            if "0x" + hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise UsageError(f"{path} was changed", hint="remove it, and make the job again")
+        return path
+
     def add(self, data: bytes) -> FileRef:
-        """Keep bytes."""
+        """Keep bytes. Raises UsageError when there are none."""
+        if not data:
+            raise UsageError("a file of the job is empty")
         with self.writing() as file:
             file.write(data)
         return self.keep(Path(file.name))

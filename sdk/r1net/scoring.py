@@ -14,7 +14,7 @@ from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec, RewardSpec
 from r1net.protocol.trace import Split
 from r1net.protocol.turns import REPLY, Span, turns_of
-from r1net.rewards import TAGS, Completion, RewardSet, opened, total, verifiers
+from r1net.rewards import TAGS, Completion, RewardSet, extract_answer, opened, total, verifiers
 from r1net.tokens import load_tokenizer
 from r1net.tools import make as make_tool
 
@@ -92,6 +92,10 @@ class JobScorer:
         if ids and ids[-1] in self._stops:
             ids.pop()
         return str(self._tokenizer.decode([i for i in ids if i not in self._hidden], skip_special_tokens=False))
+
+    def answer(self, text: str) -> str:
+        """What of a completion's text counts as its answer."""
+        return extract_answer(text, self._opened)
 
     def score(
         self, split: Split, round_: int, group: int, completion_ids: Sequence[int], given: tuple[Span, ...] = ()

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Required, TypedDict
 
 from r1net.datasets import Dataset
-from r1net.protocol.job import Evaluation, Lora, Optimizer, Precision, Prices, RewardSpec, Sampling, Verification
+from r1net.own import Rewards
+from r1net.protocol.job import Evaluation, Lora, Optimizer, Precision, Prices, Sampling, Verification
 from r1net.protocol.turns import Turns
 
 DataLike = Dataset | Path | str | Iterable[Mapping[str, Any]]
-RewardLike = str | RewardSpec
 
 
 class JobArguments(TypedDict, total=False):
@@ -20,7 +20,10 @@ class JobArguments(TypedDict, total=False):
     `model` is a local folder in Hugging Face layout, `budget` is in wei of `token` (default: R1) and goes into the
     job's escrow. Problems come from a `dataset` of your own (`r1net.Dataset`, a path, or rows) or from an `environment`
     (`reasoning_gym:<generator>`, with `environment_config`); either may be a list of (source, weight), which is mixed.
-    `reward` is the name of a registered reward, a `RewardSpec`, or a list of such, or of (reward, weight).
+    `reward` is the name of a registered reward, a `RewardSpec` with its settings, a function of your own as TRL calls
+    them, or the file that has it; or a list of such, or of (reward, weight). A function's whole file travels, with the
+    wheels of what its PEP 723 header names, and is run in sandboxes alone, first here: it must give the same mark for
+    the same answer every time.
     `prices`: without them the budget is spread over the most tokens that the job can come to. `dtype` is the precision
     of every version's weights; without it, that of the model's own: bfloat16 where they have 16 bits.
     `grpo` takes further settings of the stage (`r1net.protocol.job.Grpo`), such as
@@ -42,7 +45,7 @@ class JobArguments(TypedDict, total=False):
     environment: str | Sequence[tuple[str, float]]
     environment_config: Mapping[str, Any]
     dataset: DataLike | Sequence[tuple[DataLike, float]]
-    reward: RewardLike | Sequence[RewardLike | tuple[RewardLike, float]]
+    reward: Rewards
     system_prompt: str
     prefill: str
     prompt: str

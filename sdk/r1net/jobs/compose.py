@@ -16,7 +16,8 @@ from r1net.jobs.arguments import JobArguments
 from r1net.jobs.prices import spread
 from r1net.local_files import LocalFiles
 from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
-from r1net.protocol.job import Evaluation, Grpo, JobSpec, RewardSpec, Sampling, Verification
+from r1net.own import reward_specs
+from r1net.protocol.job import Evaluation, Grpo, JobSpec, Sampling, Verification
 from r1net.protocol.problems import EnvironmentSpec, Part
 from r1net.protocol.turns import Turns
 from r1net.templates import Conversations, check_prompt
@@ -53,7 +54,7 @@ def compose(job: JobArguments, submitter: str, token: Callable[[], str], files: 
         submitter=submitter,
         model=describe_model(folder),
         environment=environment,
-        rewards=_rewards(job.get("reward", "correct")),
+        rewards=reward_specs(job.get("reward", "correct"), files),
         prompt=prompt,
         stop_token_ids=stops,
         turns=_turns(job.get("tool"), folder, stops),
@@ -141,18 +142,6 @@ def _most_heldout(environment: EnvironmentSpec) -> int:
     if len(data) < len(environment.leaves):
         return HELDOUT
     return min(HELDOUT, sum(shard.rows for one in data for shard in one.heldout))
-
-
-def _rewards(given: Any) -> tuple[RewardSpec, ...]:
-    if isinstance(given, str | RewardSpec):
-        given = [given]
-    return tuple(_reward(item) for item in given)
-
-
-def _reward(item: Any) -> RewardSpec:
-    named, weight = item if isinstance(item, tuple) else (item, None)
-    spec = RewardSpec(name=named) if isinstance(named, str) else named
-    return spec if weight is None else spec.model_copy(update={"weight": float(weight)})
 
 
 def _checked(**settings: Any) -> EnvironmentSpec:

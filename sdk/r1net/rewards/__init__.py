@@ -12,7 +12,7 @@ completion.
 
 from r1net.rewards.answers import TAGS, extract_answer, opened
 from r1net.rewards.base import Completion, RewardFunction
-from r1net.rewards.registry import VERIFYING, RewardSet, names, solved, total, verifiers
+from r1net.rewards.registry import VERIFYING, RewardSet, computed_outside, names, solved, total, verifiers
 
 __all__ = [
     "TAGS",
@@ -20,6 +20,7 @@ __all__ = [
     "Completion",
     "RewardFunction",
     "RewardSet",
+    "computed_outside",
     "extract_answer",
     "names",
     "opened",

@@ -12,6 +12,7 @@ from r1net.environments.base import Environment, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import RewardSpec
 from r1net.rewards.base import Completion, RewardFactory, RewardFunction
+from r1net.rewards.code import code
 from r1net.rewards.composite import combined, multiplied, summed
 from r1net.rewards.cosine import cosine, scaled
 from r1net.rewards.instructions import instructions
@@ -25,7 +26,15 @@ from r1net.rewards.tags import tag_count
 VERIFYING = ("correct", "exact", "math")
 """The rewards that compare with a problem's solution: 1 is full marks."""
 
+_OUTSIDE = ("code",)
+"""Rewards that are no function of a completion here: they run programs."""
+
 _LEVELS, _MOST_PARTS = 4, 64
+
+
+def computed_outside(spec: RewardSpec) -> bool:
+    """Whether a reward is computed in processes of its own (`r1net.sandbox.owned`), not with the others."""
+    return spec.code is not None or spec.name in _OUTSIDE
 
 
 def names() -> list[str]:
@@ -56,6 +65,7 @@ def _in_words(spec: RewardSpec) -> Iterator[None]:
 
 
 _REWARDS: dict[str, RewardFactory] = {
+    "code": code,
     "correct": correct,
     "cosine": cosine(make),
     "exact": exact,
@@ -117,7 +127,8 @@ class RewardSet:
             if spec.code is not None and spec.name in _REWARDS:
                 raise UsageError(f"own code has the name {spec.name!r}, which is a registered reward's")
         self._specs = tuple(specs)
-        self._functions = {spec.name: make(spec) for spec in self._specs if spec.code is None}
+        made = {spec.name: make(spec) for spec in self._specs if spec.code is None}
+        self._functions = {spec.name: made[spec.name] for spec in self._specs if not computed_outside(spec)}
 
     def parts(self, environment: Environment, problem: Problem, completion: Completion) -> dict[str, float | None]:
         """The marks of the registered rewards; a job's own are given elsewhere (`r1net.sandbox`)."""
@@ -136,6 +147,7 @@ def solved(parts: Mapping[str, float | None]) -> bool | None:
 
     None where the job's verifiers say nothing of this problem. A job without a verifier solves nothing.
     """
-    verifying = [name for name in VERIFYING if name in parts] or [name for name in parts if name not in _REWARDS]
+    registered = [name for name in (*VERIFYING, *_OUTSIDE) if name in parts]
+    verifying = registered or [name for name in parts if name not in _REWARDS]
     given = [mark for name in verifying if (mark := parts[name]) is not None]
     return None if verifying and not given else any(mark >= 1.0 for mark in given)

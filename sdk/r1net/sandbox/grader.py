@@ -114,7 +114,9 @@ class Grader:
         }
 
     def _texts(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
-        return {"texts": [self._opened().text(ids) for ids in header["ids"]]}
+        scorer = self._opened()
+        texts = [scorer.text(ids) for ids in header["ids"]]
+        return {"texts": texts, "answers": [scorer.answer(text) for text in texts]}
 
     def _replies(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         scorer = self._opened()

@@ -44,11 +44,13 @@ class _Said(BaseModel):
 
 @dataclass(frozen=True)
 class Call:
-    """What the function is called with for one completion; a column is a keyword with one value."""
+    """What the function is called with for one completion; a column is a keyword with one value. `answer`: what of the
+    completion counts as its answer, which the reward `code` reads."""
 
     prompt: Any
     completion: Any
     columns: dict[str, Any]
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,14 @@ class OwnMark:
 
     `fault`: the function's own, which is its job's; the group's later completions have it, too. `over`: it took too
     long, so that `value` is the job's `on_timeout`. `doubtful`: so near to that, that another machine may have found
-    it over.
+    it over and given `late`.
     """
 
     value: float | None = None
     over: bool = False
     doubtful: bool = False
     fault: str | None = None
+    late: float = 0.0
 
     def agrees(self, other: OwnMark) -> bool:
         """Whether one function can have given both: the same to the last bit, unless time ran out for one of them."""
@@ -155,7 +158,7 @@ class OwnReward:
             except _Lost as lost:
                 place = -1 if lost.loading else len(marks)
                 if lost.slow and not lost.loading:
-                    marks.append(OwnMark(self._code.on_timeout, over=True, doubtful=True))
+                    marks.append(OwnMark(self._code.on_timeout, over=True, doubtful=True, late=self._code.on_timeout))
                 elif lost.slow or lost_at == place:
                     self._fault(marks, lost.words(self.limits), lost.loading)
                     break
@@ -182,7 +185,8 @@ class OwnReward:
                 if said.fault is not None:
                     self._fault(marks, said.fault, loading=False)
                     break
-                marks.append(OwnMark(said.value, doubtful=self.limits.doubtful(said.seconds)))
+                doubtful = self.limits.doubtful(said.seconds)
+                marks.append(OwnMark(said.value, doubtful=doubtful, late=self._code.on_timeout))
         except Ended as error:
             silent = isinstance(error, Silent)
             raise _Lost(loading, child.end(), silent) from error
@@ -197,7 +201,9 @@ class OwnReward:
             "folder": str(folder),
             "function": self._code.function,
             "shift": self._shift,
-            "calls": [vars(call) for call in calls],
+            "calls": [
+                {"prompt": call.prompt, "completion": call.completion, "columns": call.columns} for call in calls
+            ],
         }
 
 

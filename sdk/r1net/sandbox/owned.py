@@ -1,4 +1,4 @@
-"""All the rewards of one job's own, over completions as a scorer knows them."""
+"""All rewards of one job that run a stranger's code, over completions as a scorer knows them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from r1net.protocol.job import JobSpec
+from r1net.rewards import computed_outside
+from r1net.sandbox.judge import CodeReward
 from r1net.sandbox.own import Call, OwnMark, OwnReward
 from r1net.sandbox.pool import SandboxPool
 from r1net.sandbox.wheels import Open
@@ -16,13 +18,16 @@ Item = tuple[Any, Call]
 
 
 class OwnRewards:
-    """The own rewards of a job; empty where it has none."""
+    """A job's own rewards, and `code`; empty where it has none."""
 
     def __init__(self, pool: SandboxPool, spec: JobSpec, open_: Open, hash_seed: int = 0, shift: float = 0.0) -> None:
-        self._rewards = [
-            OwnReward(pool, spec.digest(), reward, open_, hash_seed, shift)
+        job = spec.digest()
+        self._rewards: list[OwnReward | CodeReward] = [
+            CodeReward(pool, job, reward)
+            if reward.code is None
+            else OwnReward(pool, job, reward, open_, hash_seed, shift)
             for reward in spec.rewards
-            if reward.code is not None
+            if computed_outside(reward)
         ]
 
     def __bool__(self) -> bool:

@@ -16,7 +16,7 @@ from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.trace import Split
 from r1net.protocol.turns import Span, turns_of
-from r1net.rewards import total
+from r1net.rewards import computed_outside, total
 from r1net.sandbox.own import Call, OwnMark
 from r1net.sandbox.owned import OwnRewards
 from r1net.sandbox.pool import Prepare, ProcessEnded, SandboxPool
@@ -61,6 +61,7 @@ class _Replies(_Answer):
 
 class _Texts(_Answer):
     texts: list[str]
+    answers: list[str]
 
 
 class Mark(_Answer):
@@ -79,13 +80,15 @@ class Marks(_Answer):
     marks: list[Mark]
 
 
-class _Problem(_Answer):
+class ProblemView(_Answer):
+    """What a reward of the job's own is told of a problem."""
+
     prompt: str
     columns: dict[str, Any]
 
 
-class _Columns(_Answer):
-    problems: list[_Problem]
+class _Problems(_Answer):
+    problems: list[ProblemView]
 
 
 class _Grade(_Answer):
@@ -174,8 +177,13 @@ class SandboxedScorer:
         """The texts of completions, without stop tokens and special tokens."""
         if not completions:
             return []
-        answer = self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, _Texts)
-        return _counted(answer.texts, len(completions))
+        return _counted(self._texts(completions).texts, len(completions))
+
+    def problems(self, places: Sequence[Place]) -> list[ProblemView]:
+        """The problems of groups, as columns."""
+        asked = {"op": "columns", "places": list(places), "rows": self._rows(places)}
+        answer = self._ask(asked, _Problems)
+        return _counted(answer.problems, len(places))
 
     def replies(self, items: Sequence[tuple[Place, Sequence[int], tuple[Span, ...]]]) -> list[list[int] | None]:
         """What the job's tool gives behind each of these completions, of which the spans were given before, as token
@@ -207,29 +215,38 @@ class SandboxedScorer:
         if not items or not self._own:
             return [{} for _ in items]
         places = list(dict.fromkeys(place for place, _ in items))
-        asked = {"op": "columns", "places": places, "rows": self._rows(places)}
-        problems = dict(zip(places, _counted(self._ask(asked, _Columns).problems, len(places)), strict=True))
-        texts = self.texts([turns_of(list(ids), spans)[-1] for (_, ids), spans in zip(items, given, strict=True)])
+        problems = dict(zip(places, self.problems(places), strict=True))
+        said = self._texts([turns_of(list(ids), spans)[-1] for (_, ids), spans in zip(items, given, strict=True)])
+        texts, answers = _counted(said.texts, len(items)), _counted(said.answers, len(items))
         return self._own.marks(
             [
-                (place, Call(problems[place].prompt, text, problems[place].columns))
-                for (place, _), text in zip(items, texts, strict=True)
+                (place, Call(problems[place].prompt, text, problems[place].columns, answer))
+                for (place, _), text, answer in zip(items, texts, answers, strict=True)
             ]
         )
 
-    def require_repeatable(
+    def _texts(self, completions: Sequence[Sequence[int]]) -> _Texts:
+        return self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, _Texts)
+
+    def again(
         self, items: Sequence[tuple[Place, Sequence[int]]], found: Sequence[Graded], given: Sequence[tuple[Span, ...]]
-    ) -> None:
-        """Compute the job's own rewards of whole groups twice more. Raises UsageError when they come to something else
-        than each other or than `found`: then the job can't be judged by them, and nobody by the job."""
-        for _ in range(2):
-            for graded, again in zip(found, self.own_marks(items, given), strict=True):
-                for name, mark in graded.own.items():
-                    if not mark.agrees(again[name]):
+    ) -> list[tuple[dict[str, OwnMark], ...]]:
+        """What rewards that run a stranger's code come to when they are computed twice more, for each completion.
+
+        Raises UsageError when one of the job's own differs from itself: then the job can't be judged by it, and nobody
+        by the job. What a model's program does differently each time is nobody's fault.
+        """
+        functions = {reward.name for reward in self.spec.rewards if reward.code is not None}
+        once, twice = self.own_marks(items, given), self.own_marks(items, given)
+        for graded, *marks in zip(found, once, twice, strict=True):
+            for name in functions & graded.own.keys():
+                for mark in marks:
+                    if not graded.own[name].agrees(mark[name]):
                         raise UsageError(
-                            f"the reward {name!r} is not deterministic: for one completion it comes to {mark.words}, "
-                            f"and then to {again[name].words}"
+                            f"the reward {name!r} is not deterministic: for one completion it comes to "
+                            f"{graded.own[name].words}, and then to {mark[name].words}"
                         )
+        return list(zip(once, twice, strict=True))
 
     def _joined(self, graded: Graded, own: dict[str, OwnMark]) -> Graded:
         if graded.over is not None or not own:
@@ -287,7 +304,7 @@ class SandboxedScorer:
         answer = _checked(_Grade, header)
         if answer.over is not None:
             return self._over(answer.over)
-        specs = [reward for reward in self.spec.rewards if reward.code is None]
+        specs = [reward for reward in self.spec.rewards if not computed_outside(reward)]
         if answer.parts.keys() != {reward.name for reward in specs}:
             raise SandboxFailed("the grader answered for other rewards")
         reward = total(specs, answer.parts)

@@ -21,6 +21,7 @@ from r1net.sandbox.clocks import shift_clocks
 from r1net.sandbox.confine import allow_seconds
 from r1net.sandbox.frames import Ended, receive, send
 from r1net.sandbox.limits import FRAME_BYTES, Limits
+from r1net.sandbox.programs import run_program, run_tests
 
 Header = dict[str, Any]
 
@@ -46,7 +47,7 @@ def _forget() -> None:
 
 
 def _serve(channel: socket.socket, limits: Limits) -> None:
-    actions = {"grade": _grade, "compile": _compile}
+    actions = {"grade": _grade, "compile": _compile, "program": run_program, "tests": run_tests}
     try:
         while True:
             header, _ = receive(channel, FRAME_BYTES)

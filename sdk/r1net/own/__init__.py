@@ -1,0 +1,11 @@
+"""A submitter's own reward functions, from a Python function or file to what a job carries of them.
+
+`source` finds the file and the function, `script` reads what the file says that it needs, `wheels` resolves that,
+`trial` tries the function before anything is paid; the bytes lie among the local files until they are uploaded. It is
+run nowhere but in `r1net.sandbox`, here too.
+"""
+
+from r1net.own.rewards import Reward, Rewards, reward_specs
+from r1net.own.trial import try_own_rewards
+
+__all__ = ["Reward", "Rewards", "reward_specs", "try_own_rewards"]
