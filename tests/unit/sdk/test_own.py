@@ -226,7 +226,7 @@ def test_dependencies_come_as_wheels_and_are_imported_from(tmp_path: Path, folde
 
 
 def test_a_right_reward_passes_its_trial(tmp_path: Path, folder: Path) -> None:
-    check_job(job(tmp_path, RIGHT, ("correct", 1.0)), folder)
+    check_job(job(tmp_path, RIGHT, ("correct", 1.0)), folder, LocalFiles().path)
 
 
 DIFFERING = {
