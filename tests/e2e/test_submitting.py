@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,26 +16,17 @@ from r1net import R1, Client
 from r1net.environments import load_environment
 from r1net.protocol.problems import EnvironmentSpec
 from tests.e2e.demo import tiny
+from tests.e2e.harness.chain import ROOT
 from tests.e2e.harness.network import Network, submitter_variables
 
 pytestmark = pytest.mark.timeout(300)
 
-JOB = """\
-name = "own sums"
-model = "model"
-rounds = 2
-groups_per_round = 4
-group_size = 4
-budget = "5 R1"
-prompt = "{question}\\n"
+PAGE = (ROOT / "docs" / "your-data.md").read_text()
 
-[dataset]
-source = "rows.jsonl"
-heldout = 12
 
-[sampling]
-max_tokens = 6
-"""
+def block(kind: str, name: str) -> str:
+    """A file that the page shows, by the comment in its first line."""
+    return next(text for text in re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) if text.startswith(f"# {name}\n"))
 
 
 @pytest.fixture
@@ -42,9 +34,10 @@ def folder(tmp_path: Path, model: Path) -> Path:
     """A job file, its rows and its model, as somebody would have them side by side."""
     environment = load_environment(EnvironmentSpec(name=tiny.ENVIRONMENT, config=tiny.CONFIG))
     problems = [environment.problem(seed) for seed in range(150)]
-    rows = [{"question": problem.question, "answer": problem.answer, "seed": n} for n, problem in enumerate(problems)]
+    rows = [{"question": problem.question, "answer": problem.answer, "terms": 2} for problem in problems]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "job.toml").write_text(JOB)
+    (tmp_path / "job.toml").write_text(block("toml", "job.toml"))
+    (tmp_path / "reward.py").write_text(block("python", "reward.py"))
     (tmp_path / "model").symlink_to(model)
     return tmp_path
 
@@ -77,7 +70,10 @@ def test_a_job_file_from_the_estimate_to_the_model(network: Network, client: Cli
     spec = client.run(job).view().spec
     assert (spec.environment.name, spec.seed, spec.evaluation.problems) == ("rows:rows", 3, 12)
     questions = {json.loads(line)["question"] for line in (folder / "rows.jsonl").read_text().splitlines()}
-    assert {trace.question for trace in client.run(job).traces()} <= questions
+    traces = list(client.run(job).traces())
+    assert {trace.question for trace in traces} <= questions
+    assert {frozenset(trace.trace.reward_parts) for trace in traces} == {frozenset({"correct", "nearness"})}
+    assert all(0 <= (trace.trace.reward_parts["nearness"] or 0) <= 1 for trace in traces)
     client.run(job).wait_settled()
     code, checks, said = r1net(network, folder, "verify", job, "--traces", "3")
     assert (code, [check["stands"] for check in checks]) == (0, [True] * 3), said
@@ -111,6 +107,7 @@ def test_a_job_that_is_stopped_settles_what_was_done(network: Network, client: C
         ("dataset.heldout=1000", "can't be held out"),
         ("budget=lots", "budget"),
         ("reward=elegance", "unknown reward 'elegance'"),
+        ("reward.1.file=nowhere.py", "there is no file"),
     ],
 )
 def test_a_bad_job_file_costs_nothing(change: str, words: str, network: Network, client: Client, folder: Path) -> None:

@@ -21,12 +21,13 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from r1net.datasets import Dataset
 from r1net.errors import UsageError
 from r1net.jobs.arguments import JobArguments
 from r1net.jobs.positions import line_of, lines_of
+from r1net.own import Reward
 from r1net.protocol.job import (
     Evaluation,
     Lora,
@@ -71,6 +72,30 @@ class EnvironmentTable(_Part):
     weight: float = Field(default=1.0, gt=0)
 
 
+class RewardTable(_Part):
+    """One of several [[reward]]: a registered one by `name` with its `config`, or the `file` of one's own, with its
+    `function` where the file has several."""
+
+    name: str | None = None
+    file: str | None = None
+    function: str | None = None
+    weight: float = 1.0
+    config: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> RewardTable:
+        if (self.name is None) == (self.file is None):
+            raise ValueError("either name or file")
+        return self
+
+    def reward(self, folder: Path) -> tuple[Reward, float]:
+        """What it says, with paths from `folder`."""
+        if self.file is None:
+            return RewardSpec(name=self.name or "", config=self.config), self.weight
+        path = folder / self.file
+        return Path(f"{path}:{self.function}" if self.function else path), self.weight
+
+
 class JobFile(_Part):
     """Everything that a job file may say: the keys are those of `r1net.jobs.JobArguments`."""
 
@@ -80,7 +105,7 @@ class JobFile(_Part):
     environment: str | list[EnvironmentTable] | None = None
     environment_config: dict[str, Any] | None = None
     dataset: str | DataTable | list[DataTable] | None = None
-    reward: str | RewardSpec | list[str | RewardSpec] | None = None
+    reward: str | RewardTable | list[str | RewardTable] | None = None
     system_prompt: str | None = None
     prefill: str | None = None
     prompt: str | None = None
@@ -121,6 +146,9 @@ class JobFile(_Part):
             given["dataset"] = self.dataset.dataset(folder)
         elif self.dataset is not None:
             given["dataset"] = [(one.dataset(folder), one.weight) for one in self.dataset]
+        if self.reward is not None:
+            tables = self.reward if isinstance(self.reward, list) else [self.reward]
+            given["reward"] = [one if isinstance(one, str) else one.reward(folder) for one in tables]
         return cast("JobArguments", given)
 
 

@@ -49,7 +49,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     job = read_job_file(written(tmp_path, WHOLE))
     assert (job["model"], job["rounds"], job["budget"]) == (tmp_path / "models/tiny", 30, 25 * 10**17)
     assert job["dataset"] == Dataset(tmp_path / "rows.jsonl", heldout=20)
-    assert job["reward"] == [RewardSpec(name="correct"), RewardSpec(name="format", weight=0.25)]
+    assert job["reward"] == [(RewardSpec(name="correct"), 1.0), (RewardSpec(name="format"), 0.25)]
     assert job["sampling"] == Sampling(max_tokens=64)
 
 
@@ -58,7 +58,7 @@ def test_settings_are_changed_from_the_command_line(tmp_path: Path) -> None:
     changes = ["sampling.max_tokens=8", "reward.1.weight=2", "name=my sums", "lora.rank=4", "budget=7 wei"]
     job = read_job_file(path, changes)
     assert (job["sampling"].max_tokens, job["name"], job["lora"].rank, job["budget"]) == (8, "my sums", 4, 7)
-    assert job["reward"] == [RewardSpec(name="correct"), RewardSpec(name="format", weight=2)]
+    assert job["reward"] == [(RewardSpec(name="correct"), 1.0), (RewardSpec(name="format"), 2)]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,13 @@ def test_a_fault_is_named_with_its_line(old: str, new: str, words: str, tmp_path
     with pytest.raises(UsageError) as caught:
         read_job_file(path)
     assert words in caught.value.message
+
+
+def test_own_rewards_are_files_beside_it(tmp_path: Path) -> None:
+    text = WHOLE.replace('name = "format"', 'file = "own.py"\nfunction = "near"')
+    assert read_job_file(written(tmp_path, text))["reward"][1] == (tmp_path / "own.py:near", 0.25)
+    with pytest.raises(UsageError, match=r"job\.toml:8: reward"):
+        read_job_file(written(tmp_path, WHOLE.replace('name = "format"\n', "")))
 
 
 @pytest.mark.parametrize("change", ["rounds", "=3", "reward.weight=1", "model.name.x=1"])
