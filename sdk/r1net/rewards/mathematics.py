@@ -54,8 +54,8 @@ def mathematics(config: dict[str, Any]) -> RewardFunction:
 
 @lru_cache(1)
 def warm() -> None:
-    """Load the library and let its parser learn the commonest forms, if it hasn't yet: two seconds of CPU, which are
-    spent where a job is opened and not on the first completion."""
+    """Load the library and let its parser learn the commonest forms, if it hasn't yet: half a second of CPU, which no
+    completion shall be charged with."""
     for text in (r"$\frac{1}{2}$", r"$-3x^2+\sqrt{2}$", r"$(1,2)$", r"\boxed{\{1,2\}}", r"$x=\pi$", "1/2", "5%"):
         _agree(text, text)
     _agree.cache_clear()

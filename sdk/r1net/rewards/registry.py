@@ -119,13 +119,10 @@ def verifiers(specs: Sequence[RewardSpec]) -> list[RewardSpec]:
 
 
 class RewardSet:
-    """A job's rewards, made once. Raises UsageError like `make`, and on own code with a registered reward's name."""
+    """A job's rewards, made once. Raises UsageError like `make`."""
 
     def __init__(self, specs: Sequence[RewardSpec]) -> None:
         flattened(specs)
-        for spec in specs:
-            if spec.code is not None and spec.name in _REWARDS:
-                raise UsageError(f"own code has the name {spec.name!r}, which is a registered reward's")
         self._specs = tuple(specs)
         made = {spec.name: make(spec) for spec in self._specs if spec.code is None}
         self._functions = {spec.name: made[spec.name] for spec in self._specs if not computed_outside(spec)}

@@ -21,13 +21,15 @@ def _serve(channel: socket.socket, limits: Limits) -> None:
 
 def _load() -> None:
     """Everything that takes long, so that a fork has it; then the guard."""
-    import math_verify  # noqa: F401, PLC0415
     import py3langid.langid  # noqa: F401, PLC0415
     import reasoning_gym  # noqa: F401, PLC0415
     import sympy  # noqa: F401, PLC0415
     import tokenizers  # noqa: F401, PLC0415
 
     import r1net.scoring  # noqa: F401, PLC0415
+    from r1net.rewards import mathematics  # noqa: PLC0415
+
+    mathematics.warm()
 
     guard.install()
 
