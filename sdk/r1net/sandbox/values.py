@@ -65,7 +65,8 @@ _PACK: dict[type, Callable[[Any], list[Any]]] = {
     complex: lambda value: ["c", float.hex(value.real), float.hex(value.imag)],
     bytes: lambda value: ["b", bytes(value).hex()],
     dict: lambda value: ["d", [[_packed(key), _packed(item)] for key, item in value.items()]],
-} | {kind: partial(_items, tag) for tag, kind in _SEQUENCES.items()}
+}
+_PACK |= {kind: partial(_items, tag) for tag, kind in _SEQUENCES.items()}
 
 _UNPACK: dict[str, Callable[..., Any]] = {
     "i": lambda digits: int(digits, 16),
@@ -74,4 +75,5 @@ _UNPACK: dict[str, Callable[..., Any]] = {
     "b": bytes.fromhex,
     "d": lambda items: {_unpacked(key): _unpacked(item) for key, item in items},
     "?": Unknown,
-} | {tag: partial(_made, kind) for tag, kind in _SEQUENCES.items()}
+}
+_UNPACK |= {tag: partial(_made, kind) for tag, kind in _SEQUENCES.items()}
