@@ -103,6 +103,7 @@ CHEATS = {
         "def double(n): return n"
     ),
     "endless": "def double(n):\n    while True: pass",
+    "asleep": "import time\ndef double(n): time.sleep(1000)",
     "sleepless": "import signal\nsignal.setitimer(signal.ITIMER_PROF, 0)\ndef double(n): return n",
     "deep": "def double(n):\n    x = []\n    for _ in range(100000): x = [x]\n    return x",
     "itself": "def double(n):\n    x = []; x.append(x); return x",
@@ -146,7 +147,7 @@ def test_assertions_as_mbpp_has_them_all_or_a_share() -> None:
 
 def test_programs_that_read_and_print() -> None:
     columns = {"tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "5 5", "output": "10"}]}
-    right = "if __name__ == '__main__':\n    a, b = map(int, input().split())\n    print(a + b)  \n    exit\n"
+    right = "if __name__ == '__main__':\n    a, b = map(int, input().split())\n    print(a + b, '')\n    exit()\n"
     ends = "import sys\na, b = map(int, sys.stdin.read().split())\nprint(a + b)\nsys.exit(1)\n"
     wrong = "print(3)"
     silent = "import os\nos.write(1, b'3')"
