@@ -6,6 +6,7 @@ See `programs` for why a program cannot talk itself into a mark.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from r1net.sandbox.process import Child, Ended, Zygote
 
 _MOST_CALLS = 20_000
 _MOST_TESTS = 1000
+_WALL_FACTOR, _WALL_SLACK = 4.0, 2.0
+"""A program that sleeps is ended sooner than other processes: models write them by the thousand."""
 
 
 class _Said(BaseModel):
@@ -119,6 +122,7 @@ class _Run:
     def __init__(self, zygote: Zygote, call: Call, limit: float) -> None:
         self._zygote, self._call, self._limit = zygote, call, limit
         self._prompt = call.prompt if isinstance(call.prompt, str) else ""
+        self._deadline = 0.0
         self.seconds, self.over = 0.0, False
         self.fault: str | None = None
 
@@ -150,7 +154,7 @@ class _Run:
             question = {"tests": tests.sources, "setup": tests.setup, "name": tests.entry_point}
             judge.tell({"op": "tests", "prompt": self._prompt} | question)
             for _ in range(_MOST_CALLS):
-                said, arguments = _heard(judge, self._limit)
+                said, arguments = self._heard(judge)
                 if said.call is None:
                     self.fault = said.fault
                     return said.passed
@@ -162,7 +166,7 @@ class _Run:
     def _answer(self, program: Child, name: str, arguments: tuple[bytes, ...]) -> tuple[Any, ...]:
         try:
             program.tell({"name": name}, *arguments[:1])
-            said, result = _heard(program, self._limit)
+            said, result = self._heard(program)
         except Ended:
             self.over = True
             return ({"lost": True, "error": None},)
@@ -172,23 +176,23 @@ class _Run:
 
     def _asked(self, program: Child, given: str | None) -> _Said | None:
         """Start the program; None when it ends its process or takes too long."""
+        self._deadline = time.monotonic() + self._limit * _WALL_FACTOR + _WALL_SLACK
         question = {"op": "program", "text": self._call.answer, "prompt": self._prompt, "input": given}
         try:
             program.tell(question)
-            said = _heard(program, self._limit)[0]
+            said = self._heard(program)[0]
         except Ended:
             self.over = True
             return None
         self.seconds = max(self.seconds, said.seconds)
         return said
 
-
-def _heard(child: Child, seconds: float) -> tuple[_Said, tuple[bytes, ...]]:
-    header, attachments = child.hear_all(seconds)
-    try:
-        return _Said.model_validate(header), attachments
-    except ValidationError as error:
-        raise Ended("not an answer") from error
+    def _heard(self, child: Child) -> tuple[_Said, tuple[bytes, ...]]:
+        header, attachments = child.hear_all(self._limit, max(self._deadline - time.monotonic(), 0.0))
+        try:
+            return _Said.model_validate(header), attachments
+        except ValidationError as error:
+            raise Ended("not an answer") from error
 
 
 def _lines(text: str) -> list[str]:

@@ -182,9 +182,10 @@ class Child:
         was written before its question was asked, or behind the last one."""
         return self.hear_all(seconds)[0]
 
-    def hear_all(self, seconds: float) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-        """The next answer and the bytes behind it. Raises like `hear`."""
-        deadline = time.monotonic() + seconds * WALL_FACTOR + WALL_SLACK
+    def hear_all(self, seconds: float, wall: float | None = None) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+        """The next answer and the bytes behind it, within `wall` seconds of real time where that is given. Raises like
+        `hear`."""
+        deadline = time.monotonic() + (seconds * WALL_FACTOR + WALL_SLACK if wall is None else wall)
         answer, attachments = receive(self._channel, FRAME_BYTES, deadline, _parse)
         if answer.pop("asked", None) != self._asked:
             raise Ended("an answer to a question that nobody asked")

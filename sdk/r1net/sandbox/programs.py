@@ -28,6 +28,8 @@ Header = dict[str, Any]
 
 _FENCE = "```"
 _MOST_OUTPUT = 2**20
+_EXITS: Header = {"exit": sys.exit, "quit": sys.exit}
+"""What scripts take for granted, though it is no part of the language."""
 _MODULES = frozenset(("math", "cmath", "re", "itertools", "collections", "functools", "random", "string", "copy"))
 """What tests use without importing it: never the program's own of that name, which might say anything."""
 
@@ -40,7 +42,7 @@ def run_program(channel: socket.socket, header: Header, limits: Limits) -> None:
     if header["input"] is not None:
         send(channel, _printed(source, header["input"]) | {"asked": header["asked"]})
         return
-    space: Header = {"__name__": "program"}
+    space = _EXITS | {"__name__": "program"}
     try:
         exec(compile(source, "<program>", "exec", dont_inherit=True), space)  # noqa: S102 - what this process is for
     except BaseException as error:
@@ -62,7 +64,8 @@ def _printed(source: str, given: str) -> Header:
     said: Header = {}
     try:
         with redirect_stdout(printed):
-            exec(compile(source, "<program>", "exec", dont_inherit=True), {"__name__": "__main__"})  # noqa: S102
+            code = compile(source, "<program>", "exec", dont_inherit=True)
+            exec(code, _EXITS | {"__name__": "__main__"})  # noqa: S102
     except SystemExit:
         pass  # a program may end so; what it printed counts
     except BaseException as error:

@@ -35,7 +35,7 @@ class Contest:
 
     def __init__(self, world: World, source: str) -> None:
         self.kit, self.world = Kit(source), world
-        self.spec = self.kit.spec(RewardSpec(name="correct"), weight=0.5)
+        self.spec = self.kit.spec(RewardSpec(name="correct"), RewardSpec(name="code"), weight=0.5)
         self.job_id = world.submit(self.spec, files=MODEL_FILES | self.kit.files)
         self.node = world.node(1)
 
@@ -72,7 +72,10 @@ def claiming(contest: Contest, trace: Trace, value: float | None) -> Trace:
 def test_honest_work_is_admitted_in_whatever_order_it_comes(world: World, source: str) -> None:
     contest = Contest(world, source)
     lease = contest.lease()
-    answer = contest.send(lease, contest.traces(lease)[::-1])
+    traces = contest.traces(lease)
+    assert all(list(trace.reward_parts) == ["mine", "correct", "code"] for trace in traces)
+    assert all(trace.reward_parts["code"] is None for trace in traces), "the problems have no tests"
+    answer = contest.send(lease, traces[::-1])
     assert answer.status_code == 200, answer.text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -382,3 +383,30 @@ def test_a_zygote_that_is_gone_is_started_anew() -> None:
         assert kit.grade("1", answer="1", pool=pool) == before
     finally:
         pool.close()
+
+
+@pytest.mark.parametrize(
+    "code", ["import r1net", "import numpy", "open('/etc/passwd')", "import os; os.listdir('/root')"]
+)
+def test_landlock_alone_hides_the_same(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in containers, where bubblewrap has no namespaces to make."""
+    monkeypatch.setattr("r1net.sandbox.process.bubblewrapped", lambda inside: None)
+    pool = SandboxPool(2)
+    try:
+        assert values(Kit(RIGHT).grade("1", answer="1", pool=pool)) == [1.0]
+        (known,) = pool.codes._known.values()
+        assert known.zygote is not None
+        assert known.zygote.layers == ("landlock", "seccomp")
+        (mark,) = Kit(body(f"{code}\nreturn [1.0]")).grade("a", pool=pool)
+        assert mark.fault
+        reaching = f"import sys\nsys.path += {sys.path!r}\nimport numpy\nreturn [1.0]"
+        (mark,) = Kit(body(reaching)).grade("a", pool=pool)
+        assert mark.fault
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize("package", ["numpy", "r1net", "landlock", "pydantic"])
+def test_a_path_that_is_known_leads_nowhere(package: str) -> None:
+    (mark,) = Kit(body(f"import sys\nsys.path += {sys.path!r}\nimport {package}\nreturn [1.0]")).grade("a")
+    assert mark.fault

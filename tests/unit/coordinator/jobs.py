@@ -28,7 +28,7 @@ from r1net.protocol.job import (
 from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.trace import Trace
 from r1net.protocol.work import Lease, RolloutTask, TrainTask
-from r1net.rewards import total
+from r1net.rewards import computed_outside, total
 from r1net.scoring import JobScorer
 
 CHAIN_ID = 31337
@@ -134,7 +134,7 @@ def honest_trace(scorer: JobScorer, lease: Lease, group: int, index: int) -> Tra
         completion_ids=tuple(ids),
         logprobs=tuple(-0.25 for _ in ids),
         reward_parts=scored.parts,
-        reward=total([reward for reward in spec.rewards if reward.code is None], scored.parts),
+        reward=total([reward for reward in spec.rewards if not computed_outside(reward)], scored.parts),
         finish_reason="stop" if ids[-1] == STOP else "length",
         seed=seed,
     )
