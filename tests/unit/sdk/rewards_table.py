@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from r1net.protocol.job import RewardSpec
 from r1net.rewards import (
+    code,
     composite,
     cosine,
     ifeval,
@@ -31,6 +32,7 @@ BEGIN, END = "<!-- rewards: python -m tests.unit.sdk.rewards_table -->", "<!-- e
 BOUNDS = {"ge": "≥ {}", "le": "≤ {}", "min_length": "at least {}", "max_length": "at most {}"}
 
 STATED: dict[str, tuple[Callable[..., object], type[RewardSettings]]] = {
+    "code": (code.code, code.CodeSettings),
     "correct": (tagged.correct, NoSettings),
     "cosine": (cosine.cosine, cosine._Settings),
     "exact": (tagged.exact, NoSettings),
