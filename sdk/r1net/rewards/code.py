@@ -21,9 +21,9 @@ class CodeSettings(RewardSettings):
 
 
 def code(config: dict[str, Any]) -> RewardFunction:
-    """1 when the program in the answer passes all the tests of its problem's row (`share`: the share of them that pass),
-    else 0; None where the row has none. Tests are a `test` with its `entry_point` (HumanEval, arXiv:2107.03374), a list
-    of asserts in `test_list` (MBPP, arXiv:2108.07732), or pairs of input and output."""
+    """1 when the program in the answer passes all the tests of its problem's row (`share`: the share of them that
+    pass), else 0; None where the row has none. Tests are a `test` with its `entry_point` (HumanEval, arXiv:2107.03374),
+    a list of asserts in `test_list` (MBPP, arXiv:2108.07732), or pairs of input and output."""
     CodeSettings.model_validate(config)
 
     def mark(_environment: Environment, _problem: Problem, _completion: Completion) -> float | None:

@@ -9,7 +9,7 @@ import pytest
 
 from r1net.protocol.canonical import sha256
 from r1net.transport import Transport
-from r1node.store import BlobCache, opener
+from r1node.store import BlobCache, job_files
 from tests.adversarial.sandbox.rewards import Kit, wheel
 
 
@@ -29,10 +29,10 @@ class Network:
 def test_files_come_once_and_with_their_size(tmp_path: Path) -> None:
     kit = Kit("def reward(**rest): return [1.0]\n", {"tool-1.0-py3-none-any.whl": wheel("tool", {"tool.py": ""})})
     network = Network(kit.files)
-    open_ = opener(kit.spec(), cast(Transport, network), tmp_path)
+    path_of = job_files(kit.spec(), cast(Transport, network), tmp_path)
     for digest, data in (*kit.files.items(), *kit.files.items()):
-        assert open_(digest) == data
+        assert path_of(digest).read_bytes() == data
         assert BlobCache(tmp_path / "blobs").has(digest)
     assert network.asked == [(digest, len(data)) for digest, data in kit.files.items()]
     with pytest.raises(KeyError):
-        open_(sha256(b"another job's"))
+        path_of(sha256(b"another job's"))
