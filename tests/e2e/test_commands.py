@@ -24,8 +24,11 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def test_the_readme_script_runs_as_it_stands(network: Network, client: Client, model: Path, tmp_path: Path) -> None:
-    script = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
-    assert len(script.strip().splitlines()) <= 14
+    readme = (ROOT / "README.md").read_text()
+    reward, script = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[:2]
+    assert len(script.strip().splitlines()) <= 15
+    (tmp_path / "reward.py").write_text(reward)
+    (tmp_path / "rows.jsonl").write_text(re.findall(r"```json\n(.*?)```", readme, re.DOTALL)[0])
     assert client.transport.has_blob("0x" + "00" * 32) is False
     env = {**os.environ, **submitter_variables(network, model)}
     done = subprocess.run(
