@@ -22,7 +22,7 @@ from r1net.local_files import LocalFiles
 from r1net.protocol.job import JobSpec
 from r1net.rewards import solved
 from r1net.sandbox import Limits, SandboxedScorer, SandboxPool
-from r1net.sandbox.scorer import Graded, Marks, Place
+from r1net.sandbox.answers import Graded, Marks, Place
 from r1net.shaping import deviation, has_spread
 from r1node.models.precision import computing
 from r1node.rollout.builtin import BuiltinEngine

@@ -8,7 +8,7 @@ from r1net.environments import sampling_seed
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import PublishTask, RolloutTask
-from r1net.sandbox.scorer import Graded, Place
+from r1net.sandbox.answers import Graded, Place
 from r1node.jobs import JobRuntime
 from r1node.lease import LeaseKeeper
 from r1node.rollout.engine import Completion, Prompt

@@ -18,7 +18,7 @@ from r1net.own import try_own_rewards
 from r1net.protocol.job import JobSpec
 from r1net.rewards import verifiers
 from r1net.sandbox import SandboxedScorer, SandboxPool
-from r1net.sandbox.scorer import Mark
+from r1net.sandbox.answers import Mark
 
 PROBLEMS = 64
 FULL = 1.0

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from r1net.protocol.job import EnvironmentSpec, Evaluation, Grpo, JobSpec, RewardSpec, Sampling
 from r1net.sandbox import SandboxedScorer, SandboxPool
-from r1net.sandbox.scorer import Place
+from r1net.sandbox.answers import Place
 from r1net.scoring import JobScorer
 from tests.unit.coordinator.jobs import MODEL_FILES, STOP, job_spec, tokenizer_json
 

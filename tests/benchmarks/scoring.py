@@ -17,7 +17,7 @@ from pathlib import Path
 from r1coordinator.verification.scorers import Scorers
 from r1net.protocol.job import Evaluation, Grpo, JobSpec, RewardSpec, Sampling
 from r1net.protocol.problems import EnvironmentSpec
-from r1net.sandbox.scorer import Graded, Place, Prompt
+from r1net.sandbox.answers import Graded, Place, Prompt
 from r1net.scoring import JobScorer
 from tests.e2e.demo import tiny
 from tests.sandbox import SANDBOX

@@ -16,8 +16,8 @@ from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import RolloutTask
 from r1net.rewards import total
 from r1net.sandbox import SandboxedScorer
+from r1net.sandbox.answers import Graded
 from r1net.sandbox.own import OwnMark
-from r1net.sandbox.scorer import Graded
 
 LOGPROB_SLACK = 1e-4
 """A log-probability may exceed 0 by this much: engines round."""

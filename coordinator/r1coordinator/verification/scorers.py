@@ -11,7 +11,7 @@ from r1net.protocol.job import JobSpec
 from r1net.protocol.model_files import MOST_BYTES, MOST_TOKENIZER_BYTES
 from r1net.protocol.weight_files import INDEX, MOST_INDEX_BYTES
 from r1net.sandbox import SandboxedScorer, SandboxPool
-from r1net.sandbox.scorer import examine
+from r1net.sandbox.asking import examine
 
 _KEPT = 256
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from r1net.protocol.job import Sampling
 from r1net.sandbox import SandboxedScorer
-from r1net.sandbox.scorer import Place
+from r1net.sandbox.answers import Place
 from r1node.rollout.engine import Completion, Progress, Prompt, RolloutEngine
 
 _Spot = tuple[int, int]

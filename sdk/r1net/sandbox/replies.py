@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from r1net.protocol.trace import Trace
 from r1net.protocol.turns import Span
-from r1net.sandbox.scorer import Place, SandboxedScorer
+from r1net.sandbox.answers import Place
+from r1net.sandbox.scorer import SandboxedScorer
 
 NO_TOOL = "the job has no tool that answers"
 OTHER = "the tool gives another answer"

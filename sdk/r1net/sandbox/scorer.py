@@ -4,123 +4,43 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel
 
 from r1net.environments import Shards, row_of
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
-from r1net.protocol.trace import Split
 from r1net.protocol.turns import Span, turns_of
 from r1net.rewards import computed_outside, total
+from r1net.sandbox.answers import (
+    Answer,
+    Grade,
+    Graded,
+    Marks,
+    Place,
+    Problems,
+    ProblemView,
+    Prompt,
+    Prompts,
+    Replies,
+    Texts,
+    Vocabulary,
+)
+from r1net.sandbox.asking import asked, checked, counted
 from r1net.sandbox.own import Call, OwnMark
 from r1net.sandbox.owned import OwnRewards
-from r1net.sandbox.pool import Prepare, ProcessEnded, SandboxPool
+from r1net.sandbox.pool import ProcessEnded, SandboxPool
 from r1net.sandbox.process import Child, SandboxFailed
 
 log = logging.getLogger(__name__)
 
-Place = tuple[Split, int, int]
-"""Split, round, group."""
-
 _FIRST: Place = ("train", 0, 0)
 
-T = TypeVar("T")
 A = TypeVar("A", bound=BaseModel)
-
-
-class _Answer(BaseModel):
-    """What a process says is checked like any stranger's message: a job's own files may have taken it over."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Vocabulary(_Answer):
-    vocabulary: int = Field(gt=0)
-
-
-class Prompt(_Answer):
-    """The prompt of one group."""
-
-    question: str
-    text: str
-    ids: list[Annotated[int, Field(ge=0, lt=2**31)]]
-
-
-class _Prompts(_Answer):
-    prompts: list[Prompt]
-
-
-class _Replies(_Answer):
-    replies: list[list[Annotated[int, Field(ge=0, lt=2**31)]] | None]
-
-
-class _Texts(_Answer):
-    texts: list[str]
-    answers: list[str]
-
-
-class Mark(_Answer):
-    """What one reward gives for an answer whose worth is known: see `r1net.marks`."""
-
-    reward: str
-    text: str
-    gold: bool
-    score: float | None
-
-
-class Marks(_Answer):
-    """The marks of one problem."""
-
-    question: str
-    marks: list[Mark]
-
-
-class ProblemView(_Answer):
-    """What a reward of the job's own is told of a problem."""
-
-    prompt: str
-    columns: dict[str, Any]
-
-
-class _Problems(_Answer):
-    problems: list[ProblemView]
-
-
-class _Grade(_Answer):
-    seconds: float
-    parts: dict[str, float | None] = Field(default_factory=dict)
-    over: Literal["memory"] | None = None
-
-
-class _Fault(_Answer):
-    fault: str
-    hint: str | None
-
-
-@dataclass(frozen=True)
-class Graded:
-    """A completion's rewards, as `r1net.scoring.Scored` has them.
-
-    `over`: it went over a limit, which makes every reward 0, the same for everyone. `doubtful`: it came so near to the
-    limit of time that another machine may have found it over. `own`: what the job's own rewards gave, of which a fault
-    leaves the part None.
-    """
-
-    reward: float | None
-    parts: dict[str, float | None]
-    over: Literal["time", "memory", "crash"] | None = None
-    doubtful: bool = False
-    own: Mapping[str, OwnMark] = field(default_factory=dict)
-
-    @property
-    def fault(self) -> str | None:
-        """What is wrong with the job's own rewards, which nobody but the job is to blame for."""
-        return next((f"the reward {name!r}: {mark.fault}" for name, mark in self.own.items() if mark.fault), None)
 
 
 class SandboxedScorer:
@@ -163,27 +83,27 @@ class SandboxedScorer:
 
     def load(self) -> None:
         """Load the job, which checks its files and settings, and its own rewards."""
-        self._vocabulary = self._ask({"op": "vocabulary"}, _Vocabulary).vocabulary
+        self._vocabulary = self._ask({"op": "vocabulary"}, Vocabulary).vocabulary
         self._own.check()
 
     def prompts(self, places: Sequence[Place]) -> list[Prompt]:
         """The canonical prompts of groups."""
         if not places:
             return []
-        answer = self._ask({"op": "prompts", "places": list(places), "rows": self._rows(places)}, _Prompts)
-        return _counted(answer.prompts, len(places))
+        answer = self._ask({"op": "prompts", "places": list(places), "rows": self._rows(places)}, Prompts)
+        return counted(answer.prompts, len(places))
 
     def texts(self, completions: Sequence[Sequence[int]]) -> list[str]:
         """The texts of completions, without stop tokens and special tokens."""
         if not completions:
             return []
-        return _counted(self._texts(completions).texts, len(completions))
+        return counted(self._texts(completions).texts, len(completions))
 
     def problems(self, places: Sequence[Place]) -> list[ProblemView]:
         """The problems of groups, as columns."""
-        asked = {"op": "columns", "places": list(places), "rows": self._rows(places)}
-        answer = self._ask(asked, _Problems)
-        return _counted(answer.problems, len(places))
+        question = {"op": "columns", "places": list(places), "rows": self._rows(places)}
+        answer = self._ask(question, Problems)
+        return counted(answer.problems, len(places))
 
     def replies(self, items: Sequence[tuple[Place, Sequence[int], tuple[Span, ...]]]) -> list[list[int] | None]:
         """What the job's tool gives behind each of these completions, of which the spans were given before, as token
@@ -192,7 +112,7 @@ class SandboxedScorer:
             return [None] * len(items)
         rows = self._rows([place for place, *_ in items])
         asked = [[*place, list(ids), list(given)] for place, ids, given in items]
-        return _counted(self._ask({"op": "replies", "items": asked, "rows": rows}, _Replies).replies, len(items))
+        return counted(self._ask({"op": "replies", "items": asked, "rows": rows}, Replies).replies, len(items))
 
     def grade(
         self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]] | None = None
@@ -217,7 +137,7 @@ class SandboxedScorer:
         places = list(dict.fromkeys(place for place, _ in items))
         problems = dict(zip(places, self.problems(places), strict=True))
         said = self._texts([turns_of(list(ids), spans)[-1] for (_, ids), spans in zip(items, given, strict=True)])
-        texts, answers = _counted(said.texts, len(items)), _counted(said.answers, len(items))
+        texts, answers = counted(said.texts, len(items)), counted(said.answers, len(items))
         return self._own.marks(
             [
                 (place, Call(problems[place].prompt, text, problems[place].columns, answer))
@@ -225,8 +145,8 @@ class SandboxedScorer:
             ]
         )
 
-    def _texts(self, completions: Sequence[Sequence[int]]) -> _Texts:
-        return self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, _Texts)
+    def _texts(self, completions: Sequence[Sequence[int]]) -> Texts:
+        return self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, Texts)
 
     def again(
         self, items: Sequence[tuple[Place, Sequence[int]]], found: Sequence[Graded], given: Sequence[tuple[Span, ...]]
@@ -279,7 +199,7 @@ class SandboxedScorer:
         rows = self._rows([("train", 0, group)])
         try:
             with self._pool.process(self._key, self._open) as child:
-                return _checked(Marks, child.ask({"op": "marks", "group": group, "rows": rows}))
+                return checked(Marks, child.ask({"op": "marks", "group": group, "rows": rows}))
         except ProcessEnded as error:
             raise UsageError(
                 f"the verifier of problem {group} ends its process: it takes more than "
@@ -301,7 +221,7 @@ class SandboxedScorer:
                 grades.append(self._graded(child.hear(self._pool.limits.grade_seconds)))
 
     def _graded(self, header: dict[str, Any]) -> Graded:
-        answer = _checked(_Grade, header)
+        answer = checked(Grade, header)
         if answer.over is not None:
             return self._over(answer.over)
         specs = [reward for reward in self.spec.rewards if not computed_outside(reward)]
@@ -314,11 +234,11 @@ class SandboxedScorer:
         return Graded(0.0, {reward.name: 0.0 for reward in self.spec.rewards}, over=limit)
 
     def _ask(self, header: dict[str, Any], kind: type[A]) -> A:
-        return _asked(self._pool, self._key, self._open, header, kind)
+        return asked(self._pool, self._key, self._open, header, kind)
 
     def _open(self, child: Child) -> None:
         header = {"op": "open", "spec": self.spec.model_dump_json(), "rows": self._rows([_FIRST])}
-        _checked(_Answer, child.ask(header, *(bring() for bring in self._files)))
+        checked(Answer, child.ask(header, *(bring() for bring in self._files)))
 
     def _rows(self, places: Sequence[Place]) -> list[list[Any]]:
         """The lines of the rows that groups are about. Raises UsageError when the data set isn't what the job says."""
@@ -331,48 +251,3 @@ class SandboxedScorer:
 
 def _absent(digest: str) -> Path:
     raise UsageError(f"this scorer was not given the job's files, such as {digest}")
-
-
-def examine(pool: SandboxPool, spec: JobSpec) -> None:
-    """Whether a specification's environment makes problems. Raises UsageError, SandboxFailed."""
-    question = {"op": "examine", "spec": spec.model_dump_json()}
-    _asked(pool, f"examine {spec.submitter}", lambda child: None, question, _Answer, keep=False)
-
-
-def _asked(
-    pool: SandboxPool, job: str, prepare: Prepare, header: dict[str, Any], kind: type[A], keep: bool = True
-) -> A:
-    """One question and its answer; once more when the process ended for no reason that lies in the question."""
-    for last in (False, True):
-        try:
-            with pool.process(job, prepare, keep) as child:
-                return _checked(kind, child.ask(header))
-        except ProcessEnded as error:
-            if last or error.signal == signal.SIGPROF:
-                limit = f"takes more than {pool.limits.setup_seconds:g} s of CPU time"
-                how = limit if error.signal == signal.SIGPROF else f"ends its process (signal {error.signal})"
-                raise UsageError(
-                    f"loading the job or drawing its problems {how}",
-                    hint="take smaller settings, or fewer held-out problems",
-                ) from error
-    raise AssertionError("unreachable")
-
-
-def _checked(kind: type[A], header: dict[str, Any]) -> A:
-    if "fault" in header:
-        fault = _checked_as(_Fault, header)
-        raise UsageError(fault.fault, hint=fault.hint)
-    return _checked_as(kind, header)
-
-
-def _checked_as(kind: type[A], header: dict[str, Any]) -> A:
-    try:
-        return kind.model_validate(header)
-    except ValidationError as error:
-        raise SandboxFailed(f"the grader speaks nonsense: {error.errors(include_url=False)[0]['msg']}") from error
-
-
-def _counted(values: list[T], wanted: int) -> list[T]:
-    if len(values) != wanted:
-        raise SandboxFailed(f"the grader answered {len(values)} times, not {wanted}")
-    return values

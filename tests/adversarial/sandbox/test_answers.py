@@ -18,8 +18,8 @@ from r1net.protocol.job import Evaluation, JobSpec, RewardSpec, Sampling
 from r1net.protocol.problems import EnvironmentSpec
 from r1net.rewards import extract_answer
 from r1net.sandbox import Limits, SandboxedScorer, SandboxFailed, SandboxPool
+from r1net.sandbox.answers import Graded
 from r1net.sandbox.boundary import ENVIRONMENT
-from r1net.sandbox.scorer import Graded
 from tests.sandbox import SANDBOX
 from tests.unit.coordinator.jobs import MODEL_FILES, STOP, job_spec, tokenizer_json
 

@@ -9,8 +9,8 @@ import pytest
 from r1coordinator.verification.admission import _check_own
 from r1net.errors import Refused
 from r1net.protocol.trace import Trace
+from r1net.sandbox.answers import Graded
 from r1net.sandbox.own import OwnMark
-from r1net.sandbox.scorer import Graded
 from tests.unit.coordinator.jobs import STOP, job_spec
 
 LATE = OwnMark(0.25, over=True, doubtful=True, late=0.25)

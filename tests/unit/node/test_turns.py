@@ -17,7 +17,7 @@ from r1net.environments import sampling_seed
 from r1net.protocol.job import JobSpec, Sampling
 from r1net.protocol.trace import Trace
 from r1net.protocol.turns import Turns
-from r1net.sandbox.scorer import Place
+from r1net.sandbox.answers import Place
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt, RolloutEngine
 from r1node.rollout.transformers import TransformersEngine
