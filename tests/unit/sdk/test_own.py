@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -213,6 +214,15 @@ def test_dependencies_come_as_wheels_and_are_imported_from(tmp_path: Path, folde
     assert spec.rewards[0].code is not None
     assert [name.partition("-")[0] for name in spec.rewards[0].code.wheels] == ["mpmath"]
     assert all(kept_path(ref.sha256).stat().st_size == ref.size for ref in spec.rewards[0].code.wheels.values())
+    check_job(spec, folder)
+
+
+def test_the_example_of_the_docs_passes_its_trial(tmp_path: Path, folder: Path) -> None:
+    docs = Path(__file__).parents[3] / "docs" / "inputs.md"
+    (example,) = re.findall(r"```python\n(.*?)```", docs.read_text(), re.DOTALL)
+    spec = job(tmp_path, example)
+    assert spec.rewards[0].code is not None
+    assert spec.rewards[0].code.seconds == 2.0
     check_job(spec, folder)
 
 
