@@ -53,7 +53,7 @@ def _items(scorer: SandboxedScorer, group: int) -> Sequence[Item]:
     (problem,) = scorer.problems([place])  # type: ignore[list-item]
     gold = problem.columns["answer"]
     texts = [*([gold, f"<think></think><answer>{gold}</answer>"] if gold is not None else []), *WORTHLESS]
-    return [(place, Call(problem.prompt, text, problem.columns)) for text in texts]
+    return [(place, Call(problem.prompt, text, problem.columns, answer=text)) for text in texts]
 
 
 def _require_marks(items: Sequence[Item], marks: Sequence[dict[str, OwnMark]]) -> None:

@@ -59,6 +59,7 @@ class Codes:
         self._unsafe = unsafe
         self._lock = threading.Lock()
         self._known: OrderedDict[str, _Code] = OrderedDict()
+        self._closed = False
 
     @contextmanager
     def zygote(self, key: str, fill: Fill, limits: Limits, hash_seed: int = 0) -> Iterator[tuple[Zygote, Path]]:
@@ -67,6 +68,8 @@ class Codes:
         Raises what `fill` raises, SandboxFailed, PreflightError.
         """
         with self._lock:
+            if self._closed:
+                raise SandboxFailed("the sandbox was closed")
             code = self._known.setdefault(key, _Code())
             self._known.move_to_end(key)
             code.users += 1
@@ -85,6 +88,7 @@ class Codes:
     def close(self) -> None:
         """Throw away what nobody uses; what somebody does goes with its last user."""
         with self._lock:
+            self._closed = True
             codes = list(self._known.values())
             self._known.clear()
             unused = [code for code in codes if not code.users]

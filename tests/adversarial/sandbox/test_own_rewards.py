@@ -10,7 +10,7 @@ from io import BytesIO
 import pytest
 
 from r1net.errors import UsageError
-from r1net.sandbox import Limits, SandboxPool
+from r1net.sandbox import Limits, SandboxFailed, SandboxPool
 from r1net.sandbox.own import Call
 from r1net.sandbox.wheels import MOST_BYTES
 from tests.adversarial.sandbox.rewards import Kit, values, wheel
@@ -266,6 +266,8 @@ def test_wheels_are_imported_from_and_their_bytecode_is_written() -> None:
     finally:
         pool.close()
     assert not folder.exists()
+    with pytest.raises(SandboxFailed, match="closed"):
+        kit.grade("a", pool=pool)
 
 
 def test_code_for_another_python_is_refused() -> None:
@@ -370,8 +372,6 @@ def test_many_codes_at_once_are_unpacked_once_each_and_thrown_away_when_others_c
 
 
 def test_a_zygote_that_is_gone_is_started_anew() -> None:
-    from r1net.sandbox import SandboxFailed
-
     kit, pool = Kit(RIGHT), SandboxPool(2)
     try:
         before = kit.grade("1", answer="1", pool=pool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -223,6 +224,15 @@ def test_dependencies_come_as_wheels_and_are_imported_from(tmp_path: Path, folde
         LocalFiles().require(ref.sha256).stat().st_size == ref.size for ref in spec.rewards[0].code.wheels.values()
     )
     check_job(spec, folder, LocalFiles().path)
+
+
+def test_the_example_of_the_docs_passes_its_trial(tmp_path: Path, folder: Path) -> None:
+    docs = Path(__file__).parents[3] / "docs" / "inputs.md"
+    (example,) = re.findall(r"```python\n(.*?)```", docs.read_text(), re.DOTALL)
+    spec = job(tmp_path, example)
+    assert spec.rewards[0].code is not None
+    assert spec.rewards[0].code.seconds == 2.0
+    check_job(spec, folder)
 
 
 def test_a_right_reward_passes_its_trial(tmp_path: Path, folder: Path) -> None:
