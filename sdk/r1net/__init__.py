@@ -6,6 +6,7 @@ from r1net.datasets import Dataset
 from r1net.errors import R1Error
 from r1net.protocol.job import Evaluation, JobSpec, Lora, Optimizer, Prices, RewardSpec, Sampling, Verification
 from r1net.runs import Run, RunFailed
+from r1net.settings import connect
 
 __all__ = [
     "R1",
@@ -25,4 +26,5 @@ __all__ = [
     "RunFailed",
     "Sampling",
     "Verification",
+    "connect",
 ]

@@ -44,7 +44,7 @@ def folder(tmp_path: Path, model: Path) -> Path:
 
 def r1net(network: Network, folder: Path, *arguments: str) -> tuple[int, Any, str]:
     """Run a command with --json; its exit code, what it printed, and what it said."""
-    env = {**os.environ, **submitter_variables(network, folder), "R1_CACHE_DIR": str(folder / "cache")}
+    env = {**os.environ, **submitter_variables(network), "R1_CACHE_DIR": str(folder / "cache")}
     command = [str(Path(sys.executable).parent / "r1net"), *arguments, "--json"]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=240)
     return done.returncode, json.loads(done.stdout) if done.stdout.strip() else None, done.stderr

@@ -16,7 +16,7 @@ from r1net.protocol.trace import Trace, TraceBundle
 from r1net.protocol.work import RolloutTask
 from r1net.rewards import total
 from r1net.sandbox import SandboxedScorer
-from r1net.sandbox.answers import Graded
+from r1net.sandbox.answers import Graded, Place
 from r1net.sandbox.own import OwnMark
 
 LOGPROB_SLACK = 1e-4
@@ -120,12 +120,19 @@ def _check_rewards(bundle: TraceBundle, terms: Terms) -> None:
     items = [((trace.split, trace.round, trace.group), trace.completion_ids) for trace in traces]
     given = [trace.given for trace in traces]
     grades = terms.scorer.grade(items, given)
-    for graded in grades:
-        if graded.fault is not None:
-            raise UsageError(graded.fault)
+    _require_sound([place for (place, _), graded in zip(items, grades, strict=True) if graded.fault], grades, terms)
     for position, trace, graded in sorted(zip(order, traces, grades, strict=True), key=lambda row: row[0]):
         _check_reward(trace, graded, terms.spec, position)
     _check_own(order, traces, grades, lambda: terms.scorer.again(items, grades, given))
+
+
+def _require_sound(places: Sequence[Place], grades: Sequence[Graded], terms: Terms) -> None:
+    """A function that fails on a completion has no mark for it; one that fails on an empty one, too, is no reward, and
+    ends its job: whoever samples must not be able to do that by what a completion says."""
+    unique = list(dict.fromkeys(places))
+    plain = terms.scorer.own_marks([(place, terms.spec.stop_token_ids[:1]) for place in unique], [()] * len(unique))
+    if any(mark.fault for marks in plain for mark in marks.values()):
+        raise UsageError(next(graded.fault for graded in grades if graded.fault is not None))
 
 
 def _check_own(

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from r1net.cli.settings import Settings, resolve
 from r1net.client import Client
+from r1net.settings import Settings, resolve
 
 
 @dataclass

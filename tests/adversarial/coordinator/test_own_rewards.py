@@ -129,6 +129,16 @@ def test_a_reward_that_differs_from_run_to_run_ends_its_job_and_blames_nobody(wo
     assert contest.standing() == (0, {})
 
 
+def test_no_completion_ends_a_job_by_what_it_says(world: World) -> None:
+    """A function that fails on some answers has no mark for them: who samples can't have it fail for the job."""
+    contest = Contest(world, "def reward(completions, **rest):\n    return [1 / int(completions[0] == '')]\n")
+    lease = contest.lease()
+    traces = contest.traces(lease)
+    assert all(trace.reward_parts["mine"] is None for trace in traces)
+    assert contest.send(lease, traces).status_code == 200
+    assert world.job(contest.job_id)["state"] == "running"
+
+
 def test_a_fault_ends_its_job_in_its_own_words_and_blames_nobody(world: World) -> None:
     contest = Contest(world, FAULTY)
     lease = contest.lease()

@@ -201,9 +201,9 @@ def keep(demo: Demo) -> None:
     demo.network.chain.token.transfer(keystore_address(folder / "submitter.json"), demo.profile.budget)
     say(f"everything stays up: page and API at {demo.network.url}, keys and logs in {folder}; Ctrl-C ends it")
     say("the README's script runs under these variables:")
-    model = BUILD / "models" / demo.profile.name
-    for name, value in submitter_variables(demo.network, model).items():
+    for name, value in submitter_variables(demo.network).items():
         print(f"  export {name}={value}")
+    print(f"  ln -s {BUILD / 'models' / demo.profile.name} model")
     try:
         while True:
             time.sleep(1)

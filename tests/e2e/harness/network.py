@@ -153,11 +153,10 @@ def single_threaded() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def submitter_variables(network: Network, model: Path) -> dict[str, str]:
+def submitter_variables(network: Network) -> dict[str, str]:
     """The environment under which the README's script runs."""
     return {
         "R1_COORDINATOR": network.url,
         "R1_KEY_FILE": str(network.folder / "submitter.json"),
         "R1_PASSWORD_FILE": str(network.password_file),
-        "R1_MODEL": str(model),
     }

@@ -1,4 +1,4 @@
-"""A submitter's settings: flag > `R1_*` environment variable > ./r1net.toml > ~/.config/r1net/r1net.toml > default."""
+"""A submitter's settings: argument > `R1_*` variable > ./r1net.toml > ~/.config/r1net/r1net.toml > default."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ class Settings(BaseModel):
             deployment=self.deployment,
             allow_plain_http=self.allow_plain_http,
         )
+
+
+def connect(**settings: Any) -> Client:
+    """A client with the settings given here, in `R1_*` variables and in files, in this order. Raises UsageError."""
+    return resolve(settings).client()
 
 
 def resolve(flags: Mapping[str, Any]) -> Settings:
