@@ -22,7 +22,7 @@ from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.database import Database
 from r1coordinator.store.rows import token_of
 from r1coordinator.store.tables import Base, ContributionRow, DueRow, EpochRow, JobRow, LineRow, TraceRow
-from r1net.chain import LineStatus
+from r1net.chain import JobState, LineStatus
 from r1net.protocol.job import JobSpec, Prices, SubmitJob
 from r1net.protocol.settlement import JobEpoch
 from tests.unit.coordinator.chain import FakeChain
@@ -209,12 +209,29 @@ def add_debt(s: Session, job_id: str, spec: JobSpec, number: int, amount: int, n
     job = s.get(JobRow, job_id)
     if job is None:
         with tempfile.TemporaryDirectory() as folder:
-            job = add_job(s, BlobStore(Path(folder)), SubmitJob(job_id=job_id, spec=spec), spec.budget, now)
+            job = add_job(s, BlobStore(Path(folder)), SubmitJob(job_id=job_id, spec=spec), _account(job_id, spec), now)
     count = len(s.scalars(select(TraceRow.number)).all())
     digest = "0x" + hashlib.sha256(f"{job_id} {count}".encode()).hexdigest()
     s.add(_trace(job_id, digest, count))
     s.add(_contribution(job_id, f"lease {count}", token_of(spec), number, amount, digest))
     assert close_due(s, job, now) is not None
+
+
+def _account(job_id: str, spec: JobSpec) -> JobState:
+    """The job's escrow as it was when the job was taken in."""
+    return JobState(
+        job_id=job_id,
+        submitter=spec.submitter,
+        token=spec.payment_token,
+        epoch_cap=spec.budget,
+        available=spec.budget,
+        reserved=0,
+        funded=spec.budget,
+        refunded=0,
+        closed_at=0,
+        spec_digest=spec.digest(),
+        allowance=spec.budget,
+    )
 
 
 def _trace(job_id: str, digest: str, count: int) -> TraceRow:
