@@ -23,6 +23,7 @@ from r1net.protocol.session import (
     TIME_HEADER,
     OpenSession,
 )
+from r1net.protocol.steering import SignedSteering
 from r1net.protocol.trace import RolloutSubmission
 from r1net.protocol.upload import UPLOAD_HEADER
 from r1net.protocol.views import Problem
@@ -32,6 +33,7 @@ Operation = dict[str, Any]
 
 BODIES: dict[str, type[Message] | None] = {
     "POST /v1/jobs": SubmitJob,
+    "POST /v1/jobs/{job_id}/steering": SignedSteering,
     "POST /v1/sessions": OpenSession,
     "POST /v1/work": WorkRequest,
     "POST /v1/leases/{lease_id}/heartbeat": None,

@@ -91,7 +91,7 @@ def test_an_answer_that_never_ends_stops_nobody_else_and_is_worth_nothing(world:
 def test_a_sandbox_that_fails_gives_no_score_and_ends_no_lease(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from r1net.sandbox import SandboxedScorer, SandboxFailed
 
-    def broken(self: SandboxedScorer, items: object) -> None:
+    def broken(self: SandboxedScorer, items: object, given: object) -> None:
         raise SandboxFailed("killed by its operator")
 
     world.submit(spec_of("chain_sum"))

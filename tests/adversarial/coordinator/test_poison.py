@@ -54,7 +54,7 @@ def test_a_model_that_crashes_a_reader_fails_its_own_job(world: World, name: str
     bad = world.submit(spec, 2, files=files)
     view = world.job(bad)
     assert view["state"] == "failed"
-    assert "does not fit" in view["error"]
+    assert "don't fit" in view["error"]
     world.kill()
     world.start()
     for _ in range(3):

@@ -232,7 +232,7 @@ def test_the_example_of_the_docs_passes_its_trial(tmp_path: Path, folder: Path) 
     spec = job(tmp_path, example)
     assert spec.rewards[0].code is not None
     assert spec.rewards[0].code.seconds == 2.0
-    check_job(spec, folder)
+    check_job(spec, folder, LocalFiles().path)
 
 
 def test_a_right_reward_passes_its_trial(tmp_path: Path, folder: Path) -> None:
