@@ -49,7 +49,7 @@ BODIES: dict[str, type[Message] | None] = {
 }
 """The message that each POST takes; None for an empty body."""
 
-_PUBLIC_POSTS = ("POST /v1/jobs", "POST /v1/sessions")
+_PUBLIC_POSTS = ("POST /v1/jobs", "POST /v1/sessions", "POST /v1/jobs/{job_id}/steering")
 _BLOB = "PUT /v1/blobs/{sha256}"
 _REF = "#/components/schemas/{model}"
 _SCHEMES = {

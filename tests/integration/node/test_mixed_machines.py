@@ -62,15 +62,8 @@ def replica(folder: Path, rank: int, threads: str, **env: str) -> Iterator[Repli
         process.stdout.close()
 
 
-@pytest.mark.parametrize(
-    ("rank", "rounds"),
-    [
-        (0, SOME),
-        (4, SOME),
-        pytest.param(0, ROUNDS, marks=pytest.mark.slow),
-        pytest.param(4, ROUNDS, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("rounds", [SOME, pytest.param(ROUNDS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rank", [0, 4], ids=["full", "lora"])
 def test_equal_versions_round_after_round(rank: int, rounds: int, tmp_path: Path) -> None:
     llama().save_pretrained(tmp_path / "model")
     machines = dict(MACHINES)
