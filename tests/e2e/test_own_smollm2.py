@@ -49,7 +49,7 @@ def test_own_rows_and_an_own_reward_teach_smollm2(plain: Network, tmp_path: Path
         run = client.train(
             model=smollm2(ROOT / "build" / "models" / "smollm2"),
             dataset=Dataset(rows, heldout=256),
-            reward=[("correct", 1.0), (reward, 0.5)],
+            reward=[("math", 1.0), (reward, 0.5)],
             prefill="The answer is",
             rounds=24,
             groups_per_round=32,
