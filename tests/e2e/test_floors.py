@@ -23,7 +23,7 @@ def test_hosts_work_for_no_less_than_their_floor(network: Network, client: Clien
     for run in (free, cheap):
         assert (run.view().state, run.view().traces_accepted) == ("running", 0)
         client.chain.escrow.close(run.job_id)
-    wait_until(lambda: {run.view().state for run in (free, cheap)} == {"failed"}, "closed jobs to stop", 60)
+    wait_until(lambda: {run.view().state for run in (free, cheap)} == {"cancelled"}, "closed jobs to stop", 60)
     status = network.ask_node("node1", "status")
     assert isinstance(status, list)
     assert {"standing", "reason"} <= status[0].keys()
