@@ -33,9 +33,9 @@ def steer(s: Session, domain: Domain, job_id: str, signed: SignedSteering, now: 
     if job.state != "running":
         raise Refused("not_running", f"the job is {job.state}", status=409)
     job.steered_at = issued
-    if steering.action == "pause":
+    if steering.action == "pause" and job.held is None:
         hold(job, PAUSED, now)
-    elif job.held == PAUSED:
+    elif steering.action == "resume" and job.held == PAUSED:
         release(job)
 
 

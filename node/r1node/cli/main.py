@@ -5,16 +5,12 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 preflight, 4 keys, 5 chain. Data goes to
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from r1net.cli.arguments import shared_first
-from r1net.cli.output import render, render_error
-from r1net.errors import R1Error
-from r1net.urls import scrub_output
+from r1net.cli.program import application, run
 from r1node.cli import (
     archive,
     audit,
@@ -35,21 +31,7 @@ from r1node.cli import (
 )
 from r1node.cli.context import Context
 
-
-def show(result: Any, **options: Any) -> None:
-    """Print what a command returned; some results carry an exit code."""
-    render(result, options["json"])
-    raise typer.Exit(getattr(result, "exit_code", 0))
-
-
-app = typer.Typer(
-    help=__doc__,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    result_callback=show,
-)
+app = application(__doc__)
 modules = (
     *(identity, trust, join, status, doctor, engine, rewards, audit, verify, calibrate, odds),
     *(disputes, jury, watch, archive, config),
@@ -87,11 +69,5 @@ SHARED = ("--coordinator", "--data-dir", "--worker", "--password-file", "--rpc-u
 
 
 def main() -> None:
-    """Run a command; the one place where an r1net error becomes words and an exit code."""
-    scrub_output()
-    arguments = shared_first(sys.argv[1:], SHARED)
-    try:
-        app(arguments)
-    except R1Error as error:
-        render_error(error, "--json" in arguments)
-        sys.exit(error.exit_code)
+    """Run a command."""
+    run(app, SHARED)

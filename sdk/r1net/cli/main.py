@@ -5,33 +5,16 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 preflight, 4 keys, 5 chain. Data goes to
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from r1net.cli import runs, submit
-from r1net.cli.arguments import shared_first
 from r1net.cli.context import Context
-from r1net.cli.output import render, render_error
-from r1net.errors import R1Error
-from r1net.urls import scrub_output
+from r1net.cli.program import application, run
 
-
-def show(result: Any, **options: Any) -> None:
-    """Print what a command returned."""
-    render(result, options["json"])
-
-
-app = typer.Typer(
-    help=__doc__,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    result_callback=show,
-)
+app = application(__doc__)
 submit.add_to(app)
 runs.add_to(app)
 
@@ -61,11 +44,5 @@ SHARED = ("--coordinator", "--key-file", "--password-file", "--rpc-url", "--depl
 
 
 def main() -> None:
-    """Run a command; the one place where an r1net error becomes words and an exit code."""
-    scrub_output()
-    arguments = shared_first(sys.argv[1:], SHARED)
-    try:
-        app(arguments)
-    except R1Error as error:
-        render_error(error, "--json" in arguments)
-        sys.exit(error.exit_code)
+    """Run a command."""
+    run(app, SHARED)

@@ -111,8 +111,8 @@ class SandboxedScorer:
         if not items or self.spec.turns is None:
             return [None] * len(items)
         rows = self._rows([place for place, *_ in items])
-        asked = [[*place, list(ids), list(given)] for place, ids, given in items]
-        return counted(self._ask({"op": "replies", "items": asked, "rows": rows}, Replies).replies, len(items))
+        question = {"op": "replies", "items": [[*place, list(ids), list(given)] for place, ids, given in items]}
+        return counted(self._ask(question | {"rows": rows}, Replies).replies, len(items))
 
     def grade(
         self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]] | None = None
@@ -215,8 +215,8 @@ class SandboxedScorer:
     ) -> None:
         with self._pool.process(self._key, self._open) as child:
             rows = self._rows([place for place, _ in items])
-            asked = [[*place, list(ids), list(spans)] for (place, ids), spans in zip(items, given, strict=True)]
-            child.tell({"op": "grade", "items": asked, "rows": rows})
+            completions = [[*place, list(ids), list(spans)] for (place, ids), spans in zip(items, given, strict=True)]
+            child.tell({"op": "grade", "items": completions, "rows": rows})
             for _ in items:
                 grades.append(self._graded(child.hear(self._pool.limits.grade_seconds)))
 

@@ -1,0 +1,42 @@
+"""What the two programs have in common: how a command's answer is shown, and how an error becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+
+from r1net.cli.arguments import shared_first
+from r1net.cli.output import render, render_error
+from r1net.errors import R1Error
+from r1net.urls import scrub_output
+
+
+def show(result: Any, **options: Any) -> None:
+    """Print what a command returned; some results carry an exit code."""
+    render(result, options["json"])
+    raise typer.Exit(getattr(result, "exit_code", 0))
+
+
+def application(words: str | None) -> typer.Typer:
+    """A program of commands that return what is shown; `words` is its help."""
+    return typer.Typer(
+        help=words,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        result_callback=show,
+    )
+
+
+def run(app: typer.Typer, shared: tuple[str, ...]) -> None:
+    """Run a command; the one place where an r1net error becomes words and an exit code."""
+    scrub_output()
+    arguments = shared_first(sys.argv[1:], shared)
+    try:
+        app(arguments)
+    except R1Error as error:
+        render_error(error, "--json" in arguments)
+        sys.exit(error.exit_code)
