@@ -104,22 +104,9 @@ def _host() -> None:
     print(json.dumps([[[c.token_ids, c.logprobs, c.finish_reason] for c in group] for group in answers]))
 
 
-def verdict(spec: JobSpec, folder: Path, sampler: str) -> tuple[int, tuple[str, ...]]:
-    """Tokens judged, and what is found against the work."""
-    replayer = Replayer(spec, folder, job_scorer(SANDBOX, spec, folder))
-    replayer.load()
-    canonical = replayer.scorer.prompts([("train", 0, group) for group in range(GROUPS)])
-    prompts = [
-        Prompt(prompt.ids, [sampling_seed(spec, "train", 0, group, index) for index in range(SIZE)])
-        for group, prompt in enumerate(canonical)
-    ]
-    if sampler == "by hand":
-        answers = by_hand(folder, prompts, spec.sampling)
-    elif sampler == "old machine":
-        answers = elsewhere(spec, folder, prompts)
-    else:
-        answers = by_engine(spec, folder, prompts, torch.float32 if sampler == "fp32" else torch.bfloat16)
-    traces = [
+def handed_in(prompts: Sequence[Prompt], answers: Sequence[Sequence[Completion]]) -> list[Trace]:
+    """What a host hands in for its first groups."""
+    return [
         Trace(
             job_id=JOB,
             split="train",
@@ -135,10 +122,29 @@ def verdict(spec: JobSpec, folder: Path, sampler: str) -> tuple[int, tuple[str, 
             reward=0.0,
             finish_reason=made.finish_reason,
             seed=prompt.seeds[index],
+            given=made.given,
         )
         for group, (prompt, row) in enumerate(zip(prompts, answers, strict=True))
         for index, made in enumerate(row)
     ]
+
+
+def verdict(spec: JobSpec, folder: Path, sampler: str) -> tuple[int, tuple[str, ...]]:
+    """Tokens judged, and what is found against the work."""
+    replayer = Replayer(spec, folder, job_scorer(SANDBOX, spec, folder))
+    replayer.load()
+    canonical = replayer.scorer.prompts([("train", 0, group) for group in range(GROUPS)])
+    prompts = [
+        Prompt(prompt.ids, [sampling_seed(spec, "train", 0, group, index) for index in range(SIZE)])
+        for group, prompt in enumerate(canonical)
+    ]
+    if sampler == "by hand":
+        answers = by_hand(folder, prompts, spec.sampling)
+    elif sampler == "old machine":
+        answers = elsewhere(spec, folder, prompts)
+    else:
+        answers = by_engine(spec, folder, prompts, torch.float32 if sampler == "fp32" else torch.bfloat16)
+    traces = handed_in(prompts, answers)
     found = judge_work(replayer.replay(traces)).finding
     return found.tokens, found.faults
 

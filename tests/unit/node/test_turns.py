@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,7 +14,6 @@ from transformers import AutoModelForCausalLM
 
 from r1net.environments import sampling_seed
 from r1net.protocol.job import JobSpec, Sampling
-from r1net.protocol.trace import Trace
 from r1net.protocol.turns import Turns
 from r1net.sandbox.answers import Place
 from r1node.rollout.builtin import BuiltinEngine
@@ -28,8 +26,8 @@ from r1node.verification.judge import judge_trace, judge_work
 from r1node.verification.replay import Replayer
 from tests.sandbox import SANDBOX
 from tests.unit.node.models import STOP, VOCABULARY, llama
-from tests.unit.node.test_innocent import GROUPS, JOB, SIZE, job, write_tokenizer
-from tests.unit.node.test_training import NOBODY, close, gradient_of, trainer
+from tests.unit.node.test_innocent import GROUPS, SIZE, handed_in, job, write_tokenizer
+from tests.unit.node.test_training import close, gradient_of, trainer
 
 MODEL = llama()
 TURNS = Turns(tool="messages", config={"texts": ["sure", "again"]}, most=3, reply=" {reply}: ")
@@ -83,30 +81,6 @@ def made_by(engine: RolloutEngine, folder: Path) -> tuple[list[Prompt], list[lis
         for place, prompt in zip(places, scorer.prompts(places), strict=True)
     ]
     return prompts, in_turns(engine, scorer, places, prompts, spec().sampling)
-
-
-def handed_in(prompts: list[Prompt], made: list[list[Completion]], **changes: Any) -> list[Trace]:
-    return [
-        Trace(
-            job_id=JOB,
-            split="train",
-            round=0,
-            group=group,
-            index=index,
-            policy=JOB,
-            worker=NOBODY,
-            prompt_ids=tuple(prompt.ids),
-            completion_ids=tuple(one.token_ids),
-            logprobs=tuple(min(0.0, value) for value in one.logprobs),
-            reward_parts={},
-            reward=0.0,
-            finish_reason=one.finish_reason,
-            seed=prompt.seeds[index],
-            given=one.given,
-        ).model_copy(update=changes)
-        for group, (prompt, members) in enumerate(zip(prompts, made, strict=True))
-        for index, one in enumerate(members)
-    ]
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["builtin", "transformers"])
