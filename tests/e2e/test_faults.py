@@ -103,9 +103,7 @@ def test_node_killed_in_the_middle_of_averaging(network: Network, client: Client
     victim.kill()
     rejoin(network, client, "node1")
     records = finish(run)
-    retried = [record for record in records if record.attempt > 1]
-    assert retried, "the broken attempt was given up and made again"
-    assert retried[0].round >= 1
+    assert any(record.attempt > 1 for record in records[1:]), "the broken attempt was given up and made again"
     assert len(records[-1].digests) == 2
 
 
