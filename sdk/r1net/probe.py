@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from r1net.errors import UsageError
-from r1net.own import try_own_rewards
+from r1net.own import try_own_rewards, try_own_tool
 from r1net.protocol.job import JobSpec
 from r1net.rewards import verifiers
 from r1net.sandbox import SandboxedScorer, SandboxPool
@@ -48,8 +48,8 @@ class _Worthless:
 
 
 def check_job(spec: JobSpec, folder: Path, local: Callable[[str], Path], accept_weak_verifier: bool = False) -> None:
-    """Load a job as everyone will, and try its own rewards and its verifiers. `local` finds its files beside the
-    model's. Raises UsageError in words about the job, SandboxFailed.
+    """Load a job as everyone will, and try its own rewards, its own tool and its verifiers. `local` finds its files
+    beside the model's. Raises UsageError in words about the job, SandboxFailed.
 
     The submitter's own settings may be tried without a boundary where the machine has none; bounds of time and memory
     hold in any case.
@@ -61,6 +61,7 @@ def check_job(spec: JobSpec, folder: Path, local: Callable[[str], Path], accept_
         scorer.check_rows()
         scorer.load()
         try_own_rewards(pool, spec, scorer, lambda digest: local(digest).read_bytes())
+        try_own_tool(pool, spec, scorer, lambda digest: local(digest).read_bytes())
         if not accept_weak_verifier:
             check_verifiers(scorer)
     finally:

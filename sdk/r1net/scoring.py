@@ -16,6 +16,7 @@ from r1net.protocol.trace import Split
 from r1net.protocol.turns import REPLY, Span, turns_of
 from r1net.rewards import TAGS, Completion, RewardSet, extract_answer, opened, total, verifiers
 from r1net.tokens import load_tokenizer
+from r1net.tools import computed_outside
 from r1net.tools import make as make_tool
 
 _REMEMBERED = 4096
@@ -46,7 +47,7 @@ class JobScorer:
         self.spec = spec
         self._draw = Draw(spec, lines)
         self._rewards = RewardSet(spec.rewards)
-        self._tool = None if spec.turns is None else make_tool(spec.turns)
+        self._tool = None if spec.turns is None or computed_outside(spec.turns) else make_tool(spec.turns)
         self._verifiers = RewardSet(verifiers(spec.rewards))
         data = tokenizer if isinstance(tokenizer, bytes) else tokenizer.read_bytes()
         self._tokenizer = load_tokenizer(data)
@@ -107,21 +108,27 @@ class JobScorer:
         completion = Completion(turns[-1], begun, len(completion_ids), truncated, turns)
         return self.score_completion(split, round_, group, completion)
 
-    def reply(
-        self, split: Split, round_: int, group: int, completion_ids: Sequence[int], given: tuple[Span, ...]
-    ) -> list[int] | None:
-        """What the job's tool gives behind a completion whose last turn has just ended, as token ids with what stands
-        around it. None where it says nothing, or no turn or room is left for the model."""
-        turns, sampling = self.spec.turns, self.spec.sampling if split == "train" else self.spec.evaluation.sampling
-        if turns is None or self._tool is None or len(given) + 1 >= turns.most or completion_ids[-1] not in self._stops:
+    def spoken(self, completion_ids: Sequence[int], given: tuple[Span, ...]) -> list[str] | None:
+        """The model's turns of a completion to which the job's tool may answer; None where its last turn was the last
+        of all, or has not ended."""
+        turns = self.spec.turns
+        if turns is None or len(given) + 1 >= turns.most or completion_ids[-1] not in self._stops:
             return None
-        said = [self.text(turn) for turn in turns_of(list(completion_ids), given)]
-        answer = self._tool(self.problem(split, round_, group), said)
-        if answer is None:
-            return None
-        text = turns.reply.replace(REPLY, answer)
+        return [self.text(turn) for turn in turns_of(list(completion_ids), given)]
+
+    def reply(self, split: Split, round_: int, group: int, spoken: Sequence[str]) -> str | None:
+        """What the job's tool answers, where it is one that is computed here."""
+        assert self._tool is not None, "a tool that is computed here"
+        return self._tool(self.problem(split, round_, group), spoken)
+
+    def reply_ids(self, split: Split, length: int, reply: str) -> list[int] | None:
+        """An answer as token ids, with what stands around it, behind `length` tokens; None where no room is left for
+        the model to go on."""
+        assert self.spec.turns is not None, "only a tool answers"
+        text = self.spec.turns.reply.replace(REPLY, reply)
+        sampling = self.spec.sampling if split == "train" else self.spec.evaluation.sampling
         ids = list(self._tokenizer.encode(text, add_special_tokens=False).ids)
-        return ids if ids and len(completion_ids) + len(ids) < sampling.max_tokens else None
+        return ids if ids and length + len(ids) < sampling.max_tokens else None
 
     def score_text(self, split: Split, round_: int, group: int, text: str) -> Scored:
         """The rewards of a completion with this text, of which no token is known, with those verifying rewards that

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from r1net import R1, Client, Dataset, Evaluation, Optimizer, Sampling
-from tests.e2e.demo.calculating import TURNS, calculating_model, rows
+from tests.e2e.demo.calculating import TOOL, calculating_model, rows
 from tests.e2e.harness.chain import ROOT
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
@@ -16,7 +16,8 @@ def test_a_model_learns_to_ask_the_calculator(client: Client) -> None:
         model=calculating_model(ROOT / "build" / "models" / "calculating"),
         dataset=Dataset(rows(), heldout=96, name="products"),
         prompt="{question}\n",
-        tool=TURNS,
+        tool=TOOL,
+        turns=2,
         rounds=20,
         groups_per_round=16,
         group_size=8,

@@ -17,7 +17,6 @@ from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, job_view, parse_spec
 from r1coordinator.store.tables import BlobRow, JobRow
 from r1coordinator.verification.scorers import Scorers
-from r1net import tools
 from r1net.chain import JobState
 from r1net.deterrence import odds
 from r1net.errors import ChainError, ChainUnavailable, Refused, UsageError
@@ -25,6 +24,7 @@ from r1net.protocol.job import JobSpec, JobView, SubmitJob
 from r1net.rewards import RewardSet
 from r1net.sandbox import SandboxFailed
 from r1net.sandbox.own import check_own
+from r1net.sandbox.own_tool import check_turns
 
 _SPEC_BYTES = 2**16
 """Every view of a job carries its specification."""
@@ -40,7 +40,7 @@ def check_spec(spec: JobSpec, scorers: Scorers) -> None:
         raise Refused("unknown_reward", error.message, status=422, hint=error.hint) from error
     try:
         if spec.turns is not None:
-            tools.make(spec.turns)
+            check_turns(spec.turns)
     except UsageError as error:
         raise Refused("unknown_tool", error.message, status=422, hint=error.hint) from error
     try:
@@ -65,7 +65,7 @@ def _check_sizes(spec: JobSpec, settings: Settings) -> None:
                 hint="save the weights in smaller shards: save_pretrained(…, max_shard_size=…)",
             )
     if any(size > limit for size in spec.files.values()):
-        raise Refused("blob_too_large", f"a file of a reward has more than {limit} bytes", status=413)
+        raise Refused("blob_too_large", f"a file of rows or of code has more than {limit} bytes", status=413)
     whole = sum(spec.files.values())
     if whole > settings.max_model_bytes:
         most = settings.max_model_bytes

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from r1coordinator.verification.codes import OWN_REWARD
 from r1coordinator.verification.refusal import refusal
 from r1coordinator.verification.turns import check_replies, check_stops
 from r1net.environments import sampling_seed
@@ -150,7 +149,7 @@ def _check_own(
                 continue
             others = others or again()
             if not any(_may_be(claimed, marks[name]) for marks in others[number]):
-                raise refusal(OWN_REWARD, f"{name} is {mark.words}, not {claimed}", order[number])
+                raise refusal("own_reward_mismatch", f"{name} is {mark.words}, not {claimed}", order[number])
 
 
 def _may_be(claimed: float | None, mark: OwnMark) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from r1coordinator.verification.codes import Content, Own
 from r1net.errors import Refused
 
 
-def refusal(code: str, detail: str, position: int | None = None) -> Refused:
+def refusal(code: Content | Own, detail: str, position: int | None = None) -> Refused:
     """A refusal of content, with the trace it is about."""
     where = "" if position is None else f"trace {position}: "
     return Refused(

@@ -32,8 +32,8 @@ def in_turns(
     while open_:
         asked = [(places[group], made[group][row].token_ids, made[group][row].given) for group, row in open_]
         replies = dict(zip(open_, scorer.replies(asked), strict=True))
-        open_ = [spot for spot in open_ if replies[spot] is not None]
-        begun = [_behind(made[group][row], replies[group, row] or []) for group, row in open_]
+        open_ = [spot for spot in open_ if replies[spot].ids is not None]
+        begun = [_behind(made[group][row], replies[group, row].ids or []) for group, row in open_]
         further = [
             Prompt([*prompts[group].ids, *one.token_ids], [prompts[group].seeds[row]], begun=len(one.token_ids))
             for (group, row), one in zip(open_, begun, strict=True)

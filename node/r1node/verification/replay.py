@@ -89,11 +89,16 @@ class Replayer:
     def replay(self, traces: Sequence[Trace]) -> list[Replay]:
         """Replay traces of the version that is loaded; the answer's order is its own."""
         found: list[Replay] = []
-        foul = {id(traces[position]): words for position, words in wrong_replies(traces, self.scorer)}
+        foul = {id(traces[position]): words for position, words in self._wrong_replies(traces)}
         for split in ("train", "heldout"):
             chosen = [trace for trace in traces if trace.split == split]
             found.extend(self._replay_split(chosen, self._sampling(split)))
         return [replace(one, foul=foul[id(one.trace)]) if id(one.trace) in foul else one for one in found]
+
+    def _wrong_replies(self, traces: Sequence[Trace]) -> Iterator[tuple[int, str]]:
+        """Of a job's own tool nobody is convicted: its code might tell this machine from another."""
+        if self.spec.turns is None or self.spec.turns.code is None:
+            yield from wrong_replies(traces, self.spec, self.scorer.replies)
 
     def _sampling(self, split: Split) -> Sampling:
         return self.spec.sampling if split == "train" else self.spec.evaluation.sampling

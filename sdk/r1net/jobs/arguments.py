@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Required, TypedDict
 
 from r1net.datasets import Dataset
-from r1net.own import Rewards
+from r1net.own import Rewards, ToolLike
 from r1net.protocol.job import Evaluation, Lora, Optimizer, Precision, Prices, Sampling, Verification
-from r1net.protocol.turns import Turns
 
 DataLike = Dataset | Path | str | Iterable[Mapping[str, Any]]
 
@@ -32,7 +31,9 @@ class JobArguments(TypedDict, total=False):
     and `prefill`; or `prompt`, which is taken as it is. A completion ends at any end-of-sequence token that the model's
     files name; or at `stop_token_ids`.
     `tool` is the name of what answers where the model ends its turn (`r1net.tools`), as the chat template has a user
-    answer; or `r1net.protocol.turns.Turns`, with its settings and the text around the answer.
+    answer; or `r1net.Tool`, with its settings or another text around the answer. Or it is a function of your own (or
+    its file), `tool(prompt, turns, **columns)`, which gives the answer to the model's turns so far, or None; it travels
+    as a reward does. The model has at most `turns` turns, 4 without it. Own rewards are then shown messages.
     `evaluation` says what is answered by the first and the last version; without it, up to 128 held-out problems.
     `verification` says how much of the hosts' work other hosts replay before it is trained on and paid.
     Before anything is paid, the job's verifiers are tried on 64 of its problems: the reference answer must earn all, an
@@ -50,7 +51,8 @@ class JobArguments(TypedDict, total=False):
     prefill: str
     prompt: str
     stop_token_ids: Sequence[int]
-    tool: str | Turns
+    tool: ToolLike
+    turns: int
     group_size: int
     groups_per_round: int
     grpo: Mapping[str, Any]

@@ -16,13 +16,12 @@ from r1net.jobs.arguments import JobArguments
 from r1net.jobs.prices import spread
 from r1net.local_files import LocalFiles
 from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
-from r1net.own import reward_specs
+from r1net.own import reward_specs, tool_turns
 from r1net.protocol.job import Evaluation, Grpo, JobSpec, Sampling, Verification
 from r1net.protocol.problems import EnvironmentSpec, Part
 from r1net.protocol.turns import Turns
 from r1net.templates import Conversations, check_prompt
 from r1net.tokens import check_stops
-from r1net.tools import make as make_tool
 from r1net.turn_texts import reply_text
 
 HELDOUT = 128
@@ -57,7 +56,7 @@ def compose(job: JobArguments, submitter: str, token: Callable[[], str], files: 
         rewards=reward_specs(job.get("reward", "correct"), files),
         prompt=prompt,
         stop_token_ids=stops,
-        turns=_turns(job.get("tool"), folder, stops),
+        turns=_turns(job, folder, stops, files),
         stage=stage,
         sampling=sampling,
         optimizer=job.get("optimizer") or JobSpec.model_fields["optimizer"].default,
@@ -122,11 +121,13 @@ class _Problems:
             yield _checked(name=f"rows:{label}", data=found.data), weight
 
 
-def _turns(given: str | Turns | None, folder: Path, stops: Sequence[int]) -> Turns | None:
-    turns = Turns(tool=given, reply=reply_text(folder, stops)) if isinstance(given, str) else given
-    if turns is not None:
-        make_tool(turns)
-    return turns
+def _turns(job: JobArguments, folder: Path, stops: Sequence[int], files: LocalFiles) -> Turns | None:
+    tool, most = job.get("tool"), job.get("turns")
+    if tool is None:
+        if most is not None:
+            raise UsageError("a job without a tool has one turn", hint="pass tool=, or leave turns= out")
+        return None
+    return tool_turns(tool, most, lambda: reply_text(folder, stops), files)
 
 
 def _weighted(given: Any) -> list[tuple[Any, float]]:

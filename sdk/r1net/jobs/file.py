@@ -27,7 +27,7 @@ from r1net.datasets import Dataset
 from r1net.errors import UsageError
 from r1net.jobs.arguments import JobArguments
 from r1net.jobs.positions import line_of, lines_of
-from r1net.own import Reward
+from r1net.own import Reward, Tool
 from r1net.protocol.job import (
     Evaluation,
     Lora,
@@ -38,7 +38,6 @@ from r1net.protocol.job import (
     Sampling,
     Verification,
 )
-from r1net.protocol.turns import Turns
 
 _WEI = 10**18
 MOST_BYTES = 2**20
@@ -92,8 +91,34 @@ class RewardTable(_Part):
         """What it says, with paths from `folder`."""
         if self.file is None:
             return RewardSpec(name=self.name or "", config=self.config), self.weight
-        path = folder / self.file
-        return Path(f"{path}:{self.function}" if self.function else path), self.weight
+        return _file_at(folder, self.file, self.function), self.weight
+
+
+class ToolTable(_Part):
+    """[tool]: a registered one by `name` with its `config`, or the `file` of one's own, with its `function` where the
+    file has several; `reply` is the text around its answers, which else the chat template gives."""
+
+    name: str | None = None
+    file: str | None = None
+    function: str | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    reply: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> ToolTable:
+        if (self.name is None) == (self.file is None):
+            raise ValueError("either name or file")
+        return self
+
+    def tool(self, folder: Path) -> Tool:
+        """What it says, with paths from `folder`."""
+        return Tool(
+            _file_at(folder, self.file, self.function) if self.file else self.name or "", self.config, self.reply
+        )
+
+
+def _file_at(folder: Path, file: str, function: str | None) -> Path:
+    return Path(f"{folder / file}:{function}" if function else folder / file)
 
 
 class JobFile(_Part):
@@ -110,7 +135,8 @@ class JobFile(_Part):
     prefill: str | None = None
     prompt: str | None = None
     stop_token_ids: list[int] | None = None
-    tool: str | Turns | None = None
+    tool: str | ToolTable | None = None
+    turns: int | None = None
     group_size: int | None = None
     groups_per_round: int | None = None
     grpo: dict[str, Any] | None = None
@@ -149,6 +175,10 @@ class JobFile(_Part):
         if self.reward is not None:
             tables = self.reward if isinstance(self.reward, list) else [self.reward]
             given["reward"] = [one if isinstance(one, str) else one.reward(folder) for one in tables]
+        if isinstance(self.tool, ToolTable):
+            given["tool"] = self.tool.tool(folder)
+        elif self.tool is not None and ".py" in self.tool:
+            given["tool"] = folder / self.tool
         return cast("JobArguments", given)
 
 

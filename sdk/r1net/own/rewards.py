@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from r1net.errors import UsageError
 from r1net.local_files import LocalFiles
-from r1net.own.script import read_script
-from r1net.own.source import source_of
-from r1net.own.wheels import resolve
-from r1net.protocol.job import RewardCode, RewardSpec
+from r1net.own.code import brought
+from r1net.protocol.code import RewardCode
+from r1net.protocol.job import RewardSpec
 
 Reward = str | Path | Callable[..., Any] | RewardSpec
 """The name of a registered reward, one with its settings, a function as TRL calls reward functions, or the file that
@@ -40,19 +35,5 @@ def _spec(reward: Reward, weight: float | None, files: LocalFiles) -> RewardSpec
         if ".py" not in reward:
             return RewardSpec(name=reward, weight=weight)
         reward = Path(reward)
-    source = source_of(reward)
-    script = read_script(source.text, source.path.name)
-    wheels = resolve(script.dependencies, files)
-    try:
-        code = RewardCode(
-            source=files.add(source.data),
-            function=source.function,
-            python=f"{sys.version_info.major}.{sys.version_info.minor}",
-            wheels=wheels,
-            **script.settings,
-        )
-        return RewardSpec(name=source.function, weight=weight, code=code)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"the reward {source.function} of {source.path.name}: {where}: {first['msg']}") from error
+    function, code = brought(reward, files, RewardCode, "reward")
+    return RewardSpec(name=function, weight=weight, code=code)

@@ -33,19 +33,19 @@ class Source:
             raise UsageError(f"{self.path} is not UTF-8") from error
 
 
-def source_of(reward: Callable[..., Any] | Path) -> Source:
-    """Where a reward comes from: a function, `file.py` with one public function, or `file.py:function`.
+def source_of(given: Callable[..., Any] | Path, what: str = "reward") -> Source:
+    """Where a function comes from: a function, `file.py` with one public function, or `file.py:function`.
 
     Raises UsageError on what can't travel: it would be another function there.
     """
-    return _of_file(reward) if isinstance(reward, Path) else _of_function(reward)
+    return _of_file(given) if isinstance(given, Path) else _of_function(given, what)
 
 
-def _of_function(function: Callable[..., Any]) -> Source:
+def _of_function(function: Callable[..., Any], what: str) -> Source:
     name = getattr(function, "__name__", type(function).__name__)
     fault = _fault(function)
     if fault is not None:
-        raise UsageError(f"the reward {name} can't travel: {fault}", hint=_HINT)
+        raise UsageError(f"the {what} {name} can't travel: {fault}", hint=_HINT)
     path = Path(inspect.getsourcefile(function) or "")
     return Source(path, path.read_bytes(), name)
 

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from r1net.errors import UsageError
 from r1net.marks import WORTHLESS
 from r1net.protocol.job import JobSpec
+from r1net.protocol.turns import messages
 from r1net.sandbox import SandboxedScorer, SandboxPool
+from r1net.sandbox.function import OTHER
 from r1net.sandbox.own import Call, OwnMark
 from r1net.sandbox.owned import Item, OwnRewards
 from r1net.sandbox.wheels import Open
 
 PROBLEMS = 16
-_SHIFT = 40 * 86400.0 + 12345.678
-"""Another month, another time of the day."""
 _SHOWN = 200
 
 
@@ -28,7 +28,7 @@ def try_own_rewards(pool: SandboxPool, spec: JobSpec, scorer: SandboxedScorer, o
     Returns how many completions each was tried on. Raises UsageError on faults, on answers that take too long, and on
     marks that differ.
     """
-    first, other = OwnRewards(pool, spec, open_), OwnRewards(pool, spec, open_, hash_seed=1, shift=_SHIFT)
+    first, other = OwnRewards(pool, spec, open_), OwnRewards(pool, spec, open_, OTHER)
     if not first:
         return 0
     items: list[Item] = []
@@ -53,7 +53,11 @@ def _items(scorer: SandboxedScorer, group: int) -> Sequence[Item]:
     (problem,) = scorer.problems([place])  # type: ignore[list-item]
     gold = problem.columns["answer"]
     texts = [*([gold, f"<think></think><answer>{gold}</answer>"] if gold is not None else []), *WORTHLESS]
-    return [(place, Call(problem.prompt, text, problem.columns, answer=text)) for text in texts]
+    turns = scorer.spec.turns
+    return [
+        (place, Call(problem.prompt, text if turns is None else messages([text], []), problem.columns, answer=text))
+        for text in texts
+    ]
 
 
 def _require_marks(items: Sequence[Item], marks: Sequence[dict[str, OwnMark]]) -> None:
@@ -78,4 +82,4 @@ def _require_same(name: str, call: Call, one: OwnMark, two: OwnMark) -> None:
 
 
 def _shown(call: Call) -> str:
-    return repr(call.completion[:_SHOWN])
+    return repr(call.completion)[:_SHOWN]

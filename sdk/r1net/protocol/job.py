@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from r1net.errors import UsageError
 from r1net.protocol.canonical import Address, Hash, Message, Wei
+from r1net.protocol.code import Code, RewardCode
 from r1net.protocol.files import FileRef
 from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.turns import Turns
@@ -43,28 +44,6 @@ class ModelRef(Message):
     def weights(self) -> tuple[str, ...]:
         """The names of the safetensors files, in order."""
         return weight_names(self.files)
-
-
-WheelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]{0,199}\.whl$")]
-
-
-class RewardCode(Message):
-    """A submitter's own reward: one Python file, run by nobody but a sandbox, with the wheels that it imports from.
-
-    `function` is called as TRL calls reward functions, `function(prompts=[…], completions=[…], **columns)`, with one
-    completion at a time, and gives a list of one number or None (does not apply). `python` is the interpreter's minor
-    version that the wheels are for. `seconds` of CPU time for one completion: one that takes longer is worth
-    `on_timeout`; `import_seconds` for loading the file; `memory_bytes` for all that it holds.
-    """
-
-    source: FileRef
-    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
-    python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
-    wheels: dict[WheelName, FileRef] = Field(default_factory=dict, max_length=64)
-    seconds: float = Field(default=1.0, gt=0, le=10)
-    import_seconds: float = Field(default=10.0, gt=0, le=60)
-    memory_bytes: int = Field(default=2**29, ge=2**26, le=2**31)
-    on_timeout: float = Field(default=0.0, ge=-1000, le=1000)
 
 
 class RewardSpec(Message):
@@ -253,9 +232,15 @@ class JobSpec(Message):
     def files(self) -> dict[str, int]:
         """Every file that the job is made of, by its digest: how many bytes it has."""
         found = [*self.model.files.values(), *self.environment.shards]
-        for code in (reward.code for reward in self.rewards if reward.code is not None):
-            found += [code.source, *code.wheels.values()]
+        for code in self.codes:
+            found += code.files
         return {file.sha256: file.size for file in found}
+
+    @property
+    def codes(self) -> list[Code]:
+        """All code that its submitter brings."""
+        brought = [self.turns.code if self.turns else None, *(reward.code for reward in self.rewards)]
+        return [code for code in brought if code is not None]
 
     def render(self, question: str) -> str:
         """The prompt's text for one question."""

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from r1net.protocol.canonical import Message
+from r1net.protocol.code import ToolCode
 
 REPLY = "{reply}"
 
@@ -15,12 +16,14 @@ Span = tuple[int, int]
 
 
 class Turns(Message):
-    """`tool` is the name of what answers (`r1net.tools.names()` lists them), with its `config`. It reads the model's
-    turn, which ends with a stop token, and answers or not; `most` turns of the model are sampled. `reply` is what
-    stands between two of them: the text that ends the one, the answer in place of {reply}, and what begins the next."""
+    """`tool` is the name of what answers (`r1net.tools.names()` lists them), with its `config`; or a submitter's own
+    `code` under a name of its own. It reads the model's turns, the last of which ends with a stop token, and answers or
+    not; `most` turns of the model are sampled. `reply` is what stands between two of them: the text that ends the one,
+    the answer in place of {reply}, and what begins the next."""
 
     tool: str = Field(max_length=100)
     config: dict[str, Any] = Field(default_factory=dict)
+    code: ToolCode | None = Field(default=None, exclude_if=lambda code: code is None)
     most: int = Field(default=4, ge=2, le=64)
     reply: str = Field(max_length=10_000)
 
@@ -46,3 +49,11 @@ def turns_of(ids: tuple[int, ...] | list[int], given: tuple[Span, ...]) -> list[
     """The model's own turns of a completion."""
     edges = [0, *(edge for span in given for edge in span), len(ids)]
     return [list(ids[begin:end]) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def messages(turns: list[str], replies: list[str]) -> list[dict[str, str]]:
+    """A completion of several turns as messages: the model's, and between two of them the tool's."""
+    found = [{"role": "assistant", "content": turns[0]}]
+    for reply, turn in zip(replies, turns[1:], strict=True):
+        found += [{"role": "tool", "content": reply}, {"role": "assistant", "content": turn}]
+    return found

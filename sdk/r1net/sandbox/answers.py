@@ -41,10 +41,22 @@ class Prompts(Answer):
     prompts: list[Prompt]
 
 
-class Replies(Answer):
-    """What the job's tool says behind each completion, as token ids; None where it says nothing."""
+class Spoken(Answer):
+    """The model's turns of each completion to which a tool may answer; None where it may not."""
 
-    replies: list[list[Annotated[int, Field(ge=0, lt=2**31)]] | None]
+    turns: list[list[str] | None]
+
+
+class ReplyTexts(Answer):
+    """What the job's tool answers to each, None where nothing."""
+
+    texts: list[str | None]
+
+
+class ReplyIds(Answer):
+    """Answers as token ids with what stands around them; None where there is no room."""
+
+    ids: list[list[Annotated[int, Field(ge=0, lt=2**31)]] | None]
 
 
 class Texts(Answer):

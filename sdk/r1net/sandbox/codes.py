@@ -19,7 +19,7 @@ _KEPT = 8
 """Each may have half a gigabyte on disk."""
 
 Fill = Callable[[Path], None]
-"""Writes a code's files into an empty folder: `reward.py`, and below `site` what it imports."""
+"""Writes a code's files into an empty folder: `own.py`, and below `site` what it imports."""
 
 
 class _Code:

@@ -15,6 +15,7 @@ from r1net.marks import candidates
 from r1net.protocol.architectures import require_computable
 from r1net.protocol.job import JobSpec
 from r1net.protocol.model_files import check_config, vocabulary_of
+from r1net.protocol.turns import Span
 from r1net.protocol.weight_files import check_index
 from r1net.sandbox.confine import allow_seconds
 from r1net.sandbox.frames import Ended, receive, send
@@ -61,7 +62,9 @@ class Grader:
             "prompts": self._prompts,
             "texts": self._texts,
             "columns": self._columns,
+            "turns": self._turns,
             "replies": self._replies,
+            "reply_ids": self._reply_ids,
             "marks": self._marks,
         }
         allow_seconds(self._limits.setup_seconds)
@@ -118,14 +121,19 @@ class Grader:
         texts = [scorer.text(ids) for ids in header["ids"]]
         return {"texts": texts, "answers": [scorer.answer(text) for text in texts]}
 
+    def _turns(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
+        scorer = self._opened()
+        return {"turns": [scorer.spoken(ids, spans(given)) for ids, given in header["items"]]}
+
     def _replies(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         scorer = self._opened()
         return {
-            "replies": [
-                scorer.reply(split, round_, group, ids, tuple((begin, end) for begin, end in given))
-                for split, round_, group, ids, given in header["items"]
-            ]
+            "texts": [scorer.reply(split, round_, group, spoken) for split, round_, group, spoken in header["items"]]
         }
+
+    def _reply_ids(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
+        scorer = self._opened()
+        return {"ids": [scorer.reply_ids(split, length, text) for split, length, text in header["items"]]}
 
     def _columns(self, header: Header, _attachments: tuple[bytes, ...]) -> Header:
         """What a job's own reward is given beside a completion: the problem, as far as it is JSON."""
@@ -156,7 +164,7 @@ class Grader:
             began = time.process_time()
             try:
                 with only_data():
-                    scored = scorer.score(split, round_, group, ids, tuple(map(tuple, given)))  # type: ignore[arg-type]
+                    scored = scorer.score(split, round_, group, ids, spans(given))  # type: ignore[arg-type]
                 found: Header = {"parts": scored.parts}
             except MemoryError:
                 found = {"over": "memory"}
@@ -166,6 +174,11 @@ class Grader:
     def _opened(self) -> JobScorer:
         assert self._scorer is not None, "the job comes first"
         return self._scorer
+
+
+def spans(given: list[list[int]]) -> tuple[Span, ...]:
+    """Spans as they come in a message."""
+    return tuple((begin, end) for begin, end in given)
 
 
 def columns_of(problem: Problem) -> Header:

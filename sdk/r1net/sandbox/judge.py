@@ -177,7 +177,7 @@ class _Run:
     def _asked(self, program: Child, given: str | None) -> _Said | None:
         """Start the program; None when it ends its process or takes too long."""
         self._deadline = time.monotonic() + self._limit * _WALL_FACTOR + _WALL_SLACK
-        question = {"op": "program", "text": self._call.answer, "prompt": self._prompt, "input": given}
+        question = {"op": "program", "text": self._call.answer, "prompt": self._prompt, "input": given, "shift": 0.0}
         try:
             program.tell(question)
             said = self._heard(program)[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 from r1net.protocol.job import JobSpec
 from r1net.rewards import computed_outside
+from r1net.sandbox.function import USUAL, Surroundings
 from r1net.sandbox.judge import CodeReward
 from r1net.sandbox.own import Call, OwnMark, OwnReward
 from r1net.sandbox.pool import SandboxPool
@@ -20,12 +21,10 @@ Item = tuple[Any, Call]
 class OwnRewards:
     """A job's own rewards, and `code`; empty where it has none."""
 
-    def __init__(self, pool: SandboxPool, spec: JobSpec, open_: Open, hash_seed: int = 0, shift: float = 0.0) -> None:
+    def __init__(self, pool: SandboxPool, spec: JobSpec, open_: Open, around: Surroundings = USUAL) -> None:
         job = spec.digest()
         self._rewards: list[OwnReward | CodeReward] = [
-            CodeReward(pool, job, reward)
-            if reward.code is None
-            else OwnReward(pool, job, reward, open_, hash_seed, shift)
+            CodeReward(pool, job, reward) if reward.code is None else OwnReward(pool, job, reward, open_, around)
             for reward in spec.rewards
             if computed_outside(reward)
         ]

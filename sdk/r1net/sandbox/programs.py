@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from typing import Any
 
+from r1net.sandbox.clocks import shift_clocks
 from r1net.sandbox.confine import allow_seconds
 from r1net.sandbox.frames import receive, send
 from r1net.sandbox.limits import FRAME_BYTES, Limits
@@ -37,6 +38,8 @@ _MODULES = frozenset(("math", "cmath", "re", "itertools", "collections", "functo
 def run_program(channel: socket.socket, header: Header, limits: Limits) -> None:
     """Run a program on its input, and say what it printed; or load it, and answer calls of what it defines. All that it
     takes is one allowance of CPU time."""
+    if header["shift"]:
+        shift_clocks(header["shift"])
     allow_seconds(limits.grade_seconds)
     source = with_prompt(header["prompt"], program_of(header["text"]))
     if header["input"] is not None:

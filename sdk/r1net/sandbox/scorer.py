@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from r1net.environments import Shards, row_of
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
-from r1net.protocol.turns import Span, turns_of
+from r1net.protocol.turns import Span, messages, turns_of
 from r1net.rewards import computed_outside, total
 from r1net.sandbox.answers import (
     Answer,
@@ -26,7 +26,6 @@ from r1net.sandbox.answers import (
     ProblemView,
     Prompt,
     Prompts,
-    Replies,
     Texts,
     Vocabulary,
 )
@@ -35,6 +34,7 @@ from r1net.sandbox.own import Call, OwnMark
 from r1net.sandbox.owned import OwnRewards
 from r1net.sandbox.pool import ProcessEnded, SandboxPool
 from r1net.sandbox.process import Child, SandboxFailed
+from r1net.sandbox.replies import Begun, Replies, Reply
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class SandboxedScorer:
         self._key = spec.digest()
         self._vocabulary = 0
         self._own = OwnRewards(pool, spec, lambda digest: fetch(digest).read_bytes())
+        self._replies = Replies(pool, spec, lambda digest: fetch(digest).read_bytes(), self)
 
     @property
     def vocabulary(self) -> int:
@@ -83,14 +84,15 @@ class SandboxedScorer:
 
     def load(self) -> None:
         """Load the job, which checks its files and settings, and its own rewards."""
-        self._vocabulary = self._ask({"op": "vocabulary"}, Vocabulary).vocabulary
+        self._vocabulary = self.ask({"op": "vocabulary"}, (), Vocabulary).vocabulary
         self._own.check()
+        self._replies.check()
 
     def prompts(self, places: Sequence[Place]) -> list[Prompt]:
         """The canonical prompts of groups."""
         if not places:
             return []
-        answer = self._ask({"op": "prompts", "places": list(places), "rows": self._rows(places)}, Prompts)
+        answer = self.ask({"op": "prompts", "places": list(places)}, places, Prompts)
         return counted(answer.prompts, len(places))
 
     def texts(self, completions: Sequence[Sequence[int]]) -> list[str]:
@@ -101,18 +103,12 @@ class SandboxedScorer:
 
     def problems(self, places: Sequence[Place]) -> list[ProblemView]:
         """The problems of groups, as columns."""
-        question = {"op": "columns", "places": list(places), "rows": self._rows(places)}
-        answer = self._ask(question, Problems)
+        answer = self.ask({"op": "columns", "places": list(places)}, places, Problems)
         return counted(answer.problems, len(places))
 
-    def replies(self, items: Sequence[tuple[Place, Sequence[int], tuple[Span, ...]]]) -> list[list[int] | None]:
-        """What the job's tool gives behind each of these completions, of which the spans were given before, as token
-        ids; None where the model's turn was its last."""
-        if not items or self.spec.turns is None:
-            return [None] * len(items)
-        rows = self._rows([place for place, *_ in items])
-        question = {"op": "replies", "items": [[*place, list(ids), list(given)] for place, ids, given in items]}
-        return counted(self._ask(question | {"rows": rows}, Replies).replies, len(items))
+    def replies(self, items: Sequence[Begun]) -> list[Reply]:
+        """What the job's tool gives behind each of these completions; nothing where the model's turn was its last."""
+        return self._replies.to(items)
 
     def grade(
         self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]] | None = None
@@ -130,23 +126,37 @@ class SandboxedScorer:
     def own_marks(
         self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]]
     ) -> list[dict[str, OwnMark]]:
-        """What the job's own rewards give, each computed in fresh processes, one for each group. They are shown the
-        last turn of a completion."""
+        """What the job's own rewards give, each computed in fresh processes, one for each group."""
         if not items or not self._own:
             return [{} for _ in items]
         places = list(dict.fromkeys(place for place, _ in items))
         problems = dict(zip(places, self.problems(places), strict=True))
         said = self._texts([turns_of(list(ids), spans)[-1] for (_, ids), spans in zip(items, given, strict=True)])
         texts, answers = counted(said.texts, len(items)), counted(said.answers, len(items))
+        shown = texts if self.spec.turns is None else self._messages(items, given)
         return self._own.marks(
             [
-                (place, Call(problems[place].prompt, text, problems[place].columns, answer))
-                for (place, _), text, answer in zip(items, texts, answers, strict=True)
+                (place, Call(problems[place].prompt, completion, problems[place].columns, answer))
+                for (place, _), completion, answer in zip(items, shown, answers, strict=True)
             ]
         )
 
+    def _messages(
+        self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]]
+    ) -> list[list[dict[str, str]]]:
+        """Completions as messages, which is how TRL shows conversations to rewards."""
+        begun = [
+            (place, ids[:begin], spans[:number])
+            for (place, ids), spans in zip(items, given, strict=True)
+            for number, (begin, _) in enumerate(spans)
+        ]
+        replies = iter(self.replies(begun))
+        turns = [turns_of(list(ids), spans) for (_, ids), spans in zip(items, given, strict=True)]
+        texts = iter(counted(self._texts([turn for own in turns for turn in own]).texts, sum(map(len, turns))))
+        return [messages([next(texts) for _ in own], [next(replies).text or "" for _ in own[1:]]) for own in turns]
+
     def _texts(self, completions: Sequence[Sequence[int]]) -> Texts:
-        return self._ask({"op": "texts", "ids": [list(ids) for ids in completions]}, Texts)
+        return self.ask({"op": "texts", "ids": [list(ids) for ids in completions]}, (), Texts)
 
     def again(
         self, items: Sequence[tuple[Place, Sequence[int]]], found: Sequence[Graded], given: Sequence[tuple[Span, ...]]
@@ -233,8 +243,10 @@ class SandboxedScorer:
     def _over(self, limit: Literal["time", "memory", "crash"]) -> Graded:
         return Graded(0.0, {reward.name: 0.0 for reward in self.spec.rewards}, over=limit)
 
-    def _ask(self, header: dict[str, Any], kind: type[A]) -> A:
-        return asked(self._pool, self._key, self._open, header, kind)
+    def ask(self, header: dict[str, Any], places: Sequence[Place], kind: type[A]) -> A:
+        """One question about the problems of `places` to a process that has the job."""
+        rows = {"rows": self._rows(places)} if places else {}
+        return asked(self._pool, self._key, self._open, header | rows, kind)
 
     def _open(self, child: Child) -> None:
         header = {"op": "open", "spec": self.spec.model_dump_json(), "rows": self._rows([_FIRST])}

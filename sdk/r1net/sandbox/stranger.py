@@ -1,7 +1,7 @@
-"""Inside: a job's own reward function, called with one completion at a time, in a process that serves one group.
+"""Inside: a function of a job's own, called with one item at a time, in a process that serves one group.
 
-The function may take over its process completely: it then gives marks to its own job's completions, which it does
-anyway. What it says is checked outside, by `own`. Imports nothing but the standard library.
+The function may take over its process completely: it then gives marks and answers to its own job's completions, which
+it does anyway. What it says is checked outside, by `own` and `own_tool`. Imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +30,8 @@ MAPPED = 64 * 2**20
 """What an interpreter that has loaded nothing is taken to hold, on every machine: a job's memory is its own beyond."""
 LARGEST = 1e9
 """A mark is no larger than this: weighted sums stay finite and precise."""
+LONGEST = 20_000
+"""Characters of a tool's answer."""
 _WORDS = 300
 
 
@@ -47,7 +50,13 @@ def _forget() -> None:
 
 
 def _serve(channel: socket.socket, limits: Limits) -> None:
-    actions = {"grade": _grade, "compile": _compile, "program": run_program, "tests": run_tests}
+    actions: dict[str, Callable[[socket.socket, Header, Limits], None]] = {
+        "grade": partial(_call, _mark),
+        "reply": partial(_call, _reply),
+        "compile": _compile,
+        "program": run_program,
+        "tests": run_tests,
+    }
     try:
         while True:
             header, _ = receive(channel, FRAME_BYTES)
@@ -56,9 +65,10 @@ def _serve(channel: socket.socket, limits: Limits) -> None:
         return
 
 
-def _grade(channel: socket.socket, header: Header, limits: Limits) -> None:
-    """A message when the file is loaded, then one for each completion: whoever ends this process is known by its
-    place."""
+def _call(
+    one: Callable[[Callable[..., Any], Header], Header], channel: socket.socket, header: Header, limits: Limits
+) -> None:
+    """A message when the file is loaded, then one for each call: whoever ends this process is known by its place."""
     asked = {"asked": header["asked"]}
     if header["shift"]:
         shift_clocks(header["shift"])
@@ -74,18 +84,18 @@ def _grade(channel: socket.socket, header: Header, limits: Limits) -> None:
     for call in header["calls"]:
         allow_seconds(limits.grade_seconds)
         began = time.process_time()
-        found = _mark(function, call)
+        found = one(function, call)
         allow_seconds(0)
         send(channel, found | {"seconds": time.process_time() - began} | asked)
 
 
 def _load(folder: Path, name: str) -> Callable[..., Any]:
     sys.path.append(str(folder / "site"))
-    spec = importlib.util.spec_from_file_location("reward", folder / "reward.py")
+    spec = importlib.util.spec_from_file_location("own", folder / "own.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["reward"] = module
+    sys.modules["own"] = module
     spec.loader.exec_module(module)
     function = getattr(module, name)
     if not callable(function):
@@ -116,6 +126,21 @@ def _checked(found: Any) -> Header:
     if not -LARGEST <= value <= LARGEST:
         return {"fault": f"it returns {value!r:.40}: no number, or beyond {LARGEST:g}"}
     return {"value": float(value)}
+
+
+def _reply(function: Callable[..., Any], call: Header) -> Header:
+    try:
+        found = function(call["prompt"], call["turns"], **call["columns"])
+        if found is None:
+            return {"reply": None}
+        if type(found) is not str:
+            return {"fault": f"it returns {type(found).__name__}, not a str or None"}
+        if len(found) > LONGEST:
+            return {"fault": f"it returns {len(found)} characters; {LONGEST} are taken"}
+        found.encode()  # halves of characters can't be sent
+        return {"reply": found}
+    except BaseException as error:
+        return {"fault": _words(error)}
 
 
 def _words(error: BaseException) -> str:

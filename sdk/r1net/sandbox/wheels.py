@@ -20,17 +20,17 @@ from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from r1net.errors import UsageError
-from r1net.protocol.job import RewardCode
+from r1net.protocol.code import Code
 
 Open = Callable[[str], bytes]
 """The bytes of a file of the job, by its digest."""
 
 MOST_SOURCE_BYTES = 2**20
 MOST_WHEEL_BYTES = 2**28
-"""Of all wheels of a reward together, as they come."""
+"""Of all wheels of a code together, as they come."""
 MOST_BYTES = 2**29
 MOST_MEMBERS = 20_000
-"""Of all wheels of a reward together, unpacked."""
+"""Of all wheels of a code together, unpacked."""
 
 _CHUNK = 2**18
 _MOST_NAME, _MOST_PATH = 200, 1000
@@ -39,15 +39,15 @@ _END, _END_SIZE, _LOCATOR, _LOCATOR_SIZE, _COMMENT = b"PK\x05\x06", 22, b"PK\x06
 _IMPORTABLE = ("purelib", "platlib")
 
 
-def check_code(code: RewardCode) -> None:
-    """Whether a reward's files are of a size that is taken, and fit this machine's interpreter. Raises UsageError."""
+def check_code(code: Code) -> None:
+    """Whether a code's files are of a size that is taken, and fit this machine's interpreter. Raises UsageError."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if code.python != here:
-        raise UsageError(f"the reward is for Python {code.python}, and this is {here}")
+        raise UsageError(f"the job's code is for Python {code.python}, and this is {here}")
     if code.source.size > MOST_SOURCE_BYTES:
-        raise UsageError(f"a reward's file may have {MOST_SOURCE_BYTES} bytes")
+        raise UsageError(f"a file of code may have {MOST_SOURCE_BYTES} bytes")
     if sum(wheel.size for wheel in code.wheels.values()) > MOST_WHEEL_BYTES:
-        raise UsageError(f"a reward's wheels may have {MOST_WHEEL_BYTES} bytes")
+        raise UsageError(f"its wheels may have {MOST_WHEEL_BYTES} bytes")
     supported = frozenset(sys_tags())
     for name in code.wheels:
         try:
@@ -58,13 +58,13 @@ def check_code(code: RewardCode) -> None:
             raise UsageError(f"the wheel {name} does not fit this machine's interpreter")
 
 
-def unpack(code: RewardCode, open_: Open, folder: Path) -> None:
-    """Write the reward's file to `folder`/reward.py and what its wheels hold to import to `folder`/site.
+def unpack(code: Code, open_: Open, folder: Path) -> None:
+    """Write the code's file to `folder`/own.py and what its wheels hold to import to `folder`/site.
 
     Raises UsageError when the files are at fault, OSError when this machine is.
     """
     check_code(code)
-    (folder / "reward.py").write_bytes(_bytes(open_, code.source.sha256, code.source.size, "the reward's file"))
+    (folder / "own.py").write_bytes(_bytes(open_, code.source.sha256, code.source.size, "its file"))
     budget = _Budget()
     (folder / "site").mkdir()
     for name, wheel in sorted(code.wheels.items()):

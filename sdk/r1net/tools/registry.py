@@ -6,26 +6,40 @@ from pydantic import ValidationError
 
 from r1net.errors import UsageError
 from r1net.protocol.turns import Turns
-from r1net.tools.base import Tool, ToolFactory
+from r1net.tools.base import Tool, ToolFactory, ToolSettings
 from r1net.tools.calculator import calculator
 from r1net.tools.messages import messages
+from r1net.tools.python import PythonSettings
 
 _TOOLS: dict[str, ToolFactory] = {"calculator": calculator, "messages": messages}
+_OUTSIDE: dict[str, type[ToolSettings]] = {"python": PythonSettings}
+"""Tools that run what a model wrote: `r1net.sandbox` computes them, each run in a process of its own."""
 
 
 def names() -> list[str]:
     """Every registered tool."""
-    return sorted(_TOOLS)
+    return sorted({*_TOOLS, *_OUTSIDE})
 
 
-def make(turns: Turns) -> Tool:
-    """A registered tool with its settings. Raises UsageError on an unknown name, and on settings that it refuses."""
-    factory = _TOOLS.get(turns.tool)
-    if factory is None:
+def computed_outside(turns: Turns) -> bool:
+    """Whether a tool runs a stranger's code, so that `make` can't make it."""
+    return turns.code is not None or turns.tool in _OUTSIDE
+
+
+def check(turns: Turns) -> None:
+    """Whether a registered tool has this name and takes these settings. Raises UsageError."""
+    takes = _TOOLS.get(turns.tool) or (_OUTSIDE[turns.tool].model_validate if turns.tool in _OUTSIDE else None)
+    if takes is None:
         raise UsageError(f"unknown tool {turns.tool!r}", hint=f"use one of {', '.join(names())}")
     try:
-        return factory(turns.config)
+        takes(turns.config)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"the tool {turns.tool!r} refuses its settings: {where}: {first['msg']}") from error
+
+
+def make(turns: Turns) -> Tool:
+    """A registered tool with its settings. Raises UsageError on an unknown name, and on settings that it refuses."""
+    check(turns)
+    return _TOOLS[turns.tool](turns.config)

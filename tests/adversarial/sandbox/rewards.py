@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from r1net.protocol.canonical import sha256
-from r1net.protocol.job import FileRef, JobSpec, RewardCode, RewardSpec
+from r1net.protocol.code import RewardCode
+from r1net.protocol.job import FileRef, JobSpec, RewardSpec
 from r1net.sandbox import SandboxPool
+from r1net.sandbox.function import USUAL, Surroundings
 from r1net.sandbox.own import Call, OwnMark, OwnReward
 from tests.sandbox import SANDBOX
 from tests.unit.coordinator.jobs import MODEL_FILES, job_spec
@@ -54,8 +56,8 @@ class Kit:
         """A small job with this reward and others."""
         return job_spec(rewards=(RewardSpec(name="mine", weight=weight, code=self.code), *others))
 
-    def reward(self, pool: SandboxPool = SANDBOX, hash_seed: int = 0, shift: float = 0.0) -> OwnReward:
-        return OwnReward(pool, "job", RewardSpec(name="mine", code=self.code), self.open, hash_seed, shift)
+    def reward(self, pool: SandboxPool = SANDBOX, around: Surroundings = USUAL) -> OwnReward:
+        return OwnReward(pool, "job", RewardSpec(name="mine", code=self.code), self.open, around)
 
     def grade(self, *texts: str, pool: SandboxPool = SANDBOX, **columns: Any) -> list[OwnMark]:
         """The marks of one group."""

@@ -11,6 +11,7 @@ import pytest
 
 from r1net.errors import UsageError
 from r1net.sandbox import Limits, SandboxFailed, SandboxPool
+from r1net.sandbox.function import Surroundings
 from r1net.sandbox.own import Call
 from r1net.sandbox.wheels import MOST_BYTES
 from tests.adversarial.sandbox.rewards import Kit, values, wheel
@@ -177,7 +178,7 @@ def test_groups_do_not_know_of_each_other() -> None:
 def test_a_hash_seed_is_the_same_on_every_machine_and_another_where_it_is_tried() -> None:
     kit = Kit(body("return [hash(text) % 1000003]"))
     call = [[Call("question", "abc", {})]]
-    one, two = kit.reward().grade(call), kit.reward(hash_seed=1).grade(call)
+    one, two = kit.reward().grade(call), kit.reward(around=Surroundings(hash_seed=1)).grade(call)
     assert one == kit.reward().grade(call)
     assert one != two
 
@@ -190,7 +191,7 @@ def test_a_shifted_clock_is_seen(clock: str) -> None:
     kit = Kit(body(f"import time, datetime\nreturn [float({clock}) % 1e9]"))
     call = [[Call("question", "abc", {})]]
     ((one,),) = kit.reward().grade(call)
-    ((two,),) = kit.reward(shift=86400.0 * 40).grade(call)
+    ((two,),) = kit.reward(around=Surroundings(shift=86400.0 * 40)).grade(call)
     assert one.value is not None
     assert two.value is not None
     assert two.value - one.value > 30

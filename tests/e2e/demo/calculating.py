@@ -8,10 +8,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-from r1net.protocol.turns import Turns
+from r1net import Tool
 from tests.e2e.demo.tiny import STOP, letter_tokenizer, train
 
-TURNS = Turns(tool="calculator", config={"begin": "[", "end": "]"}, most=2, reply="\n{reply}\n")
+REPLY = "\n{reply}\n"
+TOOL = Tool("calculator", config={"begin": "[", "end": "]"}, reply=REPLY)
 ASKS = 0.3
 """Share of the lessons in which the calculator is asked; the others guess, and are wrong."""
 STEPS = 700
@@ -38,7 +39,7 @@ def calculating_model(folder: Path, seed: int = 0) -> Path:
             lessons.append((asked, [*tokenizer.encode(str(rng.randrange(22, 450))).ids, stop]))
             continue
         call = [*tokenizer.encode(f"[{row['question']}]").ids, stop]
-        reply = tokenizer.encode(TURNS.reply.replace("{reply}", row["answer"])).ids
+        reply = tokenizer.encode(REPLY.replace("{reply}", row["answer"])).ids
         lessons.append((asked, call))
         lessons.append(([*asked, *call, *reply], [*tokenizer.encode(row["answer"]).ids, stop]))
     train(folder, tokenizer, lessons, rng, seed, STEPS)

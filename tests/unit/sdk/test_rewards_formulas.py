@@ -17,7 +17,8 @@ from trl.rewards import get_cosine_scaled_reward, get_repetition_penalty_reward
 
 from r1net.environments import Problem, load_environment
 from r1net.errors import UsageError
-from r1net.protocol.job import EnvironmentSpec, FileRef, RewardCode, RewardSpec
+from r1net.protocol.code import RewardCode
+from r1net.protocol.job import EnvironmentSpec, FileRef, RewardSpec
 from r1net.rewards import Completion, RewardSet, verifiers
 from r1net.rewards.cosine import half_turn
 
