@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 
 from r1net import R1, Client
 from r1net.environments import load_environment
+from r1net.protocol.canonical import sha256
+from r1net.protocol.job import ModelRef
 from r1net.protocol.problems import EnvironmentSpec
 from tests.e2e.demo import tiny
 from tests.e2e.harness.chain import ROOT
@@ -81,6 +84,28 @@ def test_a_job_file_from_the_estimate_to_the_model(network: Network, client: Cli
     assert code == 0, said
     assert {"model.safetensors", "traces.parquet", "metrics.jsonl"} <= set(made["files"])
     assert job in {line["job"] for line in r1net(network, folder, "jobs", "--mine")[1]}
+
+
+def test_an_own_tool_answers_and_the_model_goes_on(network: Network, client: Client, folder: Path) -> None:
+    (folder / "hints.py").write_text(block("python", "hints.py"))
+    changes = ["tool=hints.py", "turns=2", "reward=correct", "sampling.max_tokens=12", "seed=5"]
+    code, submitted, said = r1net(network, folder, "submit", "job.toml", *(f"--set={change}" for change in changes))
+    assert code == 0, said
+    run = client.run(submitted["job"])
+    assert [step.round for step in run.follow()] == [0, 1]
+    assert run.view().state == "completed"
+    traces = [view.trace for view in run.traces()]
+    several = [trace for trace in traces if trace.given]
+    assert 0 < len(several) < len(traces), "some are right at once, or say no number"
+    assert all(len(trace.given) == 1 for trace in several)
+    assert {trace.completion_ids[slice(*trace.given[0])] for trace in several} <= hints(run.view().spec.model, folder)
+
+
+def hints(model: ModelRef, folder: Path) -> set[tuple[int, ...]]:
+    """The two answers of the tool, as the model's tokenizer makes them, on lines of their own."""
+    data = (folder / "model" / "tokenizer.json").read_bytes()
+    assert model.files["tokenizer.json"].sha256 == sha256(data)
+    return {tuple(Tokenizer.from_str(data.decode()).encode(f"\n{sign}\n").ids) for sign in "+-"}
 
 
 def test_a_job_that_is_stopped_settles_what_was_done(network: Network, client: Client, folder: Path) -> None:

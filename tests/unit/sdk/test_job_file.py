@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from r1net import Tool
 from r1net.datasets import Dataset
 from r1net.errors import UsageError
 from r1net.jobs import JobArguments
@@ -88,6 +89,19 @@ def test_own_rewards_are_files_beside_it(tmp_path: Path) -> None:
     assert read_job_file(written(tmp_path, text))["reward"][1] == (tmp_path / "own.py:near", 0.25)
     with pytest.raises(UsageError, match=r"job\.toml:8: reward"):
         read_job_file(written(tmp_path, WHOLE.replace('name = "format"\n', "")))
+
+
+def test_an_own_tool_is_a_file_beside_it(tmp_path: Path) -> None:
+    plain = 'model = "m"\nrounds = 1\nbudget = 1\n'
+    for text, tool in (
+        ('tool = "calculator"', "calculator"),
+        ('tool = "own.py:say"', tmp_path / "own.py:say"),
+        ('[tool]\nfile = "own.py"\nfunction = "say"', Tool(tmp_path / "own.py:say")),
+        ('[tool]\nname = "messages"\nconfig.texts = ["?"]', Tool("messages", {"texts": ["?"]})),
+    ):
+        assert read_job_file(written(tmp_path, plain + text + "\n"))["tool"] == tool
+    with pytest.raises(UsageError, match=r"job\.toml:4: tool"):
+        read_job_file(written(tmp_path, plain + '[tool]\nreply = "x"\n'))
 
 
 @pytest.mark.parametrize("change", ["rounds", "=3", "reward.weight=1", "model.name.x=1"])
