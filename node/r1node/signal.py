@@ -6,10 +6,8 @@ Reads a `r1net.jobs.sample.SampleRequest` from its standard input and writes a `
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,17 +15,16 @@ from r1net.cli.output import render_error
 from r1net.environments import sampling_seed
 from r1net.errors import R1Error
 from r1net.jobs.sample import SampleRequest
-from r1net.jobs.signal import Signal
+from r1net.jobs.signal import Sampled, Signal, mean, signal_of
 from r1net.local_files import LocalFiles
 from r1net.protocol.job import JobSpec
-from r1net.rewards import solved
 from r1net.sandbox import Limits, SandboxedScorer, SandboxPool
-from r1net.sandbox.answers import Graded, Marks, Place
-from r1net.shaping import deviation, has_spread
+from r1net.sandbox.answers import Graded, Place
 from r1node.models.precision import computing
 from r1node.rollout.builtin import BuiltinEngine
 from r1node.rollout.engine import Completion, Prompt, RolloutEngine
 from r1node.rollout.transformers import TransformersEngine
+from r1node.rollout.turns import in_turns
 from r1node.sandbox import job_scorer
 from r1node.training.policy import load_policy
 
@@ -45,14 +42,21 @@ def measure(spec: JobSpec, folder: Path, scorer: SandboxedScorer, groups: int) -
         for place, prompt in zip(places, scorer.prompts(places), strict=True)
     ]
     began = time.monotonic()
-    made = engine.generate(prompts, spec.sampling, spec.stop_token_ids, _say)
+    made = in_turns(engine, scorer, places, prompts, spec.sampling, _say)
     seconds = time.monotonic() - began
-    items = [(place, one.token_ids) for place, members in zip(places, made, strict=True) for one in members]
-    grades = scorer.grade(items)
-    size = spec.stage.group_size
-    grouped = [grades[at : at + size] for at in range(0, len(grades), size)]
-    marks = [scorer.marks(group) for group in range(min(groups, MARKED))]
-    return _signal(grouped, [one for members in made for one in members], marks, seconds)
+    items = [(place, one) for place, members in zip(places, made, strict=True) for one in members]
+    grades = iter(scorer.grade([(place, one.token_ids) for place, one in items], [one.given for _, one in items]))
+    sampled = [[_sampled(one, next(grades)) for one in members] for members in made]
+    marks = [mark for group in range(min(groups, MARKED)) for mark in scorer.marks(group).marks]
+    gold = mean([mark.score for mark in marks if mark.gold and mark.score is not None])
+    empty = mean([mark.score for mark in marks if mark.text in _EMPTY and mark.score is not None])
+    tokens = sum(one.tokens for members in sampled for one in members)
+    return signal_of(sampled, tokens / max(seconds, 1e-9), gold, empty)
+
+
+def _sampled(completion: Completion, graded: Graded) -> Sampled:
+    own = len(completion.token_ids) - sum(end - begin for begin, end in completion.given)
+    return Sampled(graded.reward, graded.parts, own, completion.finish_reason == "length")
 
 
 def _engine(spec: JobSpec, folder: Path) -> RolloutEngine:
@@ -68,37 +72,6 @@ def _engine(spec: JobSpec, folder: Path) -> RolloutEngine:
 
 def _say(done: int, total: int) -> None:
     print(f"sampled {done} of {total}", file=sys.stderr, flush=True)
-
-
-def _signal(
-    groups: Sequence[Sequence[Graded]], made: Sequence[Completion], marks: Sequence[Marks], seconds: float
-) -> Signal:
-    rewards = [[one.reward for one in group] for group in groups]
-    judged = [[full for one in group if (full := solved(one.parts)) is not None] for group in groups]
-    known = [group for group in judged if group]
-    given = [reward for group in rewards for reward in group if reward is not None]
-    lengths = [len(one.token_ids) for one in made]
-    return Signal(
-        groups=len(groups),
-        completions=len(made),
-        pass_rate=_mean([float(full) for group in known for full in group]),
-        unsolved=_mean([float(not any(group)) for group in known]),
-        solved=_mean([float(all(group)) for group in known]),
-        reward=_mean(given),
-        deviation=statistics.fmean(deviation(group) for group in rewards),
-        spread=statistics.fmean(has_spread(group) for group in rewards),
-        truncated=statistics.fmean(one.finish_reason == "length" for one in made),
-        mean_length=statistics.fmean(lengths),
-        gold=_mean([mark.score for one in marks for mark in one.marks if mark.gold and mark.score is not None]),
-        empty=_mean(
-            [mark.score for one in marks for mark in one.marks if mark.text in _EMPTY and mark.score is not None]
-        ),
-        tokens_per_second=sum(lengths) / max(seconds, 1e-9),
-    )
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return statistics.fmean(values) if values else None
 
 
 def main() -> None:

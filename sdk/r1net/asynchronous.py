@@ -111,9 +111,9 @@ class AsyncClient:
         """See `Client.train`."""
         return AsyncRun(await asyncio.to_thread(lambda: self._client.train(**job)))
 
-    async def estimate(self, *, sample: int = GROUPS, **job: Unpack[JobArguments]) -> Estimate:
+    async def estimate(self, *, sample: int = GROUPS, buy: bool = False, **job: Unpack[JobArguments]) -> Estimate:
         """See `Client.estimate`."""
-        return await asyncio.to_thread(lambda: self._client.estimate(sample=sample, **job))
+        return await asyncio.to_thread(lambda: self._client.estimate(sample=sample, buy=buy, **job))
 
     async def announce(self, job_id: str, spec: JobSpec, folder: Path) -> AsyncRun:
         """See `Client.announce`."""

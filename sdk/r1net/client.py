@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack, overload
 
 from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
 from r1net.jobs import Composed, JobArguments, compose
+from r1net.jobs.bought import sample_job
 from r1net.jobs.estimate import Estimate, estimate
 from r1net.jobs.sample import GROUPS, take_sample
+from r1net.jobs.signal import Signal
 from r1net.local_files import LocalFiles
 from r1net.probe import check_job
 from r1net.protocol.job import JobSpec, JobView, SubmitJob
@@ -157,18 +159,33 @@ class Client:
         return self.submit(composed.spec, composed.folder, accept_weak_verifier=weak)
 
     def estimate(
-        self, *, sample: int = GROUPS, note: Callable[[str], None] = lambda words: None, **job: Unpack[JobArguments]
+        self,
+        *,
+        sample: int = GROUPS,
+        buy: bool = False,
+        note: Callable[[str], None] = lambda words: None,
+        **job: Unpack[JobArguments],
     ) -> Estimate:
         """What a job would come to: tokens, price, time at the network's present speed, what there is to say of its
         data, and the signal: what the model's own completions on `sample` groups earn, computed on this machine where a
-        node is installed (0 leaves that out). Nothing is paid. `note` hears how far the sample is.
+        node is installed (0 leaves that out). Nothing is paid, unless you `buy` the sample: then it is a small job of
+        its own, at the job's prices. `note` hears how far the sample is.
 
-        Raises UsageError where `train` would, NoSample.
+        Raises UsageError where `train` would, NoSample, RunFailed.
         """
         composed = self.compose(**job)
-        check_job(composed.spec, composed.folder, self.files.path, job.get("accept_weak_verifier", False))
+        weak = job.get("accept_weak_verifier", False)
+        if buy:
+            return estimate(composed, self.transport, self._bought(composed, sample, weak, note))
+        check_job(composed.spec, composed.folder, self.files.path, weak)
         signal = take_sample(composed.spec, composed.folder, self.files.root, sample, note) if sample else None
         return estimate(composed, self.transport, signal)
+
+    def _bought(self, composed: Composed, groups: int, weak: bool, note: Callable[[str], None]) -> Signal:
+        run = self.submit(sample_job(composed.spec, groups), composed.folder, accept_weak_verifier=weak)
+        note(f"the sample is job {run.job_id}")
+        run.wait()
+        return run.signal()
 
     def compose(self, **job: Unpack[JobArguments]) -> Composed:
         """The specification of a job and what there is to say of its data; nothing is paid, nobody is told."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from r1net.datasets import ProofBook, export_traces
 from r1net.errors import R1Error, Unreachable, UsageError
+from r1net.jobs.bought import signal_of_round
+from r1net.jobs.signal import Signal
 from r1net.protocol.job import JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.steering import SignedSteering, Steering
@@ -144,6 +146,13 @@ class Run:
         """Every accepted trace, in the order of acceptance."""
         chosen = {"split": split} if split else {}
         return self._client.transport.walk(f"/v1/jobs/{self.job_id}/traces", TraceView, PAGE, **chosen)
+
+    def signal(self, round_: int = 0) -> Signal:
+        """What the completions of a round that is over say of what the model can learn. Raises UsageError before."""
+        page = self._client.transport.get(f"/v1/jobs/{self.job_id}/rounds", RoundPage, after=round_ - 1, wait=0)
+        if not page.rounds or page.rounds[0].round != round_:
+            raise UsageError(f"round {round_} is not over")
+        return signal_of_round(self.traces("train"), page.rounds[0])
 
     def proof(self, trace_digest: str) -> TraceProof:
         """The Merkle proof of one anchored trace."""

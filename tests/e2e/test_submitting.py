@@ -108,6 +108,20 @@ def hints(model: ModelRef, folder: Path) -> set[tuple[int, ...]]:
     return {tuple(Tokenizer.from_str(data.decode()).encode(f"\n{sign}\n").ids) for sign in "+-"}
 
 
+def test_the_signal_may_be_bought_from_the_network(network: Network, client: Client, folder: Path) -> None:
+    """The same groups with the same seeds: hosts find what this machine finds."""
+    code, here, said = r1net(network, folder, "estimate", "job.toml", "--sample", "4")
+    assert code == 0, said
+    code, bought, said = r1net(network, folder, "estimate", "job.toml", "--sample", "4", "--buy")
+    assert code == 0, said
+    (job,) = re.findall(r"the sample is job (0x[0-9a-f]+)", said)
+    view = client.run(job).view()
+    assert (view.spec.name, view.state, view.traces_accepted) == ("sample of own sums", "completed", 16)
+    same = ("groups", "completions", "pass_rate", "unsolved", "solved", "reward", "spread", "mean_length", "truncated")
+    assert {name: bought["signal"][name] for name in same} == {name: here["signal"][name] for name in same}
+    assert client.chain.escrow.job(job).funded < 5 * R1
+
+
 def test_a_job_that_is_stopped_settles_what_was_done(network: Network, client: Client, folder: Path) -> None:
     code, submitted, said = r1net(network, folder, "submit", "job.toml", "--set", "rounds=500")
     assert code == 0, said

@@ -29,13 +29,14 @@ def estimate(
     ctx: typer.Context,
     file: JobFileArgument,
     changes: Changes = None,
-    sample: Annotated[int, typer.Option(min=0, help="groups to sample here; 0: none")] = GROUPS,
+    sample: Annotated[int, typer.Option(min=0, help="groups to sample; 0: none")] = GROUPS,
+    buy: Annotated[bool, typer.Option(help="let the network sample, as a small job of its own that is paid")] = False,
 ) -> Estimate:
-    """What a job would come to: price, time, and whether the model will learn. Nothing is paid."""
+    """What a job would come to: price, time, and whether the model will learn. Nothing is paid without --buy."""
     context: Context = ctx.obj
     with context.client() as client:
         job = read_job_file(file, changes or ())
-        return client.estimate(sample=sample, note=lambda words: context.note("sample", words), **job)
+        return client.estimate(sample=sample, buy=buy, note=lambda words: context.note("sample", words), **job)
 
 
 def submit(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import Field
 
 from r1net.protocol.canonical import Message
+from r1net.rewards import solved
+from r1net.shaping import deviation, has_spread
 
 FEW = 0.1
 """A share of groups below which most of what is paid teaches nothing."""
@@ -18,7 +22,7 @@ class Signal(Message):
     marks; `unsolved`, `solved`: groups in which none, all do. `spread`: groups whose rewards differ, the only ones that
     teach. `deviation`: the mean of the groups' standard deviations. `truncated`: completions cut off at the longest
     length; `mean_length` in tokens. `gold`, `empty`: what the reference answer and an empty answer earn, where they can
-    be told. `tokens_per_second` of the machine that sampled."""
+    be told. `tokens_per_second` of whoever sampled."""
 
     groups: int = Field(ge=1)
     completions: int = Field(ge=1)
@@ -33,6 +37,47 @@ class Signal(Message):
     gold: float | None
     empty: float | None
     tokens_per_second: float
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A completion of a sample: its reward, and the parts of that; how many tokens were sampled; whether it was cut off
+    at the longest length."""
+
+    reward: float | None
+    parts: Mapping[str, float | None]
+    tokens: int
+    truncated: bool
+
+
+def signal_of(
+    groups: Sequence[Sequence[Sampled]], tokens_per_second: float, gold: float | None = None, empty: float | None = None
+) -> Signal:
+    """What a sample's groups show, of which there is at least one."""
+    rewards = [[one.reward for one in group] for group in groups]
+    judged = [[full for one in group if (full := solved(one.parts)) is not None] for group in groups]
+    known = [group for group in judged if group]
+    whole = [one for group in groups for one in group]
+    return Signal(
+        groups=len(groups),
+        completions=len(whole),
+        pass_rate=mean([float(full) for group in known for full in group]),
+        unsolved=mean([float(not any(group)) for group in known]),
+        solved=mean([float(all(group)) for group in known]),
+        reward=mean([one.reward for one in whole if one.reward is not None]),
+        deviation=statistics.fmean(deviation(group) for group in rewards),
+        spread=statistics.fmean(has_spread(group) for group in rewards),
+        truncated=statistics.fmean(one.truncated for one in whole),
+        mean_length=statistics.fmean(one.tokens for one in whole),
+        gold=gold,
+        empty=empty,
+        tokens_per_second=tokens_per_second,
+    )
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The mean; None of nothing."""
+    return statistics.fmean(values) if values else None
 
 
 def words(signal: Signal) -> Iterator[str]:
