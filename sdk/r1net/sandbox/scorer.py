@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from r1net.environments import Shards, row_of
+from r1net.environments import Mix, Shards, mix_of, row_of
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.turns import Span, turns_of
@@ -46,7 +47,8 @@ A = TypeVar("A", bound=BaseModel)
 class SandboxedScorer:
     """One job's scorer. `tokenizer`, `config` and, where it is to be checked, `index` of a model in shards bring the
     bytes of the model's files when a process needs them; `files` brings the job's other files, its rows and those of
-    its own rewards, by their digests. A row is handed to a process with each request that is about it.
+    its own rewards, by their digests; `mix` brings the weights of a curriculum's rounds. Rows and weights are handed to
+    a process with each request that is about them.
 
     Methods raise UsageError when the job's own settings or files are at fault, SandboxFailed when the sandbox is.
     """
@@ -60,8 +62,9 @@ class SandboxedScorer:
         index: Callable[[], bytes] | None = None,
         *,
         files: Callable[[str], Path] | None = None,
+        mix: Mix | None = None,
     ) -> None:
-        self.spec = spec
+        self.spec, self.mix = spec, mix
         fetch = files or _absent
         self._shards = Shards(spec, fetch)
         self._pool = pool
@@ -77,6 +80,12 @@ class SandboxedScorer:
             self.load()
         return self._vocabulary
 
+    def mixed(self, mix: Mix) -> SandboxedScorer:
+        """The same job, drawn with other weights."""
+        other = copy(self)
+        other.mix = mix
+        return other
+
     def check_rows(self) -> None:
         """Whether all rows that the job names are in its shards."""
         self._shards.check()
@@ -90,7 +99,7 @@ class SandboxedScorer:
         """The canonical prompts of groups."""
         if not places:
             return []
-        answer = self._ask({"op": "prompts", "places": list(places), "rows": self._rows(places)}, Prompts)
+        answer = self._ask({"op": "prompts", "places": list(places), **self._drawn(places)}, Prompts)
         return counted(answer.prompts, len(places))
 
     def texts(self, completions: Sequence[Sequence[int]]) -> list[str]:
@@ -101,7 +110,7 @@ class SandboxedScorer:
 
     def problems(self, places: Sequence[Place]) -> list[ProblemView]:
         """The problems of groups, as columns."""
-        question = {"op": "columns", "places": list(places), "rows": self._rows(places)}
+        question = {"op": "columns", "places": list(places), **self._drawn(places)}
         answer = self._ask(question, Problems)
         return counted(answer.problems, len(places))
 
@@ -110,9 +119,9 @@ class SandboxedScorer:
         ids; None where the model's turn was its last."""
         if not items or self.spec.turns is None:
             return [None] * len(items)
-        rows = self._rows([place for place, *_ in items])
+        drawn = self._drawn([place for place, *_ in items])
         question = {"op": "replies", "items": [[*place, list(ids), list(given)] for place, ids, given in items]}
-        return counted(self._ask(question | {"rows": rows}, Replies).replies, len(items))
+        return counted(self._ask(question | drawn, Replies).replies, len(items))
 
     def grade(
         self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]] | None = None
@@ -196,10 +205,10 @@ class SandboxedScorer:
 
     def marks(self, group: int) -> Marks:
         """What the verifying rewards give for answers of known worth to one problem of the first round."""
-        rows = self._rows([("train", 0, group)])
+        drawn = self._drawn([("train", 0, group)])
         try:
             with self._pool.process(self._key, self._open) as child:
-                return checked(Marks, child.ask({"op": "marks", "group": group, "rows": rows}))
+                return checked(Marks, child.ask({"op": "marks", "group": group, **drawn}))
         except ProcessEnded as error:
             raise UsageError(
                 f"the verifier of problem {group} ends its process: it takes more than "
@@ -214,9 +223,9 @@ class SandboxedScorer:
         given: Sequence[tuple[Span, ...]],
     ) -> None:
         with self._pool.process(self._key, self._open) as child:
-            rows = self._rows([place for place, _ in items])
+            drawn = self._drawn([place for place, _ in items])
             completions = [[*place, list(ids), list(spans)] for (place, ids), spans in zip(items, given, strict=True)]
-            child.tell({"op": "grade", "items": completions, "rows": rows})
+            child.tell({"op": "grade", "items": completions, **drawn})
             for _ in items:
                 grades.append(self._graded(child.hear(self._pool.limits.grade_seconds)))
 
@@ -237,14 +246,19 @@ class SandboxedScorer:
         return asked(self._pool, self._key, self._open, header, kind)
 
     def _open(self, child: Child) -> None:
-        header = {"op": "open", "spec": self.spec.model_dump_json(), "rows": self._rows([_FIRST])}
+        header = {"op": "open", "spec": self.spec.model_dump_json(), **self._drawn([_FIRST])}
         checked(Answer, child.ask(header, *(bring() for bring in self._files)))
 
-    def _rows(self, places: Sequence[Place]) -> list[list[Any]]:
-        """The lines of the rows that groups are about. Raises UsageError when the data set isn't what the job says."""
-        rows = dict.fromkeys(row for place in places if (row := row_of(self.spec, *place)) is not None)
+    def _drawn(self, places: Sequence[Place]) -> dict[str, Any]:
+        """What groups are drawn with: the lines of their rows, and of a curriculum the weights of their rounds. Raises
+        UsageError when the data set isn't what the job says, and whatever `mix` does."""
+        rounds = dict.fromkeys((split, round_) for split, round_, _ in places)
+        drawn_by = ((round_, mix_of(self.spec.environment, split, round_, self.mix)) for split, round_ in rounds)
+        mix = {round_: weights for round_, weights in drawn_by if weights is not None}
+        rows = dict.fromkeys(row for place in places if (row := row_of(self.spec, *place, mix.__getitem__)) is not None)
         try:
-            return [[*row, self._shards.line(row)] for row in rows]
+            lines = [[*row, self._shards.line(row)] for row in rows]
+            return {"rows": lines} | ({"mix": list(mix.items())} if mix else {})
         except OSError as error:
             raise SandboxFailed(f"a shard of the data set can't be read: {error.strerror}") from error
 
