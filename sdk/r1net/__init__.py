@@ -5,6 +5,7 @@ from r1net.client import R1, Client, NotAnnounced
 from r1net.datasets import Dataset
 from r1net.errors import R1Error
 from r1net.protocol.job import Evaluation, JobSpec, Lora, Optimizer, Prices, RewardSpec, Sampling, Verification
+from r1net.protocol.problems import Curriculum
 from r1net.runs import Run, RunFailed
 from r1net.settings import connect
 
@@ -13,6 +14,7 @@ __all__ = [
     "AsyncClient",
     "AsyncRun",
     "Client",
+    "Curriculum",
     "Dataset",
     "Evaluation",
     "JobSpec",

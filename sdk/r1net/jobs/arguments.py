@@ -9,6 +9,7 @@ from typing import Any, Required, TypedDict
 from r1net.datasets import Dataset
 from r1net.own import Rewards
 from r1net.protocol.job import Evaluation, Lora, Optimizer, Precision, Prices, Sampling, Verification
+from r1net.protocol.problems import Curriculum
 from r1net.protocol.turns import Turns
 
 DataLike = Dataset | Path | str | Iterable[Mapping[str, Any]]
@@ -34,6 +35,8 @@ class JobArguments(TypedDict, total=False):
     `tool` is the name of what answers where the model ends its turn (`r1net.tools`), as the chat template has a user
     answer; or `r1net.protocol.turns.Turns`, with its settings and the text around the answer.
     `evaluation` says what is answered by the first and the last version; without it, up to 128 held-out problems.
+    `curriculum`: True has the weights of a mix follow what is learnt from (`r1net.Curriculum` with settings); the name
+    of a column splits the rows of data sets by its values first, each a part as large as it has rows.
     `verification` says how much of the hosts' work other hosts replay before it is trained on and paid.
     Before anything is paid, the job's verifiers are tried on 64 of its problems: the reference answer must earn all, an
     empty answer and nonsense next to nothing, unless you `accept_weak_verifier`.
@@ -45,6 +48,7 @@ class JobArguments(TypedDict, total=False):
     environment: str | Sequence[tuple[str, float]]
     environment_config: Mapping[str, Any]
     dataset: DataLike | Sequence[tuple[DataLike, float]]
+    curriculum: bool | str | Curriculum
     reward: Rewards
     system_prompt: str
     prefill: str
