@@ -87,7 +87,8 @@ def test_a_job_file_from_the_estimate_to_the_model(network: Network, client: Cli
 
 
 def test_a_column_of_levels_is_a_curriculum(network: Network, client: Client, folder: Path) -> None:
-    levels = ("--set", "curriculum=level", "--set", "rounds=3", "--set", "name=levels")
+    levels = ("--set", "rounds=3", "--set", "name=levels")
+    (folder / "job.toml").write_text(block("toml", "levels") + block("toml", "job.toml"))
     code, _, said = r1net(network, folder, "estimate", "job.toml", "--sample", "4", *levels)
     assert code == 0, said
     code, submitted, said = r1net(network, folder, "submit", "job.toml", *levels)
