@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from eth_account.signers.local import LocalAccount
 
@@ -17,6 +18,7 @@ from r1coordinator.chain import ChainPort, RealChain
 from r1coordinator.lookups import Askers, Lookup
 from r1coordinator.registrations import Registrations
 from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.mixes import read_mix
 from r1coordinator.settings import Settings
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.cache import ByteCache
@@ -109,7 +111,7 @@ def build(
         resume_clocks(s, clock())
     blobs = BlobStore(settings.blobs)
     blobs.discard_unfinished()
-    scorers, bell = Scorers(blobs, sandbox), Bell()
+    scorers, bell = Scorers(blobs, sandbox, partial(read_mix, db)), Bell()
     domain = Domain(deployment.chain_id, deployment.address("NodeRegistry"))
     chain = chain or RealChain(settings.rpc_url, deployment, key, int(settings.max_fee_gwei * 10**9))
     keep = settings.chain_answer_seconds

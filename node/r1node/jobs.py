@@ -10,6 +10,7 @@ from r1net.protocol.job import JobView, PolicyVersion
 from r1net.sandbox import SandboxedScorer, SandboxPool
 from r1net.transport import Transport
 from r1node.learner import Learner, open_learner
+from r1node.mixes import job_mix
 from r1node.models.precision import computing
 from r1node.rollout.choice import EngineChoice
 from r1node.rollout.engine import RolloutEngine
@@ -49,7 +50,7 @@ class JobRuntime(Learner):
         """
         learner = open_learner(view, source, folder, host.device)
         files = job_files(view.spec, source, folder)
-        scorer = job_scorer(host.sandbox, view.spec, learner.model_dir, files)
+        scorer = job_scorer(host.sandbox, view.spec, learner.model_dir, files, job_mix(view, source))
         scorer.load()
         dtype = computing(host.device, view.spec.dtype)
         engine = host.engine.make(learner.policy, dtype, host.device, folder / "engine")

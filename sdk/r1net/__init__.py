@@ -6,6 +6,7 @@ from r1net.datasets import Dataset
 from r1net.errors import R1Error
 from r1net.own import Tool
 from r1net.protocol.job import Evaluation, JobSpec, Lora, Optimizer, Prices, RewardSpec, Sampling, Verification
+from r1net.protocol.problems import Curriculum
 from r1net.runs import Run, RunFailed
 from r1net.settings import connect
 
@@ -14,6 +15,7 @@ __all__ = [
     "AsyncClient",
     "AsyncRun",
     "Client",
+    "Curriculum",
     "Dataset",
     "Evaluation",
     "JobSpec",

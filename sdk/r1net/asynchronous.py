@@ -12,6 +12,7 @@ from r1net.client import Client
 from r1net.jobs import JobArguments
 from r1net.jobs.estimate import Estimate
 from r1net.jobs.sample import GROUPS
+from r1net.mixing import MixReport
 from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.views import EvaluationRecord, RoundRecord, TraceView
@@ -85,6 +86,10 @@ class AsyncRun:
         traces = self._run.traces(split)
         while (trace := await asyncio.to_thread(next, traces, None)) is not None:
             yield trace
+
+    async def mix(self) -> MixReport:
+        """See `Run.mix`."""
+        return await asyncio.to_thread(self._run.mix)
 
     async def proof(self, trace_digest: str) -> TraceProof:
         """See `Run.proof`."""

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from r1net.datasets import ProofBook, export_traces
+from r1net.environments import Weights
 from r1net.errors import R1Error, Unreachable, UsageError
 from r1net.jobs.bought import signal_of_round
 from r1net.jobs.signal import Signal
+from r1net.mixing import MixReport, recompute
 from r1net.protocol.job import JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.steering import SignedSteering, Steering
-from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord, TraceView
+from r1net.protocol.views import EvaluationRecord, RoundMix, RoundPage, RoundRecord, TraceView
 from r1net.tracking import json_line, open_tracker
 
 if TYPE_CHECKING:
@@ -154,6 +156,26 @@ class Run:
             raise UsageError(f"round {round_} is not over")
         return signal_of_round(self.traces("train"), page.rounds[0])
 
+    def mix(self) -> MixReport:
+        """Every round's weights, recomputed from the published traces, beside those that the coordinator drew with: ask
+        the answer for the `first_wrong`. Reads all training traces. Raises UsageError where the job has no curriculum.
+        """
+        view = self.view()
+        if view.spec.environment.curriculum is None:
+            raise UsageError("the job has no curriculum: its weights are those of its specification")
+        published: dict[int, Weights | None] = {record.round: record.mix for record in self._records()}
+        if view.state == "running" and view.phase in ("rollout", "train"):
+            path = f"/v1/jobs/{self.job_id}/mix/{view.round}"
+            published[view.round] = self._client.transport.get(path, RoundMix).weights
+        return recompute(view.spec, published, (one.trace for one in self.traces("train")))
+
+    def _records(self) -> Iterator[RoundRecord]:
+        """The finished rounds."""
+        path, after = f"/v1/jobs/{self.job_id}/rounds", -1
+        while rounds := self._client.transport.get(path, RoundPage, after=after, wait=0).rounds:
+            yield from rounds
+            after = rounds[-1].round
+
     def proof(self, trace_digest: str) -> TraceProof:
         """The Merkle proof of one anchored trace."""
         return self._client.transport.get(f"/v1/jobs/{self.job_id}/traces/{trace_digest}/proof", TraceProof)
@@ -192,8 +214,7 @@ class Run:
         self._download_model(view, folder, base, merged, master)
         own = {reward.name for reward in view.spec.rewards if reward.code is not None}
         export_traces(self.traces(), ProofBook(self._client.transport, self.job_id), folder / "traces.parquet", own)
-        rounds = self._client.transport.get(f"/v1/jobs/{self.job_id}/rounds", RoundPage, after=-1, wait=0).rounds
-        (folder / "metrics.jsonl").write_text("".join(map(json_line, rounds)))
+        (folder / "metrics.jsonl").write_text("".join(map(json_line, self._records())))
         evaluations = [record.model_dump(mode="json") for record in self.evaluations()]
         job = {"job": view.model_dump(mode="json"), "evaluations": evaluations}
         (folder / "job.json").write_text(json.dumps(job, indent=2))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from r1net.environments import Draw, Lines, Problem
+from r1net.environments import Draw, Lines, Mix, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec, RewardSpec
 from r1net.protocol.trace import Split
@@ -37,15 +37,17 @@ class Scored:
 
 class JobScorer:
     """One job's problems, prompts and rewards. A pure function of the spec and the files that it names: `tokenizer`,
-    and the rows that `lines` brings.
+    the rows that `lines` brings, and the weights that `mix` brings of a curriculum.
 
     For jobs of strangers use `r1net.sandbox`, which runs this class where it can do no harm.
     Raises UsageError when the tokenizer file can't be read or the environment can't be loaded.
     """
 
-    def __init__(self, spec: JobSpec, tokenizer: Path | bytes, lines: Lines | None = None) -> None:
+    def __init__(
+        self, spec: JobSpec, tokenizer: Path | bytes, lines: Lines | None = None, mix: Mix | None = None
+    ) -> None:
         self.spec = spec
-        self._draw = Draw(spec, lines)
+        self._draw = Draw(spec, lines, mix)
         self._rewards = RewardSet(spec.rewards)
         self._tool = None if spec.turns is None or computed_outside(spec.turns) else make_tool(spec.turns)
         self._verifiers = RewardSet(verifiers(spec.rewards))
@@ -55,7 +57,7 @@ class JobScorer:
         self._stops = frozenset(spec.stop_token_ids)
         self._opened = opened(spec.prompt)
         self._hidden = _hidden(self._tokenizer)
-        self._problem = lru_cache(maxsize=_REMEMBERED)(self._draw.problem)
+        self._problem = lru_cache(maxsize=_REMEMBERED)(self._draw.problem_of)
 
     def check(self, vocabulary: int) -> None:
         """Whether the job can be worked on: its prompts have tokens, its stop ids exist, its rewards can be given.
@@ -76,7 +78,7 @@ class JobScorer:
 
     def problem(self, split: Split, round_: int, group: int) -> Problem:
         """The problem of one group."""
-        return self._problem(split, round_, group)
+        return self._problem(self._draw.leaf(split, round_, group), split, round_, group)
 
     def prompt(self, split: Split, round_: int, group: int) -> str:
         """The rendered prompt of one group."""

@@ -67,7 +67,7 @@ def admitted_per_second(world: World, job_id: str, scorer: object) -> float:
     assert lease is not None
     submission = node.sign(lease, node.traces(lease))
     scorers = world.services.scorers
-    real, scorers.of = Scorers.of, lambda spec: scorer  # type: ignore[method-assign,assignment,return-value]
+    real, scorers.of = Scorers.of, lambda job_id, spec: scorer  # type: ignore[method-assign,assignment,return-value]
     began = time.perf_counter()
     world.services.admission.submit(node.worker, lease.id, submission, world.clock())
     seconds = time.perf_counter() - began
@@ -93,7 +93,7 @@ def main() -> None:
                 world = World(Path(folder) / f"{turn}-{number}", max_body_bytes=2**26)
                 spec = spec_of(f"{name} {turn}")
                 job_id = world.submit(spec)
-                scorer = InProcess(spec) if name == "in process" else world.services.scorers.of(spec)
+                scorer = InProcess(spec) if name == "in process" else world.services.scorers.of(job_id, spec)
                 figures.setdefault(f"admitted, {name}", []).append(admitted_per_second(world, job_id, scorer))
                 figures.setdefault(f"graded, {name}", []).append(graded_per_second(scorer, spec))
                 world.kill()

@@ -37,7 +37,10 @@ def folder(tmp_path: Path, model: Path) -> Path:
     """A job file, its rows and its model, as somebody would have them side by side."""
     environment = load_environment(EnvironmentSpec(name=tiny.ENVIRONMENT, config=tiny.CONFIG))
     problems = [environment.problem(seed) for seed in range(150)]
-    rows = [{"question": problem.question, "answer": problem.answer, "terms": 2} for problem in problems]
+    rows = [
+        {"question": problem.question, "answer": problem.answer, "terms": 2, "level": number % 3 + 1}
+        for number, problem in enumerate(problems)
+    ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "job.toml").write_text(block("toml", "job.toml"))
     (tmp_path / "reward.py").write_text(block("python", "reward.py"))
@@ -122,6 +125,28 @@ def test_the_signal_may_be_bought_from_the_network(network: Network, client: Cli
     assert client.chain.escrow.job(job).funded < 5 * R1
 
 
+def test_a_column_of_levels_is_a_curriculum(network: Network, client: Client, folder: Path) -> None:
+    levels = ("--set", "rounds=3", "--set", "name=levels")
+    (folder / "job.toml").write_text(block("toml", "levels") + block("toml", "job.toml"))
+    code, _, said = r1net(network, folder, "estimate", "job.toml", "--sample", "4", *levels)
+    assert code == 0, said
+    code, submitted, said = r1net(network, folder, "submit", "job.toml", *levels)
+    assert code == 0, said
+    job = submitted["job"]
+    code, over, said = r1net(network, folder, "watch", job)
+    assert (code, over["state"]) == (0, "completed"), said
+    mixes = [json.loads(line)["detail"] for line in said.splitlines() if json.loads(line)["event"] == "mix"]
+    assert mixes[0].startswith("rows/1 3"), mixes
+    run = client.run(job)
+    report = run.mix()
+    assert report.first_wrong is None
+    assert report.parts == ("rows:rows/1", "rows:rows/2", "rows:rows/3")
+    assert [one.published for one in report.rounds] == [record.mix for record in run.follow()]
+    assert sum(share.groups for share in report.rounds[2].shares) == 8
+    code, _, said = r1net(network, folder, "verify", job, "--traces", "1")
+    assert (code, "all 3 rounds follow from the admitted rewards" in said) == (0, True), said
+
+
 def test_a_job_that_is_stopped_settles_what_was_done(network: Network, client: Client, folder: Path) -> None:
     code, submitted, said = r1net(network, folder, "submit", "job.toml", "--set", "rounds=500")
     assert code == 0, said
@@ -143,6 +168,7 @@ def test_a_job_that_is_stopped_settles_what_was_done(network: Network, client: C
     [
         ("rounds=0", "rounds"),
         ("dataset.source=nothing.jsonl", "no data set at"),
+        ("curriculum=terms", "no two rows differ in 'terms'"),
         ("dataset.heldout=1000", "can't be held out"),
         ("budget=lots", "budget"),
         ("reward=elegance", "unknown reward 'elegance'"),

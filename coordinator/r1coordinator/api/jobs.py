@@ -14,6 +14,7 @@ from r1coordinator.api.wire import Number, Use, message
 from r1coordinator.bell import poll
 from r1coordinator.scheduling import holds, intake
 from r1coordinator.scheduling.gradients import commitments
+from r1coordinator.scheduling.mixes import read_mix
 from r1coordinator.scheduling.publishing import publish_orders
 from r1coordinator.services import Services
 from r1coordinator.store.rows import get_job, job_view
@@ -21,7 +22,7 @@ from r1coordinator.store.tables import AttemptRow, EvaluationRow, JobRow, RoundR
 from r1net.errors import Refused
 from r1net.protocol.job import JobView, SubmitJob
 from r1net.protocol.steering import SignedSteering
-from r1net.protocol.views import EvaluationRecord, RoundPage, RoundRecord
+from r1net.protocol.views import EvaluationRecord, RoundMix, RoundPage, RoundRecord
 from r1net.protocol.work import AttemptOutcome, PublishOrder, PublishTask
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -135,6 +136,12 @@ def get_evaluations(job_id: str, services: Use) -> list[EvaluationRecord]:
             select(EvaluationRow.record).where(EvaluationRow.job_id == job_id).order_by(EvaluationRow.version)
         )
         return [EvaluationRecord.parse(row) for row in rows]
+
+
+@router.get("/{job_id}/mix/{round_}")
+def get_mix(job_id: str, round_: Number, services: Use) -> RoundMix:
+    """What the groups of a round are drawn with, once it has opened: only of jobs with a curriculum."""
+    return RoundMix(job_id=job_id, round=round_, weights=read_mix(services.db, job_id, round_))
 
 
 def _outcome(services: Services, job_id: str, round_: int, attempt: int) -> AttemptOutcome:

@@ -90,7 +90,7 @@ def _views(services: Services, job_id: str, limit: int, after: int | None, split
         else:
             rows = _page(s, query.order_by(TraceRow.number).offset(after).limit(limit))
     traces = [kept_bundle(services, sha256).traces[row.position] for row, sha256 in rows]
-    scorer = services.scorers.of(spec)
+    scorer = services.scorers.of(job_id, spec)
     prompts = scorer.prompts([(trace.split, trace.round, trace.group) for trace in traces])
     texts = scorer.texts([trace.completion_ids for trace in traces])
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from r1coordinator.scheduling import metrics, rollout
+from r1coordinator.scheduling import metrics, mixes, rollout
 from r1coordinator.scheduling.attempts import train_step
 from r1coordinator.scheduling.checks import end_checks, undecided
 from r1coordinator.scheduling.context import Context
@@ -57,6 +57,7 @@ def _step(s: Session, ctx: Context, job: JobRow, now: float) -> bool:
         _record_evaluation(s, job, demand.round)
     if job.phase == "evaluate_first":
         job.phase, job.round_started_at = "rollout", now
+        mixes.open_round(s, job, spec)
         return True
     job.state, job.phase = "completed", "done"
     forget_rates(s, job.job_id)

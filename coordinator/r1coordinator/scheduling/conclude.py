@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.blame import cleared
 from r1coordinator.scheduling.leases import end
+from r1coordinator.scheduling.mixes import open_round
 from r1coordinator.scheduling.model import Agreed
 from r1coordinator.scheduling.record import round_record
 from r1coordinator.scheduling.standing import charge
@@ -108,5 +109,6 @@ def _next_phase(s: Session, job: JobRow, spec: JobSpec, now: float) -> None:
         job.phase = "evaluate_last"
         return
     job.phase = "rollout"
+    open_round(s, job, spec)
     if job.round - job.settled_round >= spec.epoch_rounds:
         close_due(s, job, now)

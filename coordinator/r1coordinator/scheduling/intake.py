@@ -199,7 +199,7 @@ def start_waiting(db: Database, ctx: Context, scorers: Scorers, now: float, sha2
     for seen in waiting:
         fault: str | None = None
         try:
-            scorers.check(parse_spec(seen.spec))
+            scorers.check(seen.job_id, parse_spec(seen.spec))
         except SandboxFailed as error:
             log.warning("job %s waits for its check: %s", seen.job_id, error)
             continue

@@ -31,7 +31,7 @@ def look_for_fault(db: Database, ctx: Context, scorers: Scorers, lease: LeaseRow
     if lease.kind == "rollout":
         task = RolloutTask.parse(lease.task)
         try:
-            scorers.of(spec).prompts([(task.split, task.round, group) for group in task.groups])
+            scorers.of(lease.job_id, spec).prompts([(task.split, task.round, group) for group in task.groups])
         except UsageError as fault:
             fail_job(db, ctx, lease.job_id, now, f"its problems can't be drawn: {fault}")
             return

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling import metrics
 from r1coordinator.scheduling.figures import figures
+from r1coordinator.scheduling.mixes import round_mix
 from r1coordinator.store.rows import parse_spec, version_of
 from r1coordinator.store.tables import AttemptRow, BundleRow, JobRow, LeaseRow, ReportRow
 from r1net.protocol.views import RoundRecord
@@ -25,6 +26,7 @@ def round_record(s: Session, job: JobRow, attempt: AttemptRow, reports: Sequence
         **_counts(s, job, attempt, traces),
         **_speeds(s, job, attempt, traces, now),
     }
+    curriculum = parse_spec(job.spec).environment.curriculum
     return RoundRecord(
         round=job.round,
         version=version_of(job),
@@ -35,6 +37,7 @@ def round_record(s: Session, job: JobRow, attempt: AttemptRow, reports: Sequence
         tokens=sum(trace.tokens for trace in traces),
         started_at=job.round_started_at,
         finished_at=now,
+        mix=None if curriculum is None else round_mix(s, job.job_id, job.round),
     )
 
 

@@ -348,6 +348,16 @@ class RoundRow(Base):
     record: Mapped[str] = mapped_column(Text)
 
 
+class MixRow(Base):
+    """What the groups of a round are drawn with, fixed when it opens: the weights of a job's parts, where the job has a
+    curriculum."""
+
+    __tablename__ = "mixes"
+    job_id: Mapped[str] = mapped_column(String(66), primary_key=True)
+    round: Mapped[int] = mapped_column(primary_key=True)
+    weights: Mapped[list[int]] = mapped_column(JSON)
+
+
 class EvaluationRow(Base):
     """A held-out evaluation, as the message that is shown."""
 

@@ -65,7 +65,7 @@ class Admission:
                 raise Refused("wrong_kind", f"a {lease.kind} lease takes no rollout", status=409)
             spec = parse_spec(get_job(s, lease.job_id).spec)
         task = RolloutTask.parse(lease.task)
-        terms = Terms(lease.job_id, lease.worker, lease_id, task, self._scorers.of(spec))
+        terms = Terms(lease.job_id, lease.worker, lease_id, task, self._scorers.of(lease.job_id, spec))
         try:
             self._check_signature(submission, lease, root)
             check_bundle(submission.bundle, terms)

@@ -11,7 +11,7 @@ seeds: claims are judged by it. Machines that would have to emulate bf16 round f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from r1net.protocol.trace import Split, Trace
 from r1net.sandbox import SandboxedScorer, SandboxPool
 from r1net.sandbox.replies import wrong_replies
 from r1net.transport import Transport
+from r1node.mixes import job_mix
 from r1node.models.precision import has_fast_bf16
 from r1node.models.rounding import rounding
 from r1node.rollout.noise import Noise
@@ -33,6 +34,7 @@ from r1node.store import BlobCache, assemble_model, job_files, version_cache
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import load_policy
 from r1node.training.rows import Rows, lay_rows, row_batches, row_logits
+from r1node.verification.mixed import require_own_part
 
 HEAD_CHUNK = 128
 """Positions whose logits exist at one time."""
@@ -87,12 +89,13 @@ class Replayer:
 
     @torch.inference_mode()
     def replay(self, traces: Sequence[Trace]) -> list[Replay]:
-        """Replay traces of the version that is loaded; the answer's order is its own."""
+        """Replay traces of the version that is loaded; the answer's order is its own. Raises ProtocolError when the
+        coordinator's mix doesn't fit what it admitted: then they can't be judged."""
         found: list[Replay] = []
         foul = {id(traces[position]): words for position, words in self._wrong_replies(traces)}
         for split in ("train", "heldout"):
             chosen = [trace for trace in traces if trace.split == split]
-            found.extend(self._replay_split(chosen, self._sampling(split)))
+            found.extend(self._replay_split(chosen, self._sampling(split), foul))
         return [replace(one, foul=foul[id(one.trace)]) if id(one.trace) in foul else one for one in found]
 
     def _wrong_replies(self, traces: Sequence[Trace]) -> Iterator[tuple[int, str]]:
@@ -103,12 +106,13 @@ class Replayer:
     def _sampling(self, split: Split) -> Sampling:
         return self.spec.sampling if split == "train" else self.spec.evaluation.sampling
 
-    def _replay_split(self, traces: Sequence[Trace], sampling: Sampling) -> Iterator[Replay]:
+    def _replay_split(self, traces: Sequence[Trace], sampling: Sampling, foul: Collection[int]) -> Iterator[Replay]:
         # A sample is found again by its identity: packing sorts groups and splits wide ones.
         of_sample: dict[int, Trace] = {}
         groups = []
         grouped = _by_group(traces)
         prompts = self.scorer.prompts([(members[0].split, members[0].round, members[0].group) for members in grouped])
+        require_own_part(grouped, prompts, foul, self.scorer)
         for members, prompt in zip(grouped, prompts, strict=True):
             samples = [Sample(trace.completion_ids, trace.logprobs, 0.0, trace.given) for trace in members]
             of_sample |= {id(sample): trace for sample, trace in zip(samples, members, strict=True)}
@@ -185,7 +189,8 @@ class Desk:
         """A job's replayer and archive. Fetches the model when it isn't there."""
         spec = view.spec
         model_dir = assemble_model(spec.model, self.source, self.folder)
-        scorer = job_scorer(self.sandbox, spec, model_dir, job_files(spec, self.source, self.folder))
+        files = job_files(spec, self.source, self.folder)
+        scorer = job_scorer(self.sandbox, spec, model_dir, files, job_mix(view, self.source))
         replayer = Replayer(spec, model_dir, scorer, self.device)
         return replayer, Archive(spec.model.digest(), version_cache(self.folder), self.source)
 

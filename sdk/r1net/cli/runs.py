@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 
 from r1net.cli.context import Context
-from r1net.errors import UsageError
+from r1net.errors import ProtocolError, UsageError
 from r1net.jobs.file import in_wei
+from r1net.mixing import percentages
 from r1net.protocol.job import JobView
 from r1net.protocol.views import RoundRecord
+from r1net.runs import Run
 
 JobArgument = Annotated[str, typer.Argument(help="id of the job")]
 _SHOWN = ("reward", "frac_reward_zero_std", "completions/mean_length", "kl", "grad_norm")
@@ -75,7 +77,11 @@ def watch(ctx: typer.Context, job: JobArgument) -> JobLine:
     context: Context = ctx.obj
     with context.client() as client:
         run = client.run(job)
+        environment, mix = run.view().spec.environment, None
         for record in run.follow():
+            if record.mix is not None and record.mix != mix:
+                context.note("mix", ", ".join(percentages(environment, record.mix)))
+                mix = record.mix
             context.note("round", json.dumps(record.metrics) if context.as_json else _words(record))
         return _line(run.view())
 
@@ -142,10 +148,12 @@ def verify(
     job: JobArgument,
     traces: Annotated[int, typer.Option(min=1, help="how many of the job's traces")] = 10,
 ) -> list[TraceCheck]:
-    """Hash a job's traces here, and prove them against the chain."""
+    """Hash a job's traces here, and prove them against the chain; of a curriculum, recompute the weights."""
     context: Context = ctx.obj
     with context.client() as client:
         run = client.run(job)
+        if run.view().spec.environment.curriculum is not None:
+            _check_mix(context, run)
         anchored = (view for view in run.traces() if view.epoch is not None)
         found = []
         for view in islice(anchored, traces):
@@ -166,6 +174,17 @@ def _line(view: JobView) -> JobLine:
         view.traces_accepted,
         view.error,
     )
+
+
+def _check_mix(context: Context, run: Run) -> None:
+    found = run.mix()
+    if found.first_wrong is not None:
+        wrong = found.rounds[found.first_wrong]
+        raise ProtocolError(
+            f"the coordinator drew round {wrong.round} with {wrong.published}, but the rewards that it admitted before "
+            f"make it {wrong.weights}"
+        )
+    context.note("mix", f"the weights of all {len(found.rounds)} rounds follow from the admitted rewards")
 
 
 def _words(record: RoundRecord) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from r1net.datasets.columns import Messages, make_row, question_of
+from r1net.datasets.levels import Levels
 from r1net.datasets.overlap import Overlap, Report, reveals
 from r1net.datasets.sources import Numbered, Source, read_rows
 from r1net.environments.rows import Row
@@ -55,15 +57,24 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set whose shards lie among the local files, and what there is to say of it."""
+    """A data set whose shards lie among the local files, by the levels of its rows where a column says them, and what
+    there is to say of it."""
 
-    data: DataSet
+    levels: Mapping[str, DataSet]
     report: Report
 
+    @property
+    def data(self) -> DataSet:
+        """The whole, where it wasn't split."""
+        (data,) = self.levels.values()
+        return data
 
-def prepare(dataset: Dataset, files: LocalFiles, render: RenderRows, seed: int, most_heldout: int) -> Prepared:
-    """Write the shards of a data set. `render` makes texts of conversations; a share that is held out is at most
-    `most_heldout` rows, chosen by `seed`. Raises UsageError naming file and row.
+
+def prepare(
+    dataset: Dataset, files: LocalFiles, render: RenderRows, seed: int, most_heldout: int, column: str | None = None
+) -> Prepared:
+    """Write the shards of a data set, split by the values of a `column`. `render` makes texts of conversations; a share
+    that is held out is at most `most_heldout` rows, chosen by `seed`. Raises UsageError naming file and row.
     """
     held = dataset.heldout
     with tempfile.TemporaryFile() as whole, tempfile.TemporaryFile() as apart:
@@ -76,7 +87,7 @@ def prepare(dataset: Dataset, files: LocalFiles, render: RenderRows, seed: int, 
         else:
             _write(apart, _rows(dataset, held, None, render))
             chosen, heldout = frozenset(), list(_lines(apart))
-        return _split(whole, chosen, heldout, duplicates, files)
+        return _split(whole, chosen, heldout, duplicates, files, Levels(column))
 
 
 def _rows(dataset: Dataset, source: Source, split: str | None, render: RenderRows) -> Iterator[Row]:
@@ -128,18 +139,22 @@ def _chosen(held: float, rows: int, seed: int, most: int) -> frozenset[int]:
 
 
 def _split(
-    whole: IO[bytes], chosen: frozenset[int], heldout: list[bytes], duplicates: int, files: LocalFiles
+    whole: IO[bytes],
+    chosen: frozenset[int],
+    heldout: list[bytes],
+    duplicates: int,
+    files: LocalFiles,
+    levels: Levels,
 ) -> Prepared:
     """Shards of both splits, and what they have in common."""
     overlap, asked = Overlap(), set()
     revealed = leaked = 0
-    held, train = _Shards(files), _Shards(files)
+    held, train = (defaultdict[str, _Shards](lambda: _Shards(files)) for _ in range(2))
     for line in heldout:
         row = Row.model_validate_json(line)
         overlap.hold_out(row.question)
         asked.add(row.question)
         revealed += reveals(row.question, row.answer)
-        held.add(line)
     for number, line in enumerate(_lines(whole)):
         if number in chosen:
             continue
@@ -149,12 +164,19 @@ def _split(
             continue
         overlap.train_on(row.question)
         revealed += reveals(row.question, row.answer)
-        train.add(line)
-    if not train.rows:
+        train[levels.of(row)].add(line)
+    if not train:
         raise UsageError("all rows are held out: nothing is left to train on", hint="hold fewer out: heldout=…")
-    data = DataSet(train=train.finish(), heldout=held.finish())
-    report = Report(train.rows, held.rows, duplicates, leaked, len(overlap.found), revealed)
-    return Prepared(data, report)
+    largest = max(train, key=lambda level: train[level].rows)
+    for line in heldout:
+        level = levels.of(Row.model_validate_json(line))
+        held[level if level in train else largest].add(line)  # what isn't trained on is no part
+    parts = {
+        level: DataSet(train=train[level].finish(), heldout=held[level].finish()) for level in levels.sorted(train)
+    }
+    rows = sum(shards.rows for shards in train.values())
+    report = Report(rows, len(heldout), duplicates, leaked, len(overlap.found), revealed)
+    return Prepared(parts, report)
 
 
 class _Shards:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 
 from r1net.environments.base import Environment, Problem
-from r1net.environments.places import RowPlace, heldout_counts, leaf_of, row_of
+from r1net.environments.curriculum import Mix
+from r1net.environments.places import RowPlace, heldout_counts, leaf_of, row_in
 from r1net.environments.registry import load_environment
 from r1net.environments.rows import Rows
 from r1net.errors import UsageError
@@ -25,23 +26,30 @@ class Draw:
     """The problems of one job. Held-out questions never appear in training rounds: a clash is drawn again, and of rows
     the data set says which are held out.
 
-    `lines` brings the rows of jobs that have some.
+    `lines` brings the rows of jobs that have some, `mix` the weights of jobs with a curriculum.
     """
 
-    def __init__(self, spec: JobSpec, lines: Lines | None = None) -> None:
-        self._spec, self._lines = spec, lines
+    def __init__(self, spec: JobSpec, lines: Lines | None = None, mix: Mix | None = None) -> None:
+        self._spec, self._lines, self._mix = spec, lines, mix
         self.leaves = tuple(self._load(leaf, number) for number, leaf in enumerate(spec.environment.leaves))
         heldout_counts(spec)
 
     def environment(self, split: Split, round_: int, group: int) -> Environment:
         """What made a group's problem, and verifies answers to it."""
-        leaf = self.leaves[leaf_of(self._spec, split, round_, group)]
+        leaf = self.leaves[self.leaf(split, round_, group)]
         return leaf if isinstance(leaf, Rows) else leaf.environment
+
+    def leaf(self, split: Split, round_: int, group: int) -> int:
+        """The number of the environment that a group is drawn from."""
+        return leaf_of(self._spec, split, round_, group, self._mix)
 
     def problem(self, split: Split, round_: int, group: int) -> Problem:
         """The problem of one group."""
-        row = row_of(self._spec, split, round_, group)
-        number = leaf_of(self._spec, split, round_, group)
+        return self.problem_of(self.leaf(split, round_, group), split, round_, group)
+
+    def problem_of(self, number: int, split: Split, round_: int, group: int) -> Problem:
+        """The problem of one group that is drawn from the environment with this number."""
+        row = row_in(self._spec, number, split, round_, group)
         leaf = self.leaves[number]
         if isinstance(leaf, Rows):
             assert row is not None, "rows are drawn by their place"

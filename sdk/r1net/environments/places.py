@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
+from r1net.environments.curriculum import Mix, mix_of
 from r1net.environments.shuffle import shuffled
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
@@ -35,25 +36,34 @@ def count(spec: EnvironmentSpec, split: Split) -> int:
     return sum(shard.rows for shard in shards_of(spec, split))
 
 
-def leaf_of(spec: JobSpec, split: Split, round_: int, group: int) -> int:
-    """The number of the environment that a group is drawn from. In training each is drawn by its weight; what is held
-    out is shared out by the weights, the first environment's problems first."""
+def leaf_of(spec: JobSpec, split: Split, round_: int, group: int, mix: Mix | None = None) -> int:
+    """The number of the environment that a group is drawn from. In training each is drawn by its weight, which `mix`
+    brings of jobs with a curriculum; what is held out is shared out by the weights, the first environment's problems
+    first."""
     weights = spec.environment.weights
     if len(weights) == 1:
         return 0
     if split == "heldout":
         return bisect_right(list(accumulate(heldout_counts(spec))), group)
+    whole = mix_of(spec.environment, split, round_, mix)
+    if whole is not None:
+        point = derive_seed(spec.seed, "mix", round_, group, bits=53) * sum(whole) >> 53
+        return bisect_right(list(accumulate(whole)), point)
     sums = list(accumulate(weights))
     at = derive_seed(spec.seed, "mix", round_, group, bits=53) / 2**53 * sums[-1]
     return min(bisect_right(sums, at), len(weights) - 1)
 
 
-def row_of(spec: JobSpec, split: Split, round_: int, group: int) -> RowPlace | None:
-    """The row that a group is about; None where its environment makes its problems itself.
+def row_of(spec: JobSpec, split: Split, round_: int, group: int, mix: Mix | None = None) -> RowPlace | None:
+    """The row that a group is about; None where its environment makes its problems itself."""
+    return row_in(spec, leaf_of(spec, split, round_, group, mix), split, round_, group)
+
+
+def row_in(spec: JobSpec, leaf: int, split: Split, round_: int, group: int) -> RowPlace | None:
+    """The row that a group is about when it is drawn from the environment with this number.
 
     Training goes through all rows, in another order each time, before one comes again (in a mix: about as often).
     """
-    leaf = leaf_of(spec, split, round_, group)
     environment = spec.environment.leaves[leaf]
     if environment.data is None:
         return None

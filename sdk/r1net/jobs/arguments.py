@@ -9,6 +9,7 @@ from typing import Any, Required, TypedDict
 from r1net.datasets import Dataset
 from r1net.own import Rewards, ToolLike
 from r1net.protocol.job import Evaluation, Lora, Optimizer, Precision, Prices, Sampling, Verification
+from r1net.protocol.problems import Curriculum
 
 DataLike = Dataset | Path | str | Iterable[Mapping[str, Any]]
 
@@ -35,6 +36,8 @@ class JobArguments(TypedDict, total=False):
     its file), `tool(prompt, turns, **columns)`, which gives the answer to the model's turns so far, or None; it travels
     as a reward does. The model has at most `turns` turns, 4 without it. Own rewards are then shown messages.
     `evaluation` says what is answered by the first and the last version; without it, up to 128 held-out problems.
+    `curriculum`: True has the weights of a mix follow what is learnt from (`r1net.Curriculum` with settings); the name
+    of a column splits the rows of data sets by its values first, each a part as large as it has rows.
     `verification` says how much of the hosts' work other hosts replay before it is trained on and paid.
     Before anything is paid, the job's verifiers are tried on 64 of its problems: the reference answer must earn all, an
     empty answer and nonsense next to nothing, unless you `accept_weak_verifier`.
@@ -46,6 +49,7 @@ class JobArguments(TypedDict, total=False):
     environment: str | Sequence[tuple[str, float]]
     environment_config: Mapping[str, Any]
     dataset: DataLike | Sequence[tuple[DataLike, float]]
+    curriculum: bool | str | Curriculum
     reward: Rewards
     system_prompt: str
     prefill: str

@@ -1,4 +1,4 @@
-"""A sample of a job's own completions, bought from the network: the job's first round; what it trains is thrown away."""
+"""A sample of a job's completions, bought from the network: the job's first round; what it trains is thrown away."""
 
 from __future__ import annotations
 

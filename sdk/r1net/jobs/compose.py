@@ -18,7 +18,7 @@ from r1net.local_files import LocalFiles
 from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
 from r1net.own import reward_specs, tool_turns
 from r1net.protocol.job import Evaluation, Grpo, JobSpec, Sampling, Verification
-from r1net.protocol.problems import EnvironmentSpec, Part
+from r1net.protocol.problems import Curriculum, EnvironmentSpec, Part
 from r1net.protocol.turns import Turns
 from r1net.templates import Conversations, check_prompt
 from r1net.tokens import check_stops
@@ -26,6 +26,7 @@ from r1net.turn_texts import reply_text
 
 HELDOUT = 128
 """Problems of an evaluation that nobody asks for otherwise."""
+_TO_MIX = "name a column that says the rows' levels: curriculum=…, or give several data sets or environments"
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,22 @@ class _Problems:
         parts = [Part(environment=made, weight=weight) for made, weight in (*self._generated(), *self._own())]
         if not parts:
             raise UsageError("the job has no problems", hint="pass dataset= or environment=")
+        curriculum = self._curriculum(len(parts))
         if len(parts) == 1:
             return parts[0].environment
         names = " and ".join(part.environment.name.rpartition(":")[2] for part in parts)
-        return EnvironmentSpec(name=f"mix:{names}"[:200], parts=tuple(parts))
+        return _checked(name=f"mix:{names}"[:200], parts=tuple(parts), curriculum=curriculum)
+
+    def _curriculum(self, parts: int) -> Curriculum | None:
+        given = self._job.get("curriculum")
+        if given is None or given is False:
+            return None
+        if self._column is not None and not self.reports:
+            raise UsageError(f"there is no data set whose column could be {self._column!r}", hint="curriculum=True")
+        if parts == 1:
+            same = "" if self._column is None else f": no two rows differ in {self._column!r}"
+            raise UsageError(f"a curriculum weighs the parts of a mix, but the job has one{same}", hint=_TO_MIX)
+        return given if isinstance(given, Curriculum) else Curriculum()
 
     def prompt(self) -> str:
         """The job's prompt: the caller's, the conversations', or the chat template around a question."""
@@ -116,9 +129,18 @@ class _Problems:
             label = dataset.label
             if label in self.reports:
                 raise UsageError(f"two data sets are called {label!r}", hint="give names: Dataset(…, name=…)")
-            found = prepare(dataset, self._files, self._talks.render, self._job.get("seed", 0), HELDOUT)
+            found = prepare(dataset, self._files, self._talks.render, self._job.get("seed", 0), HELDOUT, self._column)
             self.reports[label] = found.report
-            yield _checked(name=f"rows:{label}", data=found.data), weight
+            for level, data in found.levels.items():
+                name = f"rows:{label}/{level}" if level else f"rows:{label}"
+                share = sum(shard.rows for shard in data.train) / found.report.rows
+                yield _checked(name=name[:200], data=data), weight * share
+
+    @property
+    def _column(self) -> str | None:
+        """The column that says the levels of rows."""
+        given = self._job.get("curriculum")
+        return given if isinstance(given, str) else None
 
 
 def _turns(job: JobArguments, folder: Path, stops: Sequence[int], files: LocalFiles) -> Turns | None:

@@ -38,6 +38,7 @@ from r1net.protocol.job import (
     Sampling,
     Verification,
 )
+from r1net.protocol.problems import Curriculum
 
 _WEI = 10**18
 MOST_BYTES = 2**20
@@ -130,6 +131,7 @@ class JobFile(_Part):
     environment: str | list[EnvironmentTable] | None = None
     environment_config: dict[str, Any] | None = None
     dataset: str | DataTable | list[DataTable] | None = None
+    curriculum: bool | str | Curriculum | None = None
     reward: str | RewardTable | list[str | RewardTable] | None = None
     system_prompt: str | None = None
     prefill: str | None = None
@@ -259,4 +261,4 @@ def _words(path: Path, text: str, error: ValidationError) -> UsageError:
 
 def _is_branch(part: str | int) -> bool:
     """Whether pydantic names a member of a union here, not a key."""
-    return isinstance(part, str) and (part[:1].isupper() or "[" in part or part in {"str", "int", "float"})
+    return isinstance(part, str) and (part[:1].isupper() or "[" in part or part in {"str", "int", "float", "bool"})

@@ -10,6 +10,7 @@ from r1net.protocol.canonical import Message
 from r1net.protocol.files import FileRef
 
 ROWS, MIX = "rows", "mix"
+MOST_PARTS = 64
 MOST_SHARDS = 256
 MOST_SHARD_BYTES = 64 * 2**20
 MOST_ROW_BYTES = 2**20
@@ -30,14 +31,24 @@ class DataSet(Message):
     heldout: tuple[Shard, ...] = Field(default=(), max_length=MOST_SHARDS)
 
 
+class Curriculum(Message):
+    """Has a mix follow what is learnt from: the weights of a round come of the rewards that were admitted in the last
+    `rounds` rounds (`r1net.environments.curriculum`). `least` is the share of its own weight that a part always keeps,
+    so that what nobody solves yet is tried again."""
+
+    rounds: int = Field(default=8, ge=1, le=1000)
+    least: float = Field(default=0.1, gt=0, le=1)
+
+
 class EnvironmentSpec(Message):
     """Where problems come from: `reasoning_gym:<generator>` with the generator's own settings, `rows:<label>` with its
-    `data`, or `mix:<label>` of other environments' `parts`."""
+    `data`, or `mix:<label>` of other environments' `parts`, by their weights or with a `curriculum`."""
 
     name: str = Field(max_length=200)
     config: dict[str, Any] = Field(default_factory=dict)
     data: DataSet | None = Field(default=None, exclude_if=lambda data: data is None)
-    parts: tuple[Part, ...] = Field(default=(), max_length=64, exclude_if=lambda parts: not parts)
+    parts: tuple[Part, ...] = Field(default=(), max_length=MOST_PARTS, exclude_if=lambda parts: not parts)
+    curriculum: Curriculum | None = Field(default=None, exclude_if=lambda curriculum: curriculum is None)
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> EnvironmentSpec:
@@ -48,6 +59,8 @@ class EnvironmentSpec(Message):
             raise ValueError(f"{MIX}:<label> has parts, and nothing else has")
         if any(part.environment.parts for part in self.parts):
             raise ValueError("a mix of mixes")
+        if self.curriculum is not None and not self.parts:
+            raise ValueError(f"a curriculum is of {MIX}:<label>")
         return self
 
     @property

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from r1net.protocol.canonical import Address, Hash, Message, Wei
 from r1net.protocol.job import PolicyVersion
+from r1net.protocol.problems import MOST_PARTS
 from r1net.protocol.trace import Trace
+
+Weight = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
 
 
 class NetworkInfo(Message):
@@ -39,6 +42,8 @@ class RoundRecord(Message):
     rollout/accepted_traces, rollout/rejected_traces    the latter are those of refused submissions
     rollout/tokens_per_second, train/tokens_per_second  completion tokens of the whole network in each phase
     seconds/gradient, seconds/averaging                 token-weighted means over the trainers
+
+    `mix`: of a job with a curriculum, the weights that the round's groups were drawn with.
     """
 
     round: int
@@ -50,6 +55,16 @@ class RoundRecord(Message):
     tokens: int
     started_at: float
     finished_at: float
+    mix: tuple[Weight, ...] | None = Field(default=None, max_length=MOST_PARTS, exclude_if=lambda mix: mix is None)
+
+
+class RoundMix(Message):
+    """GET /v1/jobs/{id}/mix/{round}: what the groups of a round that has opened are drawn with, a weight for each part
+    of a mix with a curriculum (`r1net.environments.curriculum`)."""
+
+    job_id: Hash
+    round: int
+    weights: tuple[Weight, ...] = Field(max_length=MOST_PARTS)
 
 
 class RoundPage(Message):

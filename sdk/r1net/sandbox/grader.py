@@ -47,11 +47,13 @@ class Grader:
         self._scorer: JobScorer | None = None
         self._size = 0
         self._rows: dict[RowPlace, str] = {}
+        self._mix: dict[int, tuple[int, ...]] = {}
 
     def answer(self, header: Header, attachments: tuple[bytes, ...]) -> None:
         """Do what one message asks for."""
         asked = {"asked": header["asked"]}
         self._rows = {RowPlace(*place): line for *place, line in header.get("rows", ())}
+        self._mix = {round_: tuple(weights) for round_, weights in header.get("mix", ())}
         if header["op"] == "grade":
             self._grade(header["items"], asked)
             return
@@ -93,7 +95,7 @@ class Grader:
         for data in index:
             check_index(data, spec.model.weights)
         vocabulary = vocabulary_of(config)
-        scorer = JobScorer(spec, tokenizer, lambda place: self._rows[place])
+        scorer = JobScorer(spec, tokenizer, lambda place: self._rows[place], lambda round_: self._mix[round_])
         scorer.check(vocabulary)
         require_computable(spec, check_config(config, "config.json"), len(scorer.prompt_ids("train", 0, 0)))
         self._scorer, self._size = scorer, vocabulary

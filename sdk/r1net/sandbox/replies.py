@@ -67,8 +67,8 @@ class Reply:
 class Replies:
     """The tool of a job. Methods raise UsageError when the job is at fault, SandboxFailed when the sandbox is."""
 
-    def __init__(self, pool: SandboxPool, spec: JobSpec, open_: Open, grader: Grader) -> None:
-        self._grader, self._turns = grader, spec.turns
+    def __init__(self, pool: SandboxPool, spec: JobSpec, open_: Open) -> None:
+        self._turns = spec.turns
         self._outside = outside(pool, spec, open_)
 
     def check(self) -> None:
@@ -76,37 +76,35 @@ class Replies:
         if self._outside is not None:
             self._outside.check()
 
-    def to(self, items: Sequence[Begun]) -> list[Reply]:
-        """The answers to completions."""
+    def to(self, items: Sequence[Begun], grader: Grader) -> list[Reply]:
+        """The answers to completions of the job that `grader` knows."""
         if not items or self._turns is None:
             return [Reply()] * len(items)
         question = {"op": "turns", "items": [[list(ids), list(given)] for _, ids, given in items]}
-        spoken = counted(self._grader.ask(question, (), Spoken).turns, len(items))
+        spoken = counted(grader.ask(question, (), Spoken).turns, len(items))
         open_ = [number for number, turns in enumerate(spoken) if turns is not None]
-        said = self._said([(items[number][0], spoken[number] or []) for number in open_])
+        said = self._said([(items[number][0], spoken[number] or []) for number in open_], grader)
         found = dict(zip(open_, said, strict=True))
         heard = [(number, late) for number in open_ for late in (False, True) if _text(found[number], late) is not None]
         tokens = [[items[n][0][0], len(items[n][1]), _text(found[n], late)] for n, late in heard]
-        ids = self._grader.ask({"op": "reply_ids", "items": tokens}, (), ReplyIds).ids if heard else []
+        ids = grader.ask({"op": "reply_ids", "items": tokens}, (), ReplyIds).ids if heard else []
         of = dict(zip(heard, counted(ids, len(heard)), strict=True))
         return [
             Reply(of.get((n, False)), found[n].text, found[n].doubtful, of.get((n, True))) if n in found else Reply()
             for n in range(len(items))
         ]
 
-    def _said(self, asked: Sequence[tuple[Place, list[str]]]) -> list[Answered]:
+    def _said(self, asked: Sequence[tuple[Place, list[str]]], grader: Grader) -> list[Answered]:
         if not asked:
             return []
         if self._outside is None:
             places = [place for place, _ in asked]
             question = {"op": "replies", "items": [[*place, turns] for place, turns in asked]}
-            return [
-                Answered(text) for text in counted(self._grader.ask(question, places, ReplyTexts).texts, len(asked))
-            ]
+            return [Answered(text) for text in counted(grader.ask(question, places, ReplyTexts).texts, len(asked))]
         groups: defaultdict[Place, list[int]] = defaultdict(list)
         for number, (place, _) in enumerate(asked):
             groups[place].append(number)
-        problems = dict(zip(groups, self._grader.problems(list(groups)), strict=True))
+        problems = dict(zip(groups, grader.problems(list(groups)), strict=True))
         calls = [
             [ToolCall(problems[place].prompt, tuple(asked[number][1]), problems[place].columns) for number in numbers]
             for place, numbers in groups.items()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from r1net.environments import Shards, row_of
+from r1net.environments import Mix, Shards, mix_of, row_of
 from r1net.errors import UsageError
 from r1net.protocol.job import JobSpec
 from r1net.protocol.turns import Span, messages, turns_of
@@ -46,7 +47,8 @@ A = TypeVar("A", bound=BaseModel)
 class SandboxedScorer:
     """One job's scorer. `tokenizer`, `config` and, where it is to be checked, `index` of a model in shards bring the
     bytes of the model's files when a process needs them; `files` brings the job's other files, its rows and those of
-    its own rewards, by their digests. A row is handed to a process with each request that is about it.
+    its own rewards, by their digests; `mix` brings the weights of a curriculum's rounds. Rows and weights are handed to
+    a process with each request that is about them.
 
     Methods raise UsageError when the job's own settings or files are at fault, SandboxFailed when the sandbox is.
     """
@@ -60,8 +62,9 @@ class SandboxedScorer:
         index: Callable[[], bytes] | None = None,
         *,
         files: Callable[[str], Path] | None = None,
+        mix: Mix | None = None,
     ) -> None:
-        self.spec = spec
+        self.spec, self.mix = spec, mix
         fetch = files or _absent
         self._shards = Shards(spec, fetch)
         self._pool = pool
@@ -69,7 +72,7 @@ class SandboxedScorer:
         self._key = spec.digest()
         self._vocabulary = 0
         self._own = OwnRewards(pool, spec, lambda digest: fetch(digest).read_bytes())
-        self._replies = Replies(pool, spec, lambda digest: fetch(digest).read_bytes(), self)
+        self._replies = Replies(pool, spec, lambda digest: fetch(digest).read_bytes())
 
     @property
     def vocabulary(self) -> int:
@@ -77,6 +80,12 @@ class SandboxedScorer:
         if not self._vocabulary:
             self.load()
         return self._vocabulary
+
+    def mixed(self, mix: Mix) -> SandboxedScorer:
+        """The same job, drawn with other weights."""
+        other = copy(self)
+        other.mix = mix
+        return other
 
     def check_rows(self) -> None:
         """Whether all rows that the job names are in its shards."""
@@ -108,7 +117,7 @@ class SandboxedScorer:
 
     def replies(self, items: Sequence[Begun]) -> list[Reply]:
         """What the job's tool gives behind each of these completions; nothing where the model's turn was its last."""
-        return self._replies.to(items)
+        return self._replies.to(items, self)
 
     def grade(
         self, items: Sequence[tuple[Place, Sequence[int]]], given: Sequence[tuple[Span, ...]] | None = None
@@ -206,10 +215,10 @@ class SandboxedScorer:
 
     def marks(self, group: int) -> Marks:
         """What the verifying rewards give for answers of known worth to one problem of the first round."""
-        rows = self._rows([("train", 0, group)])
+        drawn = self._drawn([("train", 0, group)])
         try:
             with self._pool.process(self._key, self._open) as child:
-                return checked(Marks, child.ask({"op": "marks", "group": group, "rows": rows}))
+                return checked(Marks, child.ask({"op": "marks", "group": group, **drawn}))
         except ProcessEnded as error:
             raise UsageError(
                 f"the verifier of problem {group} ends its process: it takes more than "
@@ -224,9 +233,9 @@ class SandboxedScorer:
         given: Sequence[tuple[Span, ...]],
     ) -> None:
         with self._pool.process(self._key, self._open) as child:
-            rows = self._rows([place for place, _ in items])
+            drawn = self._drawn([place for place, _ in items])
             completions = [[*place, list(ids), list(spans)] for (place, ids), spans in zip(items, given, strict=True)]
-            child.tell({"op": "grade", "items": completions, "rows": rows})
+            child.tell({"op": "grade", "items": completions, **drawn})
             for _ in items:
                 grades.append(self._graded(child.hear(self._pool.limits.grade_seconds)))
 
@@ -245,18 +254,23 @@ class SandboxedScorer:
 
     def ask(self, header: dict[str, Any], places: Sequence[Place], kind: type[A]) -> A:
         """One question about the problems of `places` to a process that has the job."""
-        rows = {"rows": self._rows(places)} if places else {}
-        return asked(self._pool, self._key, self._open, header | rows, kind)
+        drawn = self._drawn(places) if places else {}
+        return asked(self._pool, self._key, self._open, header | drawn, kind)
 
     def _open(self, child: Child) -> None:
-        header = {"op": "open", "spec": self.spec.model_dump_json(), "rows": self._rows([_FIRST])}
+        header = {"op": "open", "spec": self.spec.model_dump_json(), **self._drawn([_FIRST])}
         checked(Answer, child.ask(header, *(bring() for bring in self._files)))
 
-    def _rows(self, places: Sequence[Place]) -> list[list[Any]]:
-        """The lines of the rows that groups are about. Raises UsageError when the data set isn't what the job says."""
-        rows = dict.fromkeys(row for place in places if (row := row_of(self.spec, *place)) is not None)
+    def _drawn(self, places: Sequence[Place]) -> dict[str, Any]:
+        """What groups are drawn with: the lines of their rows, and of a curriculum the weights of their rounds. Raises
+        UsageError when the data set isn't what the job says, and whatever `mix` does."""
+        rounds = dict.fromkeys((split, round_) for split, round_, _ in places)
+        drawn_by = ((round_, mix_of(self.spec.environment, split, round_, self.mix)) for split, round_ in rounds)
+        mix = {round_: weights for round_, weights in drawn_by if weights is not None}
+        rows = dict.fromkeys(row for place in places if (row := row_of(self.spec, *place, mix.__getitem__)) is not None)
         try:
-            return [[*row, self._shards.line(row)] for row in rows]
+            lines = [[*row, self._shards.line(row)] for row in rows]
+            return {"rows": lines} | ({"mix": list(mix.items())} if mix else {})
         except OSError as error:
             raise SandboxFailed(f"a shard of the data set can't be read: {error.strerror}") from error
 

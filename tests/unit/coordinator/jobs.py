@@ -113,6 +113,13 @@ def next_version(task: TrainTask, flavour: str = "", files: Callable[[int, str],
 
 def honest_trace(scorer: JobScorer, lease: Lease, group: int, index: int) -> Trace:
     """One completion: right for even seeds, else wrong and cut off at the length limit."""
+    assert isinstance(lease.task, RolloutTask)
+    seed = sampling_seed(scorer.spec, lease.task.split, lease.task.round, group, index)
+    return trace_of(scorer, lease, group, index, right=seed % 2 == 0)
+
+
+def trace_of(scorer: JobScorer, lease: Lease, group: int, index: int, right: bool) -> Trace:
+    """One completion that is right, or else wrong and cut off at the length limit."""
     task = lease.task
     assert isinstance(task, RolloutTask)
     spec = scorer.spec
@@ -120,7 +127,7 @@ def honest_trace(scorer: JobScorer, lease: Lease, group: int, index: int) -> Tra
     seed = sampling_seed(spec, task.split, task.round, group, index)
     answer = scorer.problem(task.split, task.round, group).answer or "any"
     encode = Tokenizer.from_str(tokenizer_json().decode()).encode
-    ids = [*encode(answer).ids, STOP] if seed % 2 == 0 else encode("y" * limit).ids
+    ids = [*encode(answer).ids, STOP] if right else encode("y" * limit).ids
     scored = scorer.score(task.split, task.round, group, ids)
     return Trace(
         job_id=lease.job_id,

@@ -8,6 +8,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from r1coordinator.settings import Settings
 from r1coordinator.store.database import migrate
 from r1coordinator.store.tables import AttemptRow, StandingRow
 from r1net.chain import Deployment, peer_id_of
-from r1net.environments import Shards
+from r1net.environments import Shards, Weights
 from r1net.protocol.canonical import sha256
 from r1net.protocol.gradients import BUCKETS, GradientCommitment, GradientStatement, SignedStatement, pack
 from r1net.protocol.job import JobSpec
@@ -33,6 +34,7 @@ from r1net.protocol.session import OpenSession, SessionGrant, content_digest, ma
 from r1net.protocol.signing import Domain, session_values, submission_values, upload_values
 from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
 from r1net.protocol.upload import SignedUpload, Upload
+from r1net.protocol.views import RoundMix
 from r1net.protocol.work import (
     Lease,
     PossessionProof,
@@ -148,7 +150,13 @@ class World:
         """The job's scorer."""
         spec = JobSpec.model_validate(self.job(job_id)["spec"])
         tokenizer = self.services.blobs.get(spec.model.files["tokenizer.json"].sha256)
-        return JobScorer(spec, tokenizer, Shards(spec, self.services.blobs.path).line)
+        return JobScorer(spec, tokenizer, Shards(spec, self.services.blobs.path).line, partial(self.mix, job_id))
+
+    def mix(self, job_id: str, round_: int) -> Weights:
+        """What the coordinator says that a round is drawn with."""
+        answer = self.http.get(f"/v1/jobs/{job_id}/mix/{round_}")
+        assert answer.status_code == 200, answer.text
+        return RoundMix.parse(answer.content).weights
 
     def submit(self, spec: JobSpec | None = None, number: int = 1, files: Mapping[str, bytes] = MODEL_FILES) -> str:
         """Fund, submit and upload a job."""
