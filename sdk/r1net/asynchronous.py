@@ -12,6 +12,7 @@ from r1net.client import Client
 from r1net.jobs import JobArguments
 from r1net.jobs.estimate import Estimate
 from r1net.jobs.sample import GROUPS
+from r1net.jobs.signal import Signal
 from r1net.mixing import MixReport
 from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import DueView, TraceProof
@@ -56,6 +57,10 @@ class AsyncRun:
     async def cancel(self) -> None:
         """See `Run.cancel`."""
         await asyncio.to_thread(self._run.cancel)
+
+    async def signal(self, round_: int = 0) -> Signal:
+        """See `Run.signal`."""
+        return await asyncio.to_thread(self._run.signal, round_)
 
     async def pause(self) -> JobView:
         """See `Run.pause`."""

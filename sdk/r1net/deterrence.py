@@ -19,6 +19,9 @@ from r1net.protocol.canonical import Address
 from r1net.protocol.job import JobSpec
 from r1net.protocol.pricing import Work, asked
 
+NEW_FACTOR = 4.0
+"""So many times as often as others' is a new owner's work drawn."""
+
 PLANTED = 0.1
 """Of so many drawn pieces a tampered copy is voted on as well, at least: who doesn't look is found by it."""
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from r1net.deterrence import NEW_FACTOR
 from r1net.protocol.canonical import Address
 
-NEW_OWNER, NEW_FACTOR = 8, 4.0
-"""Until so many submissions of an owner were replayed and held, its work is drawn so many times as often."""
+NEW_OWNER = 8
+"""An owner is new until so many of its submissions were replayed and held."""
 
 DOUBT = 2.0
 """Points of standing from which on all of an owner's work is drawn."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from r1net.deterrence import NEW_FACTOR
 from r1net.protocol.job import Evaluation, Grpo, Prices, Sampling, Verification
 
 
@@ -34,22 +35,23 @@ class Tokens:
 def most_tokens(stage: Grpo, sampling: Sampling, evaluation: Evaluation, verification: Verification) -> Tokens:
     """The most tokens that a job can come to, when nothing is done again.
 
-    Dynamic sampling may draw several times what is trained on; held-out completions are sampled twice. Of what is
-    sampled and trained the share that is drawn is repeated.
+    Dynamic sampling may draw several times what is trained on; held-out completions are sampled twice. What is sampled
+    is repeated as often as that of new owners. What is trained may be repeated whole: a gradient of a small job is
+    worth so much of its host's stake that each has to be (`r1net.deterrence`).
     """
     trained = stage.rounds * stage.groups_per_round * stage.group_size * sampling.max_tokens
     heldout = 2 * evaluation.problems * evaluation.sampling.max_tokens
     sampled = trained * stage.dynamic_sampling + heldout
-    shares = ((sampled, verification.rate_of("rollout")), (trained, verification.rate_of("training")))
+    new = min(1.0, verification.rate_of("rollout") * NEW_FACTOR)
+    shares = ((sampled, new), (trained, float(verification.rate_of("training") > 0)))
     return Tokens(sampled, trained, sum(math.ceil(tokens * share) for tokens, share in shares))
 
 
 def spread(budget: int, stage: Grpo, sampling: Sampling, evaluation: Evaluation, verification: Verification) -> Prices:
     """Prices at which the job's largest possible number of tokens costs no more than `budget`.
 
-    A trained token, a sampled one and a repeated one are paid alike. More may be repeated than the shares that a job
-    names, because owners are new or have failed, and because what is found bad is judged twice and done again: a budget
-    that is spent ends the job, and actual completions are shorter than the longest.
+    A trained token, a sampled one and a repeated one are paid alike. Still more comes of work that is found bad, which
+    is judged twice and done again: a job whose budget is spent waits for more. What is left is refunded.
     """
     price = budget // max(most_tokens(stage, sampling, evaluation, verification).whole, 1)
     return Prices(rollout_token=price, trained_token=price, verified_token=price)

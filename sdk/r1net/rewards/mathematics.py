@@ -10,7 +10,8 @@ from typing import Any
 
 from r1net.environments.base import Environment, Problem
 from r1net.rewards.answers import tagged_answer
-from r1net.rewards.base import Completion, NoSettings, RewardFunction
+from r1net.rewards.base import Completion, RewardFunction, RewardSettings
+from r1net.rewards.carried_out import carried_out
 
 _LONGEST = 1000
 """Characters of an answer that are read, its last ones: the library's patterns take more than proportional time."""
@@ -32,14 +33,21 @@ _DELIMITER = re.compile(r"\$|\\\(|\\\[|\\boxed")
 _BOX = "\\boxed{"
 
 
+class MathSettings(RewardSettings):
+    """`unfinished`: take expressions that could still be carried out."""
+
+    unfinished: bool = False
+
+
 def mathematics(config: dict[str, Any]) -> RewardFunction:
-    """1 when `math_verify.verify(parse(reference), parse(answer))` (LaTeX and expressions), else 0; None where the
-    problem has no reference answer, or one that the library can't read.
+    """1 when `math_verify.verify(parse(reference), parse(answer))` (LaTeX and expressions) and the answer, where the
+    reference is, is carried out (`r1net.rewards.carried_out`); else 0. With `unfinished` 57 + 12 is 69, too, as the
+    library alone has it. None where the problem has no reference answer, or one that the library can't read.
 
     The answer is the last <answer>…</answer>; without one, the line of the last \\boxed{…}; without that, the whole
     completion. A formula that stands alone, without delimiters, is read as LaTeX.
     """
-    NoSettings.model_validate(config)
+    unfinished = MathSettings.model_validate(config).unfinished
 
     def mark(_environment: Environment, problem: Problem, completion: Completion) -> float | None:
         warm()
@@ -47,7 +55,9 @@ def mathematics(config: dict[str, Any]) -> RewardFunction:
             return None
         text = completion.opened + completion.text
         answer = tagged_answer(text)
-        return _agree(_readable(problem.answer), _readable(text if answer is None else answer))
+        gold, found = _readable(problem.answer), _readable(text if answer is None else answer)
+        same = _agree(gold, found)
+        return same if not same or unfinished or _carried_out(found) or not _carried_out(gold) else 0.0
 
     return mark
 
@@ -100,6 +110,19 @@ def _parsed(text: str) -> list[Any]:
 
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns of the limit that is off
     return list(parse(text, parsing_timeout=None))
+
+
+@lru_cache(_REMEMBERED)
+def _carried_out(text: str) -> bool:
+    """Of several equations in a row, the end of the last counts."""
+    from sympy import And  # noqa: PLC0415
+
+    begin = text.rfind(_BOX)
+    end = text[begin + len(_BOX) :] if begin >= 0 else text.rpartition("=")[2]
+    read = _parsed(text)
+    if read and isinstance(read[0], And):
+        read = _parsed(_readable(end.strip(" $")))
+    return not read or carried_out(read[0], end)
 
 
 @lru_cache(_REMEMBERED)

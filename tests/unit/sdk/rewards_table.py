@@ -40,7 +40,7 @@ STATED: dict[str, tuple[Callable[..., object], type[RewardSettings]]] = {
     "instructions": (instructions.instructions, NoSettings),
     "language": (language.language, language._Settings),
     "length": (length.length, length._Settings),
-    "math": (mathematics.mathematics, NoSettings),
+    "math": (mathematics.mathematics, mathematics.MathSettings),
     "product": (composite.multiplied, composite._Settings),
     "repetition": (repetition.repetition, repetition._Settings),
     "sum": (composite.summed, composite._Settings),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,12 @@ MATH = RewardSet([RewardSpec(name="math")])
 CASES = json.loads((Path(__file__).parent / "math_verify_cases.json").read_text())["pairs"]
 
 
-def mark(gold: str | None, text: str, opened: str = "") -> float | None:
-    return MATH.parts(ENVIRONMENT, Problem("", gold, {}), Completion(text, opened))["math"]
+NUMBERS = st.integers(-99, 99)
+UNFINISHED = RewardSet([RewardSpec(name="math", config={"unfinished": True})])
+
+
+def mark(gold: str | None, text: str, opened: str = "", rewards: RewardSet = MATH) -> float | None:
+    return rewards.parts(ENVIRONMENT, Problem("", gold, {}), Completion(text, opened))["math"]
 
 
 def said(gold: str, answer: str) -> float | None:
@@ -38,10 +44,15 @@ def test_the_librarys_own_examples_are_judged_as_it_judges_them() -> None:
         (gold, answer)
         for gold, answer in CASES
         for text in (answer, f"<think>\\boxed{{17}} or 3</think>\n<answer>{answer}</answer>")
-        if mark(gold, text) != said(gold, answer)
+        if mark(gold, text, rewards=UNFINISHED) != said(gold, answer)
     ]
     assert not wrong
     assert {mark(gold, answer) for gold, answer in CASES} == {0.0, 1.0}
+
+
+def test_of_its_examples_only_those_that_are_not_carried_out_are_judged_otherwise() -> None:
+    other = [answer for gold, answer in CASES if mark(gold, answer) != said(gold, answer)]
+    assert other == ["Answer \\( (9+1) \\)", "$\\frac3{3} $"]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +105,72 @@ def test_answers_without_delimiters_are_read(gold: str, answer: str) -> None:
 def test_other_answers_are_wrong(gold: str, answer: str) -> None:
     """A formula is taken as a whole: the first number in it isn't it."""
     assert mark(gold, f"<answer>{answer}</answer>") == 0.0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "57 + 12",
+        "12 + 57",
+        "$57+12$",
+        "\\boxed{57+12}",
+        "69 = 57 + 12",
+        "1 = 1 = 57 + 12",
+        "3*23",
+        "3 \\cdot 23",
+        "138/2",
+        "\\frac{138}{2}",
+        "\\frac{57+12}{1}",
+        "138.0/2",
+        "$1,380/20$",
+        "\\frac{-138}{-2}",
+        "70-1",
+        "69*1",
+        "69+0",
+        "69^1",
+        "\\sqrt{4761}",
+        "57+12+x-x",
+        "68.5+0.5",
+        "\\lfloor 69.5 \\rfloor",
+    ],
+)
+def test_a_sum_that_is_still_to_be_done_is_no_answer(answer: str) -> None:
+    """Or else a model learns to repeat the question."""
+    assert mark("69", f"<answer>{answer}</answer>") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("69", "57 + 12 = 69"),
+        ("0.75", "75%"),
+        ("0.75", "3/4"),
+        ("300000", "3 \\times 10^5"),
+        ("1000", "10^3"),
+        ("2^{10}", "2^{10}"),
+        ("2^{10}", "1024"),
+        ("57+12", "69"),
+        ("\\frac{\\sqrt{3}}{2}", "\\frac{\\sqrt{3}}{2}"),
+        ("\\frac{1+\\sqrt{5}}{2}", "\\frac{1+\\sqrt{5}}{2}"),
+        ("1.5", "1\\frac{1}{2}"),
+        ("2x+4y-3=0", "y=-\\frac{1}{2}x+\\frac{3}{4}"),
+    ],
+)
+def test_a_result_may_be_written_in_many_ways(gold: str, answer: str) -> None:
+    assert mark(gold, f"<answer>{answer}</answer>") == 1.0
+
+
+@settings(max_examples=200)
+@given(
+    a=st.integers(-99, 99), b=st.integers(-99, 99), sign=st.sampled_from("+-*/"), form=st.sampled_from(["{}", "${}$"])
+)
+def test_no_question_of_arithmetic_is_its_own_answer(a: int, b: int, sign: str, form: str) -> None:
+    question = f"{a} {sign} {b}" if b >= 0 else f"{a} {sign} ({b})"
+    if sign == "/" and (b == 0 or (abs(b) > 1 and math.gcd(a, b) == 1)):
+        return
+    value = Fraction(a, b) if sign == "/" else {"+": a + b, "-": a - b, "*": a * b}[sign]
+    assert mark(str(value), f"<answer>{form.format(question)}</answer>") in (0.0, None)
+    assert mark(str(value), f"<answer>{form.format(value)}</answer>") == 1.0
 
 
 def test_where_the_answer_stands() -> None:
