@@ -42,7 +42,7 @@ def _spec(reward: Reward, weight: float | None, files: LocalFiles) -> RewardSpec
         reward = Path(reward)
     source = source_of(reward)
     script = read_script(source.text, source.path.name)
-    wheels = resolve(script.dependencies, files)
+    wheels = resolve(script.dependencies, files, script.closed)
     try:
         code = RewardCode(
             source=files.add(source.data),

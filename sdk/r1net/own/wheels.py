@@ -15,21 +15,23 @@ from r1net.protocol.files import FileRef
 _SECONDS = 900
 
 
-def resolve(dependencies: Sequence[str], files: LocalFiles) -> dict[str, FileRef]:
-    """Download and keep the wheels of packages and of all that they need, for this interpreter: file name -> content.
+def resolve(dependencies: Sequence[str], files: LocalFiles, closed: bool = False) -> dict[str, FileRef]:
+    """Download and keep the wheels of packages and, unless the list is `closed`, of all that they need, for this
+    interpreter: file name -> content.
 
     Raises UsageError when one can't be had as a wheel.
     """
     if not dependencies:
         return {}
     with tempfile.TemporaryDirectory(prefix="r1-wheels-") as folder:
-        _download(dependencies, folder)
+        _download(dependencies, folder, closed)
         return {path.name: files.add(path.read_bytes()) for path in sorted(Path(folder).glob("*.whl"))}
 
 
-def _download(dependencies: Sequence[str], folder: str) -> None:
+def _download(dependencies: Sequence[str], folder: str, closed: bool) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"]
-    command = [*pip, "--only-binary=:all:", "--dest", folder, "--", *dependencies]
+    alone = ["--no-deps"] if closed else []
+    command = [*pip, "--only-binary=:all:", *alone, "--dest", folder, "--", *dependencies]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as error:
