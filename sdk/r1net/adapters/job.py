@@ -11,13 +11,14 @@ from pprint import pformat
 from typing import Any, NotRequired, TypedDict
 
 from r1net.adapters.places import Place
+from r1net.datasets import Dataset
 from r1net.errors import UsageError
 
 _BODIES = Path(__file__).parent / "bodies"
 _COMMON = "from r1net.adapters.bodies.common import "
 _SETTINGS = "SETTINGS: dict[str, Any] = {}"
 _HEADER = """\
-# Made by r1net.adapters.{adapter}; it plays {environment}.
+# Made by r1net.adapters.{adapter}: it plays {environment!r}.
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
@@ -27,7 +28,7 @@ _HEADER = """\
 # closed = true
 # seconds = {seconds}
 # import_seconds = 60
-# memory_bytes = 2147483648
+# memory_bytes = 1073741824
 # ///
 """
 
@@ -35,7 +36,7 @@ _HEADER = """\
 class Arguments(TypedDict):
     """What `Client.train` is given for an environment."""
 
-    dataset: list[dict[str, Any]]
+    dataset: Dataset
     reward: str
     tool: NotRequired[str]
 
@@ -53,8 +54,11 @@ class Job:
 
     @property
     def arguments(self) -> Arguments:
-        """For `client.train(**job.arguments, …)`."""
-        found = Arguments(dataset=self.rows, reward=f"{self.file}:earned")
+        """For `client.train(**job.arguments, …)`. Where tasks ask the same and differ in what they hide, as games do,
+        nothing is held out: a row of training may not ask a held-out question."""
+        asked = {json.dumps(row.get("messages", row.get("question"))) for row in self.rows}
+        dataset = Dataset(self.rows) if len(asked) == len(self.rows) else Dataset(self.rows, heldout=0)
+        found = Arguments(dataset=dataset, reward=f"{self.file}:earned")
         if self.played:
             found["tool"] = f"{self.file}:play"
         return found
@@ -63,6 +67,8 @@ class Job:
 def make(place: Place, settings: Mapping[str, Any], request: Mapping[str, Any], seconds: float) -> Job:
     """Read an environment where it is installed, and write the file that plays it. Raises UsageError."""
     found = place.ask(_write(place, settings, [], seconds), request)
+    if not found["rows"]:
+        raise UsageError(f"the environment {settings['module']} has no tasks")
     if found["strange"]:
         names = ", ".join(found["strange"])
         raise UsageError(f"{names} come from no installed package", hint="bring it as a package, or all in one file")
@@ -74,6 +80,8 @@ def source_of(file: str) -> dict[str, Any]:
     path = Path(file).expanduser()
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
+    if not path.stem.isidentifier() or not path.stem.islower():
+        raise UsageError(f"{path.name} is no module's name", hint="call it by lower-case letters, digits and _")
     try:
         return {"module": path.stem, "source": path.read_text()}
     except UnicodeDecodeError as error:
@@ -96,6 +104,6 @@ def _write(place: Place, settings: Mapping[str, Any], packages: Sequence[str], s
     text = f"{header}{kept}\n\n{''.join(lines)}"
     folder = place.root / "made"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{settings['module']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.py"
+    path = folder / f"{settings['module'].rpartition('/')[2]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.py"
     path.write_text(text)
     return path

@@ -42,7 +42,12 @@ def _answer(path: Path, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": str(error) if type(error).__name__ == "RefusedError" else f"{type(error).__name__}: {error}"}
     loaded, strange = _loaded()
     loaded |= {_pin(importlib.metadata.distribution(name)) for name in request["named"]}
-    return {"rows": rows, "packages": sorted(loaded, key=str.lower), "strange": sorted(strange), "played": module.has_turns()}
+    return {
+        "rows": rows,
+        "packages": sorted(loaded, key=str.lower),
+        "strange": sorted(strange),
+        "played": module.has_turns(),
+    }
 
 
 def _loaded() -> tuple[set[str], set[str]]:

@@ -27,6 +27,7 @@ _HERE = Path(__file__).parent
 _SECONDS = 1800
 _TAIL = 3
 """Lines of what went wrong that an error repeats."""
+_WORDS = 400
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class Place:
             try:
                 Requirement(one)
             except InvalidRequirement as error:
-                raise UsageError(f"{one!r} is no requirement: {error}", hint='pin packages: "textarena==0.7.4"') from error
+                raise UsageError(
+                    f"{one!r} is no requirement: {error}", hint='pin packages: "textarena==0.7.4"'
+                ) from error
         return cls(adapter, tuple(packages), root or cache_folder() / "adapters")
 
     @property
@@ -94,7 +97,8 @@ class Place:
             raise UsageError(f"reading the environment failed: {_tail(done.stderr)}")
         answer: dict[str, Any] = json.loads(done.stdout)
         if "error" in answer:
-            raise UsageError(f"this environment can't travel: {answer['error']}", hint=_hint(answer["error"]))
+            words = " ".join(answer["error"].split())[:_WORDS]
+            raise UsageError(f"this environment can't travel: {words}", hint=_hint(words))
         return answer
 
     def _install(self, *what: str) -> None:

@@ -3,6 +3,7 @@ import importlib.util
 import random
 import sys
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -34,16 +35,18 @@ class Lazy(ModuleType):
         return found
 
 
+@cache
 def module() -> ModuleType:
     """The environment's own module: a package's, or the one file that the settings hold."""
     name, source = SETTINGS["module"], SETTINGS["source"]
     if source is None:
         return importlib.import_module(name)
-    if name not in sys.modules:
-        made = sys.modules[name] = ModuleType(name)
-        made.__spec__ = importlib.util.spec_from_loader(name, None)
-        exec(compile(source, f"{name}.py", "exec"), made.__dict__)  # noqa: S102 - the submitter's own, as this file is
-    return sys.modules[name]
+    if name in sys.modules or importlib.util.find_spec(name) is not None:
+        raise RefusedError(f"there is a module {name} already: give {name}.py another name")
+    made = sys.modules[name] = ModuleType(name)
+    made.__spec__ = importlib.util.spec_from_loader(name, None)
+    exec(compile(source, f"{name}.py", "exec"), made.__dict__)  # noqa: S102 - the submitter's own, as this file is
+    return made
 
 
 def seed_all(seed: int) -> None:

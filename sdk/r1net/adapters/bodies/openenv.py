@@ -2,7 +2,7 @@ import importlib
 import importlib.util
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, get_type_hints
 
 from r1net.adapters.bodies.common import SETTINGS, Lazy, RefusedError, module, said, seed_all, turns_of
@@ -97,7 +97,9 @@ def _action(environment: Any, turn: str) -> Any:
     except (ValueError, RecursionError):
         value = text
     needed = [name for name, field in kind.model_fields.items() if field.is_required()]
-    tries = [value] if isinstance(value, dict) else [{needed[0]: one} for one in (turn, value)] if len(needed) == 1 else []
+    tries = (
+        [value] if isinstance(value, dict) else [{needed[0]: one} for one in (turn, value)] if len(needed) == 1 else []
+    )
     for one in tries:
         try:
             return kind.model_validate(one)
@@ -122,23 +124,27 @@ def _text(observation: Any) -> str:
 
 
 def _open_without_server() -> None:
-    """`openenv.core` imports its server, with FastAPI, MCP and gradio, as soon as it is imported itself. An environment
-    that is called, and not served, needs none of them."""
+    """`openenv.core` imports its server, with FastAPI, MCP and gradio, as soon as it is imported itself, and its
+    rubrics a model's client. An environment that is called, and not served, needs none of them."""
     root = importlib.util.find_spec("openenv")
     assert root is not None
     assert root.submodule_search_locations is not None
-    core = f"{root.submodule_search_locations[0]}/core"
-    parts = ("interfaces", "types", "exceptions", "base_transforms")
+    folder = f"{root.submodule_search_locations[0]}/core"
+    served = _finder("env_server", "interfaces", "types", "exceptions", "base_transforms")
+    Lazy("openenv.core", folder, served)
+    Lazy("openenv.core.env_server", f"{folder}/env_server", served)
+    Lazy("openenv.core.rubrics", f"{folder}/rubrics", _finder("rubrics", "base", "containers", "trajectory"))
 
+
+def _finder(package: str, *parts: str) -> Callable[[str], Any]:
     def find(name: str) -> Any:
         for part in parts:
-            found = importlib.import_module(f"openenv.core.env_server.{part}")
+            found = importlib.import_module(f"openenv.core.{package}.{part}")
             if hasattr(found, name):
                 return getattr(found, name)
-        raise AttributeError(f"openenv.core.env_server has no {name!r} that works without its server")
+        raise AttributeError(f"openenv.core.{package} has no {name!r} that works alone")
 
-    Lazy("openenv.core", core, find)
-    Lazy("openenv.core.env_server", f"{core}/env_server", find)
+    return find
 
 
 _open_without_server()

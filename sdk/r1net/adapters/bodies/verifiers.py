@@ -203,15 +203,22 @@ class Loop(asyncio.BaseEventLoop):
     def _process_events(self, events: list[Any]) -> None:
         assert not events
 
-    def _write_to_self(self) -> None:
+    def run_in_executor(self, *_given: Any) -> Any:  # type: ignore[override]
+        """Sandboxes have no threads."""
         raise RefusedError("it has threads")
+
+    def _write_to_self(self) -> None:
+        """Nothing sleeps that would have to be woken."""
 
 
 @cache
 def _environment() -> Any:
+    name = SETTINGS["module"]
     if SETTINGS["source"] is not None:
+        if importlib.util.find_spec(f"verifiers.v1.tasksets.{name}") is not None:
+            raise RefusedError(f"verifiers has a taskset {name} of its own: give {name}.py another name")
         module()
-    config = {"taskset": {"id": SETTINGS["module"], **SETTINGS["config"]}}
+    config = {"taskset": {"id": name, **SETTINGS["config"]}}
     return vf.load_environment(vf.resolve_env_config(config))
 
 
