@@ -11,7 +11,7 @@ NODE_MODULES := contracts/node_modules/.package-lock.json
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test setup lint unit numerical e2e contracts contracts-deep slow soak cheats vllm vllm-env bench bench-verification clean help
+.PHONY: demo test setup lint unit numerical e2e contracts contracts-deep slow soak cheats vllm vllm-env adapters adapters-env bench bench-verification clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -72,6 +72,12 @@ vllm: vllm-env ## install the vLLM environment below build/ and run its tests
 
 vllm-env: setup ## install the vLLM environment below build/
 	$(BIN)/r1node --data-dir build engine install vllm
+
+adapters: adapters-env ## install environments of others below build/ and run the adapters' tests
+	$(BIN)/pytest -s -m slow tests/integration/adapters
+
+adapters-env: setup ## install environments of others (verifiers, OpenEnv) below build/
+	$(BIN)/python -m tests.integration.adapters.places
 
 bench: setup vllm-env ## our decoding and GRPO step against transformers, vLLM and TRL, with ratios
 	$(BIN)/python -m tests.benchmarks

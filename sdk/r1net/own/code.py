@@ -24,7 +24,7 @@ def brought(given: Callable[..., Any] | Path, files: LocalFiles, kind: type[C], 
     the file's that is not for this kind is left to another: a file may have a reward and a tool. Raises UsageError."""
     source = source_of(given, what)
     script = read_script(source.text, source.path.name)
-    wheels = resolve(script.dependencies, files)
+    wheels = resolve(script.dependencies, files, script.closed)
     try:
         code = kind(
             source=files.add(source.data),

@@ -20,10 +20,14 @@ _SETTINGS = ("seconds", "import_seconds", "memory_bytes", "on_timeout")
 
 @dataclass(frozen=True)
 class Script:
-    """The packages that a file imports from, as requirements (PEP 508), and its settings from `[tool.r1net]`."""
+    """The packages that a file imports from, as requirements (PEP 508), and its settings from `[tool.r1net]`.
+
+    `closed`: they are all that it imports from, whatever else they name themselves.
+    """
 
     dependencies: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    closed: bool = False
 
 
 def read_script(source: str, name: str) -> Script:
@@ -40,7 +44,11 @@ def read_script(source: str, name: str) -> Script:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the block `# /// script` of {name} is no TOML: {error}") from error
     _check_python(table.get("requires-python", ""), name)
-    return Script(_dependencies(table.get("dependencies", []), name), _settings(table.get("tool", {}), name))
+    settings = _settings(table.get("tool", {}), name)
+    closed = settings.pop("closed", False)
+    if not isinstance(closed, bool):
+        raise UsageError(f"closed in [tool.r1net] of {name} must be true or false")
+    return Script(_dependencies(table.get("dependencies", []), name), settings, closed)
 
 
 def _check_python(wanted: object, name: str) -> None:
@@ -68,6 +76,7 @@ def _dependencies(found: object, name: str) -> tuple[str, ...]:
 
 def _settings(tools: object, name: str) -> dict[str, Any]:
     table = tools.get("r1net", {}) if isinstance(tools, dict) else {}
-    if not isinstance(table, dict) or not set(table) <= set(_SETTINGS):
-        raise UsageError(f"[tool.r1net] of {name} may have {', '.join(_SETTINGS)}")
-    return table
+    known = (*_SETTINGS, "closed")
+    if not isinstance(table, dict) or not set(table) <= set(known):
+        raise UsageError(f"[tool.r1net] of {name} may have {', '.join(known)}")
+    return dict(table)

@@ -194,6 +194,7 @@ def test_a_header_is_read_as_pep_723_has_it() -> None:
         ("requires-python = '>=3.99'", "requires Python >=3.99"),
         ("requires-python = 'new'", "no version specifier"),
         ("[tool.r1net]\n# minutes = 1", "may have seconds"),
+        ("[tool.r1net]\n# closed = 1", "true or false"),
         ("a = 1\n# ///\n\n# /// script\n# b = 1", "2 blocks"),
     ],
 )
@@ -224,6 +225,20 @@ def test_dependencies_come_as_wheels_and_are_imported_from(tmp_path: Path, folde
         LocalFiles().require(ref.sha256).stat().st_size == ref.size for ref in spec.rewards[0].code.wheels.values()
     )
     check_job(spec, folder, LocalFiles().path)
+
+
+def test_a_closed_list_is_all_that_comes(tmp_path: Path) -> None:
+    """jinja2 names markupsafe, which the file says that it does without."""
+    header = (
+        "# /// script\n# dependencies = ['jinja2==3.1.6']\n#\n# [tool.r1net]\n# closed = true\n# seconds = 2\n# ///\n"
+    )
+    spec = job(tmp_path, header + RIGHT)
+    assert spec.rewards[0].code is not None
+    assert [name.partition("-")[0] for name in spec.rewards[0].code.wheels] == ["jinja2"]
+    assert spec.rewards[0].code.seconds == 2
+    open_ = job(tmp_path, header.replace("true", "false") + RIGHT)
+    assert open_.rewards[0].code is not None
+    assert len(open_.rewards[0].code.wheels) == 2
 
 
 def test_the_example_of_the_docs_passes_its_trial(tmp_path: Path, folder: Path) -> None:
