@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from r1node.events import Events
 from r1node.jobs import Host, JobRuntime
 from r1node.journal import note_metrics
 from r1node.lease import LeaseKeeper, LeaseLost
+from r1node.pace import Pace
 from r1node.quarantine import Quarantine
 from r1node.session import Session
 from r1node.swarm.allreduce import AveragingService
@@ -53,7 +55,7 @@ T = TypeVar("T")
 
 
 class Stopped(BaseException):
-    """Breaks a blocking request for work when a signal asks the worker to stop."""
+    """Breaks a blocking request for work when a signal asks the worker to stop, and a task when a second one does."""
 
 
 @dataclass
@@ -70,23 +72,32 @@ class Agent:
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
     avoided: Quarantine = field(default_factory=Quarantine)
+    pace: Pace = field(default_factory=Pace)
     _asking: bool = False
     _idle_since: float = field(default_factory=time.monotonic)
     _waited: float = 0.0
 
     def run(self) -> None:
         """Work until stopped."""
-        while not self.stop.is_set():
-            lease = self._ask()
-            if lease is not None:
-                self._waited = time.monotonic() - self._idle_since
-                self._do(lease)
-                self._idle_since = time.monotonic()
+        with suppress(Stopped):
+            while not self.stop.is_set():
+                lease = self._ask()
+                if lease is not None:
+                    self._waited = time.monotonic() - self._idle_since
+                    with self.pace.task(type(lease.task).__name__):
+                        self._do(lease)
+                    self._idle_since = time.monotonic()
 
     def request_stop(self) -> None:
         """End after the task in hand; at once while waiting for one. To be called on the main thread by a signal."""
         self.stop.set()
         if self._asking:
+            raise Stopped
+
+    def stop_now(self) -> None:
+        """Give the task in hand back, and end. To be called on the main thread by a signal."""
+        self.stop.set()
+        if self._asking or self.pace.busy:
             raise Stopped
 
     def _ask(self) -> Lease | None:
@@ -118,6 +129,9 @@ class Agent:
         with LeaseKeeper(self.session, lease) as keeper:
             try:
                 self._dispatch(lease, keeper)
+            except Stopped:
+                self._give_back(lease, "stopped", "its host was stopped")
+                raise
             except LeaseLost as lost:
                 self.events.note("lost", lost.message)
             except SwarmError as error:

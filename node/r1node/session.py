@@ -131,6 +131,10 @@ class Session(httpx.Auth):
         """Ask for a lease."""
         return self.transport.post("/v1/work", request, WorkAnswer)
 
+    def leave(self) -> None:
+        """Tell that this worker stops, so that nobody waits for it."""
+        self.transport.post_empty("/v1/leave")
+
     def heartbeat(self, lease_id: str) -> HeartbeatAnswer:
         """Keep a lease."""
         return HeartbeatAnswer.parse(self.transport.post_empty(f"/v1/leases/{lease_id}/heartbeat"))

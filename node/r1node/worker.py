@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 from importlib.metadata import version
 
 import torch
 from eth_account.signers.local import LocalAccount
 
 from r1net.chain import Chain
-from r1net.errors import PreflightError, Refused, Unreachable
+from r1net.errors import PreflightError, ProtocolError, Refused, Unreachable
 from r1node.agent import Agent
 from r1node.events import Events
 from r1node.jobs import Host
@@ -21,6 +20,7 @@ from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
 from r1node.session import Session
 from r1node.settings import Settings
+from r1node.stopping import Stopping
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.terms import Terms
@@ -59,8 +59,10 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             host = Host(device, engine, sandbox)
             terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
             agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events)
-            _stop_on_signals(agent)
+            stopping = Stopping(agent, events)
             agent.run()
+            stopping.done()
+            _say_goodbye(session, events)
         finally:
             swarm.stop()
             sandbox.close()
@@ -117,6 +119,8 @@ def _announce(session: Session, addresses: list[str], events: Events) -> None:
         events.note("p2p", f"could not announce it: {error.message}")
 
 
-def _stop_on_signals(agent: Agent) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: agent.request_stop())
+def _say_goodbye(session: Session, events: Events) -> None:
+    try:
+        session.leave()
+    except (Unreachable, Refused, ProtocolError) as error:
+        events.note("leaving", f"could not tell the coordinator: {error.message}; it will notice")

@@ -107,6 +107,42 @@ def test_node_killed_in_the_middle_of_averaging(network: Network, client: Client
     assert len(records[-1].digests) == 2
 
 
+def test_a_host_that_is_stopped_finishes_its_task_and_nobody_waits_for_it(
+    network: Network, client: Client, model: Path
+) -> None:
+    leaver = network.supervisor.processes["node2"]
+    since = len(leaver.log.read_text())
+    run = submit(client, model, "a host leaves", rounds=30)
+    wait_for_line(leaver, "train      round 1", since)
+    assert leaver.popen is not None
+    leaver.popen.send_signal(signal.SIGINT)
+    assert leaver.popen.wait(60) == 0
+    said = leaver.log.read_text()[since:]
+    assert "finishing this task" in said
+    assert "stopped on request" in said
+    assert not all_active(client), "it told that it leaves"
+    after = run.view().round
+    records = list(run.follow(after=after))
+    assert not any(record.attempt > 1 for record in records[1:]), "no attempt waits for who has left"
+    rejoin(network, client, "node2")
+
+
+def test_a_second_signal_gives_the_task_back(network: Network, client: Client, model: Path) -> None:
+    leaver = network.supervisor.processes["node2"]
+    since = len(leaver.log.read_text())
+    run = submit(client, model, "a host is stopped at once", groups_per_round=256, rounds=3)
+    wait_for_line(leaver, "rollout    train round 1", since)
+    assert leaver.popen is not None
+    leaver.popen.send_signal(signal.SIGTERM)
+    wait_for_line(leaver, "it is given back in 7 s", since, 5)
+    leaver.popen.send_signal(signal.SIGINT)
+    assert leaver.popen.wait(10) == 0
+    said = leaver.log.read_text()[since:]
+    assert "its host was stopped" in said
+    rejoin(network, client, "node2")
+    finish(run)
+
+
 def test_coordinator_killed_in_the_middle_of_a_round(network: Network, client: Client, model: Path) -> None:
     nodes = [network.supervisor.processes[name] for name in ("node1", "node2")]
     pids = [node.popen.pid for node in nodes if node.popen]

@@ -23,7 +23,7 @@ from r1coordinator.scheduling.shield import advance_all
 from r1coordinator.scheduling.slots import has_room
 from r1coordinator.services import Services, new_id
 from r1coordinator.store.tables import JobRow, LeaseRow
-from r1coordinator.store.workers import live_of, open_session
+from r1coordinator.store.workers import left, live_of, open_session
 from r1net.chain import peer_id_of
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.addresses import check_addresses
@@ -134,6 +134,18 @@ async def post_work(request: Request, services: Use, node: Node) -> WorkAnswer:
         return await poll(
             services.bell, look, lambda answer: answer.lease is not None, asked.wait, beat, request.is_disconnected
         )
+
+
+@router.post("/leave", status_code=204)
+def post_leave(services: Use, node: Node) -> None:
+    """The worker leaves: what it still holds is free again at once, and no round waits for it. It may come back at any
+    time."""
+    now = services.clock()
+    with services.db.write() as s:
+        lost = leases.revoke_worker(s, node.worker, now, "the worker has left")
+        left(s, node.worker, now - services.settings.lost_after_seconds - 1)
+        _advance_jobs(s, services, lost, now)
+    services.bell.ring()
 
 
 @router.post("/leases/{lease_id}/heartbeat")

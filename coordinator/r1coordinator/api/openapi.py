@@ -36,6 +36,7 @@ BODIES: dict[str, type[Message] | None] = {
     "POST /v1/jobs/{job_id}/steering": SignedSteering,
     "POST /v1/sessions": OpenSession,
     "POST /v1/work": WorkRequest,
+    "POST /v1/leave": None,
     "POST /v1/leases/{lease_id}/heartbeat": None,
     "POST /v1/leases/{lease_id}/rollout": RolloutSubmission,
     "POST /v1/leases/{lease_id}/train": TrainReport,

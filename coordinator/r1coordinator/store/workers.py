@@ -91,6 +91,11 @@ def touch(s: Session, worker: str, now: float) -> None:
     s.execute(update(WorkerRow).where(WorkerRow.worker == worker).values(last_seen=now))
 
 
+def left(s: Session, worker: str, since: float) -> None:
+    """The worker has said that it leaves: it counts as one that was last heard of before `since`."""
+    s.execute(update(WorkerRow).where(WorkerRow.worker == worker).values(last_seen=since))
+
+
 def resume_clocks(s: Session, now: float) -> float:
     """After a restart: the time while the coordinator was down counts for nobody. Returns its seconds.
 

@@ -138,3 +138,29 @@ def test_nodes_are_active_late_or_lost(world: World) -> None:
         world.tick(seconds)
         states.append(world.http.get("/v1/nodes").json()[0]["state"])
     assert states == ["active", "late", "lost"]
+
+
+def test_who_leaves_is_gone_at_once_and_may_come_back(world: World) -> None:
+    """What it held is free for others without a wait, and it is no worse for it than for a task that it lets lapse."""
+    world.submit()
+    leaver, other = world.node(1), world.node(2)
+    held = leaver.work("rollout")
+    assert held is not None
+    assert leaver.post("/v1/leave").status_code == 204
+    states = {view["worker"]: view["state"] for view in world.http.get("/v1/nodes").json()}
+    assert states == {leaver.worker: "lost", other.worker: "active"}
+    assert leaver.heartbeat(held)["alive"] is False
+    taken = other.work("rollout")
+    assert taken is not None
+    assert set(held.task.groups) <= set(taken.task.groups)  # type: ignore[union-attr]
+    assert leaver.submit(held).status_code == 409
+    world.node(1)
+    states = {view["worker"]: view["state"] for view in world.http.get("/v1/nodes").json()}
+    assert states[leaver.worker] == "active"
+
+
+def test_nobody_leaves_for_another(world: World) -> None:
+    node = world.node(1)
+    assert world.http.post("/v1/leave").status_code == 401
+    (view,) = world.http.get("/v1/nodes").json()
+    assert (view["worker"], view["state"]) == (node.worker, "active")
