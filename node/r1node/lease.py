@@ -12,7 +12,7 @@ from r1net.errors import R1Error, Refused
 from r1net.protocol.work import Lease
 from r1node.session import Session
 
-_PASSING = frozenset({429, 500, 502, 503, 504})
+PASSING = frozenset({429, 500, 502, 503, 504})
 """Answers of a server or a proxy in trouble: they say nothing about the lease."""
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class LeaseKeeper:
             try:
                 answer = self._session.heartbeat(self.lease.id)
             except Refused as refusal:
-                if refusal.status in _PASSING:
+                if refusal.status in PASSING:
                     continue
                 self._lose(refusal.message)
                 return

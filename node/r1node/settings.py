@@ -61,6 +61,11 @@ class Settings(BaseModel):
     )
     vllm_dir: Path | None = Field(default=None, description="vLLM's environment; default: engines/vllm in data_dir")
     threads: int = Field(default=0, ge=0, description="CPU threads for tensors; 0 = all cores")
+    patience: float = Field(
+        default=600.0,
+        ge=0,
+        description="seconds that `join` waits for a coordinator or chain that is away when it starts",
+    )
     listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
 
     @field_validator("accept")

@@ -11,11 +11,13 @@ from eth_account.signers.local import LocalAccount
 
 from r1net.chain import Chain
 from r1net.errors import PreflightError, ProtocolError, Refused, Unreachable
+from r1net.protocol.views import NetworkInfo
 from r1node.agent import Agent
 from r1node.events import Events
 from r1node.jobs import Host
 from r1node.locks import exclusive
 from r1node.network import connect_chain, network_info, signing_domain
+from r1node.patience import patiently
 from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
 from r1node.session import Session
@@ -35,9 +37,7 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
         require()
         engine = choose(settings, device)
         sandbox = open_sandbox(settings)  # before anything is staked
-        info = network_info(settings)
-        chain = connect_chain(settings, info, owner)
-        enrol(chain, settings, owner, worker, events)
+        info, chain = patiently(lambda: _enrolled(settings, owner, worker, events), events, settings.patience)
         swarm = Swarm(worker, [settings.listen])
         averaging = AveragingService()
         swarm.start(averaging.attach)
@@ -52,7 +52,7 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
                 hardware=hardware(device),
                 allow_plain_http=settings.allow_plain_http,
             )
-            session.open(swarm.addresses())
+            patiently(lambda: session.open(swarm.addresses()), events, settings.patience)
             swarm.on_restart = lambda addresses: _announce(session, addresses, events)
             events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
             events.note("engine", f"{engine.name}: {engine.reason}")
@@ -67,6 +67,15 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             swarm.stop()
             sandbox.close()
         events.note("left", "stopped on request")
+
+
+def _enrolled(
+    settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events
+) -> tuple[NetworkInfo, Chain]:
+    info = network_info(settings)
+    chain = connect_chain(settings, info, owner)
+    enrol(chain, settings, owner, worker, events)
+    return info, chain
 
 
 def enrol(chain: Chain, settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
