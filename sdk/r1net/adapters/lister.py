@@ -26,11 +26,11 @@ def main() -> None:
 
 def _answer(path: Path, request: dict[str, Any]) -> dict[str, Any]:
     try:
-        spec = importlib.util.spec_from_file_location("reward", path)
+        spec = importlib.util.spec_from_file_location("__own__", path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules["reward"] = module
+        sys.modules["__own__"] = module
         spec.loader.exec_module(module)
         rows = module.rows(request)
         for row in rows[:1]:  # what is imported only when the environment answers
@@ -61,7 +61,7 @@ def _loaded() -> tuple[set[str], set[str]]:
     standard = str(Path(os.__file__).parent)
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if not file or name in ("__main__", "reward"):
+        if not file or name in ("__main__", "__own__"):
             continue
         if file in owners:
             names.add(owners[file])

@@ -91,11 +91,11 @@ def _call(
 
 def _load(folder: Path, name: str) -> Callable[..., Any]:
     sys.path.append(str(folder / "site"))
-    spec = importlib.util.spec_from_file_location("own", folder / "own.py")
+    spec = importlib.util.spec_from_file_location("__own__", folder / "own.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["own"] = module
+    sys.modules["__own__"] = module
     spec.loader.exec_module(module)
     function = getattr(module, name)
     if not callable(function):
