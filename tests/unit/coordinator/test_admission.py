@@ -84,6 +84,16 @@ BAD: dict[str, tuple[str, Change]] = {
 }
 
 
+def answered(trace: Trace) -> dict[str, Any]:
+    """What a tool would have said, in a job that has none."""
+    ids = (65, STOP, 66, 66, 65, STOP)
+    logprobs = tuple(0.0 if 2 <= place < 4 else -1.0 for place in range(6))
+    return {"completion_ids": ids, "logprobs": logprobs, "given": ((2, 4),), "finish_reason": "stop"}
+
+
+BAD["an answer that nobody gave"] = ("wrong_reply", one(answered))
+
+
 def leased(world: World, node: Node) -> Lease:
     world.forgive()
     lease = node.work("rollout")
