@@ -56,7 +56,7 @@ numerical: setup ## what computes, once more as a machine with AVX2 and nothing 
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -n $(JOBS) $(NUMERICAL)
 
 e2e: setup ## real networks: the tiny demo, the faults
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest -n $(JOBS) --dist loadfile tests/e2e
 
 slow: setup ## what takes minutes: cheats on SmolLM2, generated requests against the described routes
 	$(BIN)/pytest -s -m slow tests

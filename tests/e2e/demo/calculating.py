@@ -10,6 +10,7 @@ from typing import Any
 
 from r1net import Tool
 from tests.e2e.demo.tiny import STOP, letter_tokenizer, train
+from tests.e2e.harness.making import made_once
 
 REPLY = "\n{reply}\n"
 TOOL = Tool("calculator", config={"begin": "[", "end": "]"}, reply=REPLY)
@@ -25,9 +26,10 @@ def rows() -> list[dict[str, Any]]:
 
 def calculating_model(folder: Path, seed: int = 0) -> Path:
     """Build, train and save the model. Takes a minute or two on one core."""
-    if (folder / "model.safetensors").exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
+    return made_once(folder, lambda scratch: _make(scratch, seed))
+
+
+def _make(folder: Path, seed: int) -> None:
     rng = random.Random(seed)
     tokenizer = letter_tokenizer(["0123456789*[]\n"])
     stop = tokenizer.token_to_id(STOP)
@@ -45,4 +47,3 @@ def calculating_model(folder: Path, seed: int = 0) -> Path:
     train(folder, tokenizer, lessons, rng, seed, STEPS)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
-    return folder

@@ -11,6 +11,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from r1net.environments import load_environment
 from r1net.protocol.problems import EnvironmentSpec
 from r1net.protocol.seeds import derive_seed
+from tests.e2e.harness.making import made_once
 
 ENVIRONMENT = "reasoning_gym:chain_sum"
 CONFIG = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1, "allow_negation": False}
@@ -26,10 +27,11 @@ SLIPS = 0.6
 
 
 def tiny_model(folder: Path, seed: int = 0) -> Path:
-    """Build, train briefly and save the model. Takes half a minute on one core."""
-    if (folder / "model.safetensors").exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
+    """Build, train briefly and save the model, unless it is there. Takes half a minute on one core."""
+    return made_once(folder, lambda scratch: _make(scratch, seed))
+
+
+def _make(folder: Path, seed: int) -> None:
     rng = random.Random(seed)
     environment = load_environment(EnvironmentSpec(name=ENVIRONMENT, config=CONFIG))
     problems = [environment.problem(derive_seed(seed, "lesson", number)) for number in range(2000)]
@@ -42,7 +44,6 @@ def tiny_model(folder: Path, seed: int = 0) -> Path:
     train(folder, tokenizer, lessons, rng, seed)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
-    return folder
 
 
 def letter_tokenizer(texts: list[str]) -> Tokenizer:

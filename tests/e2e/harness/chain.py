@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from tests.e2e.harness.making import alone
 from tests.e2e.harness.processes import Process, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,7 +29,10 @@ def native_binary(tool: str) -> Path:
 
 def compile_contracts() -> None:
     """Run forge build. Raises RuntimeError with its output."""
-    done = subprocess.run([ROOT / "contracts/tools/forge", "build"], capture_output=True, text=True, check=False)
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    with alone(build / ".contracts.lock"):
+        done = subprocess.run([ROOT / "contracts/tools/forge", "build"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"forge build failed:\n{done.stdout}\n{done.stderr}")
 
