@@ -138,6 +138,23 @@ def test_a_draw_does_not_depend_on_the_batch(vllm: VllmEngine, batch: list[Promp
     assert alone[0][0].token_ids == together[3][2].token_ids
 
 
+def test_a_completion_that_is_cut_goes_on_as_it_would_have(vllm: VllmEngine, batch: list[Prompt]) -> None:
+    """As it does where a tool has answered: with the noise of the next place, and no longer than it may be."""
+    sampling = Sampling(max_tokens=24)
+    whole = vllm.generate(batch, sampling, [])
+    begun, rests = [], []
+    for number, (prompt, group) in enumerate(zip(batch, whole, strict=True)):
+        cut = 1 + number % 23
+        for seed, completion in zip(prompt.seeds, group, strict=True):
+            begun.append(Prompt([*prompt.ids, *completion.token_ids[:cut]], [seed], begun=cut))
+            rests.append(completion.token_ids[cut:])
+    further = flat(vllm.generate(begun, sampling, []))
+    assert [len(one.token_ids) for one in further] == [len(rest) for rest in rests]
+    assert {one.finish_reason for one in further} == {"length"}
+    equal = sum(list(one.token_ids) == list(rest) for one, rest in zip(further, rests, strict=True))
+    assert equal >= NEARLY_ALL * len(rests)
+
+
 @pytest.mark.parametrize(
     "sampling", [Sampling(max_tokens=32), Sampling(max_tokens=32, temperature=0.8, top_p=0.9)], ids=str
 )
