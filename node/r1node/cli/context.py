@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from getpass import getpass
@@ -64,6 +65,18 @@ class Context:
     def chain(self, account: LocalAccount | None = None) -> Chain:
         """The chain, read-only unless an account is given."""
         return open_chain(self.settings, account)
+
+    def note(self, event: str, words: str) -> None:
+        """Say what happens: a line of words, or of JSON for a program, on standard error."""
+        line = json.dumps({"event": event, "detail": words}) if self.as_json else words
+        print(line, file=sys.stderr, flush=True)
+
+    def asks(self, question: str) -> bool | None:
+        """A person's answer to a question; None where there is no terminal to ask at."""
+        if not sys.stdin.isatty():
+            return None
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def password(self, new: bool = False) -> str:
         """From the password file, or asked for at a terminal. Never from the command line, where others can see it."""

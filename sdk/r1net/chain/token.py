@@ -18,6 +18,10 @@ class Token:
         """What an account holds."""
         return int(self._contract.call("balanceOf", account))
 
+    def decimals(self) -> int:
+        """Digits behind the point, as the token's own contract says: only good for showing amounts to people."""
+        return int(self._contract.call("decimals"))
+
     def allowance(self, owner: str, spender: str) -> int:
         """What a spender may still take from an owner."""
         return int(self._contract.call("allowance", owner, spender))
