@@ -30,7 +30,7 @@ class Amount:
     decimals: int = TOKEN_DECIMALS
 
     def __str__(self) -> str:
-        return f"{tokens(self.wei, self.decimals)} {self.unit}"
+        return f"{tokens(self.wei, self.decimals)} {self.unit}".strip()
 
 
 class Moment(int):
@@ -120,5 +120,7 @@ def _cell(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        value = ", ".join(map(str, value)) or "–"
+    text = str(value)
     return "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)

@@ -30,9 +30,7 @@ def chain(anvil: Anvil, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     deployer = Account.from_key(DEPLOYER_KEY)
     file = tmp_path_factory.mktemp("network") / "deployment.json"
     accounts = Accounts(one_key=True)
-    deployment = deploy(
-        anvil.url, deployer, file, artifacts=ARTIFACTS, parameters=TEST_PARAMETERS, accounts=accounts
-    )
+    deployment = deploy(anvil.url, deployer, file, artifacts=ARTIFACTS, parameters=TEST_PARAMETERS, accounts=accounts)
     return Chain.connect(anvil.url, deployment, deployer)
 
 

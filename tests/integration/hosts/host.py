@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from r1net.chain import Chain, create_keystore
 from r1node.cli.main import app
 from r1node.settings import resolve
-
 from tests.integration.chain.conftest import COIN, Anvil
 
 NOWHERE = "http://127.0.0.1:9"

@@ -22,7 +22,6 @@ from tests.integration.chain.conftest import COIN, TEST_PARAMETERS, Anvil
 from tests.integration.hosts.host import STAKE, Host
 from tests.integration.waiting import until
 
-
 DELAY = TEST_PARAMETERS.unbonding_delay
 
 
