@@ -80,11 +80,15 @@ class Context:
 
     def password(self, new: bool = False) -> str:
         """From the password file, or asked for at a terminal. Never from the command line, where others can see it."""
-        file = self.settings.password_file
+        return self.ask_password(self.settings.password_file, "--password-file or R1_PASSWORD_FILE", new)
+
+    @staticmethod
+    def ask_password(file: Path | None, option: str, new: bool) -> str:
+        """From a file, which `option` names, or asked for at a terminal: twice if it is a new one."""
         if file is not None:
             return read_password(file)
         if not sys.stdin.isatty():
-            raise KeyFileError("no password", hint="set --password-file or R1_PASSWORD_FILE, or run at a terminal")
+            raise KeyFileError("no password", hint=f"set {option}, or run at a terminal")
         password = getpass("Password of the keystore: ")
         if new and getpass("Once more: ") != password:
             raise KeyFileError("the two passwords differ", hint="try again")

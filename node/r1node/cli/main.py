@@ -29,13 +29,14 @@ from r1node.cli import (
     status,
     trust,
     verify,
+    wallet,
     watch,
 )
 from r1node.cli.context import Context
 
 app = application(__doc__)
 modules = (
-    *(identity, trust, join, leave, stake, status, doctor, engine, rewards, audit, verify, calibrate, odds),
+    *(identity, wallet, trust, join, leave, stake, status, doctor, engine, rewards, audit, verify, calibrate, odds),
     *(disputes, jury, watch, archive, config),
 )
 for module in modules:

@@ -10,7 +10,7 @@ import typer
 from r1net.chain import Chain
 from r1net.cli.output import Amount, Moment
 from r1net.errors import ChainError, UsageError
-from r1node.cli.amounts import r1_wei
+from r1node.amounts import r1_wei
 from r1node.cli.context import Context
 from r1node.stake import way_out
 
