@@ -19,7 +19,7 @@ from r1net.deterrence import CHEATS
 from tests.e2e.demo import tiny
 from tests.e2e.harness.chain import ROOT
 from tests.e2e.harness.network import Network, submitter_variables
-from tests.e2e.harness.processes import wait_until
+from tests.e2e.harness.processes import Process, at_a_terminal, wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -92,7 +92,11 @@ def test_status_and_doctor(network: Network, client: Client) -> None:
 
 
 def test_a_host_leaves_and_its_worker_with_it(network: Network, client: Client) -> None:
-    worker = network.start_node("node3")
+    network.found_node("node3")
+    join = network.r1node("node3", "join", "--threads", "1", "--device", "cpu")
+    said = at_a_terminal("n", join)
+    assert all(words in said for words in ("100 R1 of 0x", "r1node leave", "Stake 100 R1? [y/N]", "nothing was staked"))
+    worker = network.supervisor.add(Process("node3", join, network.logs / "node3.log"))
     wait_until(lambda: "joined" in worker.log.read_text(), "node3's start", 120, worker)
     left = ask(network, "node3", "leave")
     assert worker.popen is not None

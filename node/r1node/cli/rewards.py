@@ -111,6 +111,7 @@ class Claim:
     paid: Amount
     held: Amount
     gas: Amount
+    account: str
     transaction: str | None
     why: str | None
 
@@ -185,6 +186,7 @@ def _claim(purse: Purse, claimed: Claimed) -> Claim:
         paid=purse.amount(claimed.token, claimed.paid),
         held=purse.amount(claimed.token, claimed.held),
         gas=Amount(claimed.fee, "coin"),
+        account=claimed.account,
         transaction=claimed.transaction,
         why=claimed.refused or held,
     )

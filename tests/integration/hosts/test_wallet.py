@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
 from pathlib import Path
 
 import pytest
+from eth_abi.abi import encode
 from eth_account import Account
 
 from r1net.chain import Chain, load_keystore
-from r1net.chain.artifacts import Artifacts
+from r1net.chain.artifacts import Artifact
 from r1net.errors import ChainError, KeyFileError, UsageError
+from tests.e2e.harness.processes import at_a_terminal
 from tests.integration.chain.conftest import ARTIFACTS, COIN
 from tests.integration.hosts.host import STAKE, Host
 
@@ -40,8 +39,8 @@ def test_r1_and_all_the_coin_go_to_another_address(newcomer: Host) -> None:
 
 def test_another_token_goes_by_its_address(newcomer: Host, chain: Chain) -> None:
     """A second R1Token stands for any ERC-20."""
-    code = Artifacts(ARTIFACTS).creation("R1Token", newcomer.owner.address, 10 * COIN)
-    made = newcomer.chain.sender.send(None, code)
+    code = Artifact.load(ARTIFACTS, "R1Token").creation_code
+    made = newcomer.chain.sender.send(None, code + encode(["address", "uint256"], [newcomer.owner.address, 10 * COIN]))
     assert made.contract is not None
     newcomer.ask("wallet", "send", TO, f"2.5 {made.contract}", "--yes")
     assert chain.erc20(made.contract).balance(TO) == 25 * COIN // 10
@@ -69,14 +68,13 @@ def test_money_isnt_sent_where_it_is_lost_or_unasked(newcomer: Host) -> None:
 
 
 def test_at_a_terminal_a_person_is_asked(newcomer: Host) -> None:
-    assert b"nothing was sent" in at_a_terminal(newcomer, b"\n", "wallet", "send", TO, "1 R1")
+    assert "nothing was sent" in at_a_terminal("", newcomer.command("wallet", "send", TO, "1 R1"))
     assert newcomer.chain.token.balance(newcomer.owner.address) == 1_200 * COIN
 
 
-def test_who_joins_at_a_terminal_is_told_what_is_staked_and_asked(newcomer: Host, chain: Chain) -> None:
+def test_nothing_is_staked_by_a_machine_that_is_not_ready(newcomer: Host, chain: Chain) -> None:
     """No coordinator is in reach: the quick checks say so before anything is asked, or staked."""
-    said = at_a_terminal(newcomer, b"y\n", "join")
-    assert b"does not answer" in said
+    assert "does not answer" in at_a_terminal("y", newcomer.command("join"))
     assert chain.registry.stake_of(newcomer.owner.address) == 0
 
 
@@ -92,13 +90,3 @@ def test_the_key_leaves_under_a_new_password_alone(host: Host, tmp_path: Path) -
     with pytest.raises(KeyFileError, match="no password"):
         host.ask("wallet", "export", "--out", str(tmp_path / "other.json"))
     assert int(host.ask("wallet")["stake"]) == STAKE
-
-
-def at_a_terminal(host: Host, typed: bytes, *arguments: str) -> bytes:
-    """What a command says to a person, who answers its question."""
-    leader, follower = pty.openpty()
-    os.write(leader, typed)
-    done = subprocess.run(host.command(*arguments), stdin=follower, capture_output=True, check=False, timeout=120)
-    os.close(leader)
-    os.close(follower)
-    return done.stderr
