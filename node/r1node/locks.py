@@ -9,13 +9,33 @@ from pathlib import Path
 
 from r1net.errors import PreflightError
 
+_DRAIN = "drain"
+"""A file beside the lock by which another process asks the worker to stop: unlike a signal it reaches the worker from
+another container too, and never anybody else."""
+
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold the worker's lock. Raises PreflightError when another process does."""
     words = f"worker {folder.name!r} is running already"
     with holding(folder, words, "give each worker its own --worker name"):
+        withdraw_request(folder)
         yield
+
+
+def request_stop(folder: Path) -> None:
+    """Ask the process that holds the worker's lock to stop after the task in hand."""
+    (folder / _DRAIN).touch()
+
+
+def withdraw_request(folder: Path) -> None:
+    """Ask no more."""
+    (folder / _DRAIN).unlink(missing_ok=True)
+
+
+def stop_requested(folder: Path) -> bool:
+    """Whether the worker is asked to stop."""
+    return (folder / _DRAIN).exists()
 
 
 @contextmanager

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 from eth_account.signers.local import LocalAccount
 
 from r1net.chain import Chain
+from r1net.cli.output import Amount
 from r1net.errors import PreflightError, ProtocolError, Refused, Unreachable
 from r1net.protocol.views import NetworkInfo
 from r1node.agent import Agent
 from r1node.events import Events
 from r1node.jobs import Host
-from r1node.locks import exclusive
+from r1node.locks import exclusive, stop_requested
 from r1node.network import connect_chain, network_info, signing_domain
 from r1node.patience import patiently
 from r1node.rollout.choice import choose
@@ -27,6 +33,9 @@ from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.terms import Terms
 from r1node.training.exact import require
+
+LOOK = 1.0
+"""Seconds between two looks whether the worker is asked to stop."""
 
 
 def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
@@ -60,7 +69,8 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
             agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events)
             stopping = Stopping(agent, events)
-            agent.run()
+            with _stopping_on_request(settings.worker_folder):
+                agent.run()
             stopping.done()
             _say_goodbye(session, events)
         finally:
@@ -86,22 +96,31 @@ def enrol(chain: Chain, settings: Settings, owner: LocalAccount, worker: LocalAc
             f"worker {worker.address} is bound to another owner, {bound}", hint="use another --worker name"
         )
     if chain.registry.stake_of(owner.address) == 0:
-        stake = settings.stake if settings.stake is not None else chain.registry.min_stake()
+        stake = first_stake(chain, settings)
         held = chain.token.balance(owner.address)
         if held < stake:
             raise PreflightError(
-                f"{owner.address} holds {held} wei of R1 and needs {stake} to stake", hint="send R1 to this address"
+                f"{owner.address} holds {Amount(held)} and needs {Amount(stake)} to stake",
+                hint="send R1 to this address",
             )
-        receipt = chain.registry.register(stake, worker)
-        events.note("staked", f"{stake} wei of R1", transaction=receipt.tx_hash)
+        receipt = chain.registry.register(stake, worker if bound is None else None)  # who left is bound still
+        events.note("staked", str(Amount(stake)), transaction=receipt.tx_hash)
     elif bound is None:
         receipt = chain.registry.bind_worker(worker)
         events.note("bound", f"worker {worker.address}", transaction=receipt.tx_hash)
     if not chain.registry.is_active(owner.address):
-        raise PreflightError(
-            f"{owner.address} is not active in the registry",
-            hint="its stake is below the minimum or on its way out; see `r1node status`",
-        )
+        raise PreflightError(f"{owner.address} is not active in the registry", hint=_way_back(chain, owner.address))
+
+
+def first_stake(chain: Chain, settings: Settings) -> int:
+    """What a host without a stake puts in, in wei of R1."""
+    return settings.stake if settings.stake is not None else chain.registry.min_stake()
+
+
+def _way_back(chain: Chain, owner: str) -> str:
+    if chain.registry.node(owner).exit_at:
+        return "it is leaving; to stay after all: r1node leave --cancel"
+    return f"its stake is below the minimum of {Amount(chain.registry.min_stake())}: r1node stake add"
 
 
 def pick_device(wanted: str) -> str:
@@ -133,3 +152,22 @@ def _say_goodbye(session: Session, events: Events) -> None:
         session.leave()
     except (Unreachable, Refused, ProtocolError) as error:
         events.note("leaving", f"could not tell the coordinator: {error.message}; it will notice")
+
+
+@contextmanager
+def _stopping_on_request(folder: Path) -> Iterator[None]:
+    """What `r1node leave` asks for counts as Ctrl-C: a signal to the main thread also ends its wait for work."""
+    over = threading.Event()
+    main = threading.main_thread()
+
+    def look() -> None:
+        while not over.wait(LOOK):
+            if stop_requested(folder) and main.ident is not None:
+                signal.pthread_kill(main.ident, signal.SIGINT)
+                return
+
+    threading.Thread(target=look, name="drain", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()

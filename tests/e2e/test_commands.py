@@ -19,6 +19,7 @@ from r1net.deterrence import CHEATS
 from tests.e2e.demo import tiny
 from tests.e2e.harness.chain import ROOT
 from tests.e2e.harness.network import Network, submitter_variables
+from tests.e2e.harness.processes import Process, at_a_terminal, wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -53,12 +54,22 @@ def test_a_host_earns_claims_and_audits(network: Network, client: Client, model:
         budget=10 * R1,
     )
     epoch = (run.wait(), run.wait_settled())[1]
-    earned = ask(network, "node1", "rewards")
-    assert sum(int(row["amount"]) for row in earned["earnings"]) == int(earned["final"]) + int(earned["pending"])
+    earned = ask(network, "node1", "rewards", "--rows")
+    (total,) = earned["by_token"]
+    assert total["token"] == "R1"
+    assert sum(int(row["amount"]) for row in earned["rows"]) == int(total["earned"]) == int(total["claimable"]) > 0
+    assert (earned["pending_lines"], total["pending"], total["claimed"]) == ([], 0, 0)
+    for part in ("by_day", "by_job"):
+        assert sum(int(row["earned"]) for row in earned[part]) == int(total["earned"])
+    coin = network.chain.coin_balance(earned["account"])
     (claim,) = ask(network, "node1", "claim")
-    assert int(claim["paid"]) == int(earned["final"])
-    assert claim["lines"] == len({(row["job_id"], row["epoch"]) for row in earned["earnings"] if row["epoch"]})
+    assert claim["paid"] == total["claimable"]
+    assert coin - network.chain.coin_balance(earned["account"]) == int(claim["gas"]) <= int(earned["gas_to_claim"])
+    assert claim["lines"] == earned["claimable_lines"]
+    assert claim["lines"] == len({(row["job"], row["epoch"]) for row in earned["rows"] if row["epoch"]})
     assert ask(network, "node1", "claim") == []
+    (after,) = ask(network, "node1", "rewards")["by_token"]
+    assert (after["claimed"], after["claimable"]) == (total["earned"], 0)
     wallet = ask(network, "node1", "wallet")
     assert int(wallet["r1_balance"]) == int(claim["paid"])
     table = ask(network, "node1", "odds", run.job_id)
@@ -78,6 +89,23 @@ def test_status_and_doctor(network: Network, client: Client) -> None:
     findings = {row["check"]: row for row in ask(network, "node1", "doctor")["findings"]}
     assert {name for name, row in findings.items() if row["verdict"] == "failure"} == set()
     assert findings["stake"]["detail"].startswith("active with")
+
+
+def test_a_host_leaves_and_its_worker_with_it(network: Network, client: Client) -> None:
+    network.found_node("node3")
+    join = network.r1node("node3", "join", "--threads", "1", "--device", "cpu")
+    said = at_a_terminal("n", join)
+    assert all(words in said for words in ("100 R1 of 0x", "r1node leave", "Stake 100 R1? [y/N]", "nothing was staked"))
+    worker = network.supervisor.add(Process("node3", join, network.logs / "node3.log"))
+    wait_until(lambda: "joined" in worker.log.read_text(), "node3's start", 120, worker)
+    left = ask(network, "node3", "leave")
+    assert worker.popen is not None
+    assert worker.popen.wait(10) == 0, worker.tail()
+    assert (left["state"], int(left["stake"])) == ("leaving", 100 * R1)
+    assert left["withdrawable_from"] > network.chain.now()
+    done = subprocess.run(network.r1node("node3", "join"), capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 3
+    assert "r1node leave --cancel" in done.stderr
 
 
 def test_the_same_worker_twice_is_refused(network: Network, client: Client) -> None:

@@ -163,6 +163,23 @@ def get_rewards(account: Account, services: Use, token: Token = None) -> Account
     )
 
 
+@router.get("/accounts/{account}/earnings")
+def get_earnings(
+    account: Account,
+    services: Use,
+    limit: Annotated[int, Query(ge=1, le=_SHOWN)] = _SHOWN,
+    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> list[Earning]:
+    """All that an account has earned in all tokens, in an order that stays; `after=N` leaves the first N rows out. Work
+    that is accepted meanwhile may move rows on by one: take each lease once."""
+    with services.db.read() as s:
+        query = select(ContributionRow).where(ContributionRow.account == account).order_by(ContributionRow.lease_id)
+        rows = list(s.scalars(query.offset(after).limit(limit)))
+        lost = _lost(s)
+        amounts = {row.lease_id: 0 if row.due_id in lost else _amount(s, row) for row in rows}
+    return list(_earnings(rows, amounts, lost))
+
+
 def _lost(s: Session) -> dict[int | None, str | None]:
     """The dues that are never paid, and why."""
     rows = s.execute(select(DueRow.id, DueRow.error).where(DueRow.state == "unpayable"))

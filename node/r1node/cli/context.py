@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from getpass import getpass
@@ -65,13 +66,29 @@ class Context:
         """The chain, read-only unless an account is given."""
         return open_chain(self.settings, account)
 
+    def note(self, event: str, words: str) -> None:
+        """Say what happens: a line of words, or of JSON for a program, on standard error."""
+        line = json.dumps({"event": event, "detail": words}) if self.as_json else words
+        print(line, file=sys.stderr, flush=True)
+
+    def asks(self, question: str) -> bool | None:
+        """A person's answer to a question; None where there is no terminal to ask at."""
+        if not sys.stdin.isatty():
+            return None
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     def password(self, new: bool = False) -> str:
         """From the password file, or asked for at a terminal. Never from the command line, where others can see it."""
-        file = self.settings.password_file
+        return self.ask_password(self.settings.password_file, "--password-file or R1_PASSWORD_FILE", new)
+
+    @staticmethod
+    def ask_password(file: Path | None, option: str, new: bool) -> str:
+        """From a file, which `option` names, or asked for at a terminal: twice if it is a new one."""
         if file is not None:
             return read_password(file)
         if not sys.stdin.isatty():
-            raise KeyFileError("no password", hint="set --password-file or R1_PASSWORD_FILE, or run at a terminal")
+            raise KeyFileError("no password", hint=f"set {option}, or run at a terminal")
         password = getpass("Password of the keystore: ")
         if new and getpass("Once more: ") != password:
             raise KeyFileError("the two passwords differ", hint="try again")

@@ -1,4 +1,4 @@
-"""`r1node init` and `r1node wallet`."""
+"""`r1node init`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import typer
 
 from r1net.chain import create_keystore, peer_id_of
 from r1net.chain.keystore import keystore_address, load_keystore
-from r1net.cli.output import tokens
-from r1net.errors import ChainError, R1Error
 from r1node.cli.context import Context
 
 
@@ -24,19 +22,6 @@ class Keys:
     wallet_file: Path
     worker_file: Path
     next_step: str
-
-
-@dataclass(frozen=True)
-class Wallet:
-    """The host's money. Token amounts in wei of R1."""
-
-    owner: str
-    wallet_file: Path
-    gas_balance: int
-    r1_balance: int
-    stake: int
-    active: bool
-    r1: str
 
 
 def init(ctx: typer.Context) -> Keys:
@@ -62,29 +47,6 @@ def init(ctx: typer.Context) -> Keys:
     )
 
 
-def wallet(ctx: typer.Context) -> Wallet:
-    """Address and balances of the wallet."""
-    context: Context = ctx.obj
-    owner = context.address()
-    try:
-        chain = context.chain()
-    except R1Error as error:
-        raise ChainError(
-            f"the wallet is {owner}; its balances are unknown: {error.message}", hint=error.hint
-        ) from error
-    balance = chain.token.balance(owner)
-    return Wallet(
-        owner=owner,
-        wallet_file=context.settings.owner_keystore,
-        gas_balance=chain.coin_balance(owner),
-        r1_balance=balance,
-        stake=chain.registry.stake_of(owner),
-        active=chain.registry.is_active(owner),
-        r1=tokens(balance),
-    )
-
-
 def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
+    """Register the command."""
     app.command()(init)
-    app.command()(wallet)

@@ -7,14 +7,18 @@ import sys
 from typing import Annotated
 
 import typer
+from eth_account.signers.local import LocalAccount
 
 from r1net.chain import load_keystore
+from r1net.chain.parameters import DAY
+from r1net.cli.output import Amount
+from r1net.errors import PreflightError, UsageError
 from r1node.allocator import keep_memory
 from r1node.cli.context import Context
 from r1node.events import Events
 
 
-def join(
+def join(  # noqa: PLR0913, PLR0917 - one for each option
     ctx: typer.Context,
     stake: Annotated[int | None, typer.Option(help="R1 wei to stake at the first join")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N")] = None,
@@ -23,6 +27,7 @@ def join(
     listen: Annotated[str | None, typer.Option(help="libp2p listen address")] = None,
     min_price: Annotated[int | None, typer.Option(help="least wei of R1 for a token of work")] = None,
     accept: Annotated[str | None, typer.Option(help="further tokens to be paid in: 0x…=WEI, with commas")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="don't ask before the first stake")] = False,
 ) -> None:
     """Stake if need be, join the network and work until stopped with Ctrl-C."""
     context: Context = ctx.obj
@@ -35,7 +40,28 @@ def join(
     worker = load_keystore(settings.worker_keystore, password)
     from r1node.worker import run_worker  # noqa: PLC0415 - torch and hivemind take seconds; other commands need neither
 
-    run_worker(settings, owner, worker, Events(context.as_json))
+    events = Events(context.as_json)
+    _before_staking(context, owner, events, yes)
+    run_worker(settings, owner, worker, events)
+
+
+def _before_staking(context: Context, owner: LocalAccount, events: Events, yes: bool) -> None:
+    """A first stake is put in knowingly, and by a machine that can work. Raises PreflightError for one that can't, and
+    UsageError where a person says no; without a terminal there is nobody to ask."""
+    from r1node.doctor.checks import examine  # noqa: PLC0415
+    from r1node.worker import first_stake  # noqa: PLC0415
+
+    chain = context.chain(owner)
+    if chain.registry.stake_of(owner.address):
+        return
+    for finding in examine(context.settings, quick=True).findings:
+        if finding.verdict == "failure":
+            raise PreflightError(f"{finding.check}: {finding.detail}", hint=finding.fix)
+    stake, days = Amount(first_stake(chain, context.settings)), chain.registry.unbonding_delay() / DAY
+    events.note("stake", f"{stake} of {owner.address} go into the registry as this host's stake")
+    events.note("stake", f"they come back by `r1node leave`, {days:g} days after it; who cheats loses them")
+    if not yes and context.asks(f"Stake {stake}?") is False:
+        raise UsageError("nothing was staked", hint="`r1node doctor` and `r1node odds JOB` say more")
 
 
 def _tune_process(threads: int) -> None:

@@ -22,18 +22,21 @@ from r1node.cli import (
     identity,
     join,
     jury,
+    leave,
     odds,
     rewards,
+    stake,
     status,
     trust,
     verify,
+    wallet,
     watch,
 )
 from r1node.cli.context import Context
 
 app = application(__doc__)
 modules = (
-    *(identity, trust, join, status, doctor, engine, rewards, audit, verify, calibrate, odds),
+    *(identity, wallet, trust, join, leave, stake, status, doctor, engine, rewards, audit, verify, calibrate, odds),
     *(disputes, jury, watch, archive, config),
 )
 for module in modules:

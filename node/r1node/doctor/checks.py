@@ -16,6 +16,7 @@ import torch
 from eth_account import Account
 
 from r1net.chain.keystore import keystore_address
+from r1net.cli.output import Amount
 from r1net.errors import PreflightError, R1Error
 from r1net.protocol.session import MAX_SKEW
 from r1net.urls import is_loopback, redact
@@ -29,19 +30,20 @@ from r1node.sandbox import open_sandbox
 from r1node.settings import Settings
 from r1node.swarm.daemon import Swarm
 from r1node.training.exact import require
-from r1node.worker import pick_device
+from r1node.worker import first_stake, pick_device
 
 GIB = 2**30
 Check = Callable[[Settings], Finding]
 
 
-def examine(settings: Settings) -> Report:
-    """Run every check; one that breaks is a failure of its own, and the others still run."""
-    return Report(list(_run(settings)))
+def examine(settings: Settings, quick: bool = False) -> Report:
+    """Run every check, or those alone that take no time and speak against putting in a stake; one that breaks is a
+    failure of its own, and the others still run."""
+    return Report(list(_run(settings, QUICK if quick else CHECKS)))
 
 
-def _run(settings: Settings) -> Iterator[Finding]:
-    for check in CHECKS:
+def _run(settings: Settings, checks: tuple[Check, ...]) -> Iterator[Finding]:
+    for check in checks:
         try:
             yield check(settings)
         except R1Error as error:
@@ -189,11 +191,13 @@ def stake(settings: Settings) -> Finding:
     if chain.coin_balance(owner) == 0:
         return Finding("stake", "failure", f"{owner} has no coin for gas", f"send some to {owner}")
     if chain.registry.is_active(owner):
-        return Finding("stake", "ok", f"active with {chain.registry.stake_of(owner)} wei of R1")
-    needed, held = chain.registry.min_stake(), chain.token.balance(owner)
+        return Finding("stake", "ok", f"active with {Amount(chain.registry.stake_of(owner))}")
+    if chain.registry.node(owner).exit_at:
+        return Finding("stake", "failure", "leaving the network", "to stay after all: r1node leave --cancel")
+    needed, held = first_stake(chain, settings), chain.token.balance(owner)
     if held < needed:
-        return Finding("stake", "failure", f"holds {held} wei of R1 and needs {needed}", f"send R1 to {owner}")
-    return Finding("stake", "ok", f"not staked yet; `join` will stake {needed} wei of R1")
+        return Finding("stake", "failure", f"holds {Amount(held)} and needs {Amount(needed)}", f"send R1 to {owner}")
+    return Finding("stake", "ok", f"not staked yet; `join` will stake {Amount(needed)}")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -212,3 +216,4 @@ CHECKS: tuple[Check, ...] = (
     clock,
     stake,
 )
+QUICK: tuple[Check, ...] = (disk, keys, coordinator, network, clock, stake)

@@ -11,7 +11,9 @@ from r1net.errors import ChainError
 from r1net.urls import redact
 
 if TYPE_CHECKING:
+    from r1net.chain.models import TxReceipt
     from r1net.chain.sender import Sender
+    from r1net.chain.token import Token
 
 RPC_TIMEOUT = 10.0
 """Seconds for one answer of the RPC endpoint."""
@@ -88,6 +90,20 @@ class Chain:
     def coin_balance(self, account: str) -> int:
         """What an account holds of the chain's own coin (it pays for gas), in wei."""
         return int(self.sender.read(lambda: self.sender.w3.eth.get_balance(account)))  # type: ignore[arg-type]
+
+    def send_coin(self, to: str, wei: int) -> TxReceipt:
+        """Send the chain's own coin."""
+        return self.sender.send(to, b"", value=wei)
+
+    def has_code(self, address: str) -> bool:
+        """Whether a contract lives at an address."""
+        return bool(self.sender.read(lambda: self.sender.w3.eth.get_code(address)))  # type: ignore[arg-type]
+
+    def erc20(self, address: str) -> Token:
+        """Any token by its address; R1 is `token`."""
+        from r1net.chain.token import Token  # noqa: PLC0415
+
+        return Token(address, self.sender)
 
 
 def open_sender(rpc_url: str, account: LocalAccount | None) -> Sender:

@@ -11,6 +11,7 @@ from eth_hash.auto import keccak
 
 from r1net.chain.contract import BoundContract
 from r1net.chain.models import TxReceipt, enhex, unhex
+from r1net.chain.reasons import Reverted
 from r1net.chain.sender import Sender
 from r1net.errors import ChainError
 
@@ -184,6 +185,19 @@ class Disputes:
         found = [self.dispute(int(event["disputeId"])) for event in opened]
         return [dispute for dispute in found if dispute.phase is not DisputePhase.RESOLVED]
 
+    def involving(self, owner: str) -> list[tuple[DisputeState, str]]:
+        """The unresolved disputes that may hold an owner's stake, each with his part: accused, challenger or juror."""
+        first, logs = self._first_block, self._contract.logs
+        drawn = [event for event in logs("CommitteeDrawn", from_block=first) if owner in event["committee"]]
+        found = (
+            ("accused", logs("DisputeOpened", from_block=first, accused=owner)),
+            ("challenger", logs("DisputeOpened", from_block=first, challenger=owner)),
+            ("juror", drawn),
+        )
+        parts = {int(event["disputeId"]): part for part, events in found for event in events}
+        states = [(self.dispute(number), part) for number, part in sorted(parts.items())]
+        return [(state, part) for state, part in states if state.phase is not DisputePhase.RESOLVED]
+
     def duties(self, juror: str) -> list[DisputeState]:
         """The disputes in which a juror has a vote to commit or to reveal now."""
         drawn = self._contract.logs("CommitteeDrawn", from_block=self._first_block)
@@ -231,6 +245,17 @@ class VerifierPool:
     def release(self, owner: str) -> TxReceipt:
         """Let go of the stake of an owner who left long enough ago."""
         return self._contract.send("release", owner)
+
+    def releasable_from(self, owner: str) -> int | None:
+        """The block from which on `release` lets go of an owner's stake, 0 where it does already; None where the pool
+        holds none, or the owner is still in it."""
+        try:
+            self._contract.call("release", owner)
+        except Reverted as refusal:
+            if refusal.name != "NotReleasable":
+                raise
+            return int(refusal.values["block_"]) or None
+        return 0
 
     def ready(self) -> bool:
         """Whether there are jurors and weight enough: no epoch can be proposed otherwise."""

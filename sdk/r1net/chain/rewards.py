@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from r1net.chain.contract import BoundContract
 from r1net.chain.models import RewardClaim, TxReceipt, enhex, unhex
-from r1net.chain.sender import Sender
+from r1net.chain.sender import Price, Sender
 
 
 class Rewards:
@@ -21,6 +21,11 @@ class Rewards:
     def claim(self, claim: RewardClaim) -> TxReceipt:
         """Pay an account what one line owes it. Repeating a claim pays nothing, without an error."""
         return self._contract.send("claim", claim.abi())
+
+    def claim_price(self, claims: Sequence[RewardClaim], by: str) -> Price:
+        """What it would take an account to send `claim_many` now."""
+        data = self._contract.encode("claimMany", [claim.abi() for claim in claims])
+        return self._contract.sender.price(self.address, data, by=by)
 
     def claim_many(self, claims: Sequence[RewardClaim]) -> TxReceipt:
         """Several claims in one transaction; those already paid, or held, are passed over."""

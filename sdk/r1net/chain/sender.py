@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from eth_account.signers.local import LocalAccount
@@ -29,6 +30,15 @@ RECEIPT_TIMEOUT = 120.0
 """Seconds to wait for a transaction to be mined."""
 BUMP_AFTER = 30.0
 """Seconds after which a transaction that isn't mined is replaced by the same at a higher fee."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a transaction takes: its gas, and the most that it may cost in wei of the chain's coin. An account needs as
+    much to send it, and pays less."""
+
+    gas: int
+    most: int
 
 
 class Sender:
@@ -68,6 +78,13 @@ class Sender:
             if found is not None:
                 return self._result(*found, entry.fields)
         raise TransactionPending("other transactions take this one's place again and again", hint="try again")
+
+    def price(self, to: str, data: bytes, *, value: int = 0, by: str) -> Price:
+        """What a transaction of an account's would take now, without sending it."""
+        fields: dict[str, Any] = {"from": by, "to": to, "data": enhex(data), "value": value}
+        gas = self.read(lambda: self.w3.eth.estimate_gas(fields))  # type: ignore[arg-type]
+        limit = int(gas * GAS_MARGIN)
+        return Price(int(gas), limit * self.fees().most)
 
     def _post(self, content: Content, spare: int) -> Entry:
         account = self.require_account()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from r1net.chain.contract import BoundContract
 from r1net.chain.models import TxReceipt
-from r1net.chain.sender import Sender
+from r1net.chain.sender import Price, Sender
 
 
 class Token:
@@ -17,6 +17,10 @@ class Token:
     def balance(self, account: str) -> int:
         """What an account holds."""
         return int(self._contract.call("balanceOf", account))
+
+    def decimals(self) -> int:
+        """Digits behind the point, as the token's own contract says: only good for showing amounts to people."""
+        return int(self._contract.call("decimals"))
 
     def allowance(self, owner: str, spender: str) -> int:
         """What a spender may still take from an owner."""
@@ -33,6 +37,10 @@ class Token:
     def transfer(self, to: str, amount: int) -> TxReceipt:
         """Send tokens."""
         return self._contract.send("transfer", to, amount)
+
+    def transfer_price(self, to: str, amount: int, by: str) -> Price:
+        """What `transfer` would take an account now."""
+        return self._contract.sender.price(self.address, self._contract.encode("transfer", to, amount), by=by)
 
     def delegate(self, to: str) -> TxReceipt:
         """Give one's votes to an account; to oneself, to vote at all."""

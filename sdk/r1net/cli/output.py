@@ -5,59 +5,89 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from rich.console import Console
-from rich.table import Table
 
+from r1net.cli.table import screen_width, table
 from r1net.errors import R1Error
 
 TOKEN_DECIMALS = 18
+_LAST_DATE = 253_402_300_799
+"""The end of the year 9999: contracts can name seconds beyond what calendars can."""
+_LABEL = 18
 
 
-def plain(value: Any) -> Any:
-    """Models and dataclasses as JSON data; integers beyond 2^53 as strings."""
+@dataclass(frozen=True)
+class Amount:
+    """Money: to a program its smallest units (wei), to a person a number of `unit`."""
+
+    wei: int
+    unit: str = "R1"
+    decimals: int = TOKEN_DECIMALS
+
+    def __str__(self) -> str:
+        return f"{tokens(self.wei, self.decimals)} {self.unit}".strip()
+
+
+class Moment(int):
+    """Unix seconds: to a program the number, to a person a date."""
+
+    def __str__(self) -> str:
+        if not 0 <= self <= _LAST_DATE:
+            return f"second {int(self)}"
+        return f"{datetime.fromtimestamp(self, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def plain(value: Any, words: bool = False) -> Any:
+    """Models and dataclasses as JSON data; integers beyond 2^53 as strings. With `words`, amounts and moments as a
+    person reads them."""
     match value:
+        case Amount():
+            data: Any = str(value) if words else plain(value.wei)
+        case Moment():
+            data = str(value) if words else int(value)
         case BaseModel():
-            data: Any = value.model_dump(mode="json")
+            data = value.model_dump(mode="json")
         case dict():
-            data = {str(key): plain(item) for key, item in value.items()}
+            data = {str(key): plain(item, words) for key, item in value.items()}
         case list() | tuple():
-            data = [plain(item) for item in value]
+            data = [plain(item, words) for item in value]
         case int() if abs(value) > 2**53:
             data = str(value)
         case Path():
             data = str(value)
         case _ if dataclasses.is_dataclass(value):
-            data = plain({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+            fields = dataclasses.fields(value)
+            data = plain({field.name: getattr(value, field.name) for field in fields}, words)
         case _:
             data = value
     return data
 
 
-def tokens(wei: int | str) -> str:
+def tokens(wei: int | str, decimals: int = TOKEN_DECIMALS) -> str:
     """Wei as a decimal number of tokens."""
-    whole, part = divmod(int(wei), 10**TOKEN_DECIMALS)
-    digits = f"{part:0{TOKEN_DECIMALS}d}".rstrip("0")
-    return f"{whole:,}.{digits}" if digits else f"{whole:,}"
+    sign = "-" if int(wei) < 0 else ""
+    whole, part = divmod(abs(int(wei)), 10**decimals)
+    digits = f"{part:0{decimals}d}".rstrip("0") if decimals else ""
+    return f"{sign}{whole:,}.{digits}" if digits else f"{sign}{whole:,}"
 
 
 def render(result: Any, as_json: bool) -> None:
     """Print what a command returned."""
     if result is None:
         return
-    data = plain(result)
     if as_json:
-        print(json.dumps(data, indent=2))
+        print(json.dumps(plain(result), indent=2))
         return
-    console = Console(highlight=False)
+    data = plain(result, words=True)
     if isinstance(data, list):
-        console.print(_table(data) if data else "nothing yet")
+        print(_table(data) if data else "nothing yet")
     else:
-        _print_fields(console, data)
+        _print_fields(data)
 
 
 def render_error(error: R1Error, as_json: bool) -> None:
@@ -70,22 +100,19 @@ def render_error(error: R1Error, as_json: bool) -> None:
         print(f"  try: {error.hint}", file=sys.stderr)
 
 
-def _print_fields(console: Console, data: dict[str, Any]) -> None:
+def _print_fields(data: dict[str, Any]) -> None:
     for name, value in data.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            console.print(f"\n{name}")
-            console.print(_table(value))
+            print(f"\n{name.replace('_', ' ')}\n{_table(value)}")
         else:
-            console.print(f"{name.replace('_', ' '):<18} {_cell(value)}", soft_wrap=True)
+            under = _cell(value).replace("\n", "\n" + " " * (_LABEL + 1))
+            print(f"{name.replace('_', ' '):<{_LABEL}} {under}")
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    return table
+def _table(rows: list[dict[str, Any]]) -> str:
+    names = [name.replace("_", " ") for name in rows[0]]
+    cells = [[_cell(value).replace("\n", " ") for value in row.values()] for row in rows]
+    return table(names, cells, screen_width())
 
 
 def _cell(value: Any) -> str:
@@ -93,4 +120,7 @@ def _cell(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        value = ", ".join(map(str, value)) or "–"
+    text = str(value)
+    return "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)

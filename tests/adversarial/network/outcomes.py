@@ -18,7 +18,7 @@ from r1net.protocol.pricing import Work, asked
 from r1net.protocol.settlement import ClaimProof
 from r1net.protocol.views import AccountRewards, NodeView
 from r1net.transport import Transport
-from r1node.cli.rewards import claim_all
+from r1node.claims import claim_all
 from tests.adversarial.network.catalogue import Cheat
 from tests.adversarial.network.crews import Crews, Node
 from tests.adversarial.network.lies import failures_of, lies_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -108,6 +109,16 @@ class Supervisor:
         while not self._done.wait(SAMPLE_EVERY):
             for process in list(self.processes.values()):
                 process.sample()
+
+
+def at_a_terminal(typed: str, command: Sequence[str]) -> str:
+    """What a command says (on standard error) to a person who types one line."""
+    leader, follower = pty.openpty()
+    os.write(leader, f"{typed}\n".encode())
+    done = subprocess.run(command, stdin=follower, capture_output=True, text=True, check=False, timeout=120)
+    os.close(leader)
+    os.close(follower)
+    return done.stderr
 
 
 def free_port() -> int:

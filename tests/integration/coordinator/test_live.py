@@ -13,7 +13,7 @@ from r1net.chain.provenance import TraceStatus
 from r1net.protocol.job import Grpo, JobSpec
 from r1net.protocol.settlement import ClaimProof, TraceProof
 from r1net.transport import Transport
-from r1node.cli.rewards import claim_all
+from r1node.claims import claim_all
 from tests.integration.coordinator.conftest import LastingAnvil
 from tests.integration.coordinator.live import LiveNode, LiveWorld, until
 from tests.unit.coordinator.jobs import job_spec

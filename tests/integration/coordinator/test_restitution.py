@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from eth_account import Account
@@ -11,7 +12,9 @@ from r1net.chain import Chain
 from r1net.chain.disputes import DisputePhase, SignedSubmission, Verdict
 from r1net.protocol.settlement import ClaimProof
 from r1net.transport import Transport
-from r1node.cli.rewards import Claimed, claim_all
+from r1node.books import open_books
+from r1node.claims import Claimed, claim_all
+from r1node.earnings import Sums
 from r1node.verification.bailiff import Bailiff
 from r1node.verification.exhibit import fetch_signed
 from tests.integration.chain.conftest import COIN
@@ -59,6 +62,11 @@ class Case:
         proofs = self.source.walk(f"/v1/accounts/{node.owner}/claims", ClaimProof, 100)
         return list(claim_all(self.connect(node.owner_key), node.owner, proofs))
 
+    def sums(self, node: LiveNode) -> Sums:
+        """What `r1node rewards` sums up."""
+        (found,) = open_books(self.connect(None), self.source, node.owner).sums_by_token().values()
+        return found
+
     def bailiff(self) -> Callable[[], list[str]]:
         """A watcher's part in it; gives what it did."""
         made = Bailiff(self.accuser, self.source, self.world.domain)
@@ -80,15 +88,19 @@ def test_pay_for_a_convicted_trace_goes_back_to_its_job(case: Case) -> None:
     (held,) = case.claim(cheat)
     assert (held.paid, held.transaction) == (0, None)
     assert held.held > 0
+    before = case.sums(honest)
     (claimed,) = case.claim(honest)
     assert claimed.paid > 0, "nobody else is touched"
+    assert before == Sums(earned=claimed.paid, pending=0, claimable=claimed.paid, claimed=0, stuck=0)
+    assert case.sums(honest) == replace(before, claimable=0, claimed=claimed.paid)
+    assert case.sums(cheat) == Sums(earned=held.held, pending=0, claimable=0, claimed=0, stuck=held.held)
     case.world.anvil.pass_time(PARAMETERS.answer_period)
     case.accuser.disputes.resolve(dispute)
-    before = case.world.chain.escrow.job(case.job_id)
+    job = case.world.chain.escrow.job(case.job_id)
     (done,) = look()
     assert done.endswith("went back to the job")
     after = case.world.chain.escrow.job(case.job_id)
-    assert after.available - before.available == held.held
+    assert after.available - job.available == held.held
     assert case.claim(cheat) == case.claim(honest) == []
     assert look() == case.bailiff()() == []
     assert case.world.chain.rewards.paid_lines(cheat.owner) == set()

@@ -235,6 +235,13 @@ def test_claims_are_those_of_paid_lines_in_pages(world: World) -> None:
         assert (claim["job_id"], verify(line.rewards_root, REWARD_LEAF, row, claim["proof"])) == (line.job_id, True)
     earned = world.http.get(f"/v1/accounts/{account}/rewards?token={TOKEN.lower()}").json()
     assert int(earned["final"]) == sum(int(claim["amount"]) for claim in claims)
+    rows = world.http.get(f"/v1/accounts/{account}/earnings").json()
+    assert sorted(row["lease_id"] for row in rows) == sorted(row["lease_id"] for row in earned["earnings"])
+    pages = [
+        world.http.get(f"/v1/accounts/{account}/earnings?limit=2&after={n}").json() for n in range(0, len(rows), 2)
+    ]
+    assert len(pages) > 1
+    assert [row for rows_of_it in pages for row in rows_of_it] == rows
 
 
 def test_what_is_worth_nothing_is_a_line_that_pays_nobody(world: World) -> None:
