@@ -9,7 +9,7 @@ from eth_utils.address import is_checksum_address
 from r1net.cli.output import TOKEN_DECIMALS
 from r1net.errors import UsageError
 
-_NUMBER = re.compile(r"(\d{1,60}|\d{1,3}(?:,\d{3}){1,19})(?:\.(\d{1,77}))?", re.ASCII)
+_NUMBER = re.compile(r"(\d{1,78}|\d{1,3}(?:,\d{3}){1,25})(?:\.(\d{1,77}))?", re.ASCII)
 """Commas only between thousands, as amounts are shown: "1,5" is none."""
 
 

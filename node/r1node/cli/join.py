@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from eth_account.signers.local import LocalAccount
 
-from r1net.chain import load_keystore
+from r1net.chain import Chain, load_keystore
 from r1net.chain.parameters import DAY
 from r1net.cli.output import Amount
 from r1net.errors import PreflightError, UsageError
@@ -49,10 +49,11 @@ def _before_staking(context: Context, owner: LocalAccount, events: Events, yes: 
     """A first stake is put in knowingly, and by a machine that can work. Raises PreflightError for one that can't, and
     UsageError where a person says no; without a terminal there is nobody to ask."""
     from r1node.doctor.checks import examine  # noqa: PLC0415
+    from r1node.patience import patiently  # noqa: PLC0415
     from r1node.worker import first_stake  # noqa: PLC0415
 
-    chain = context.chain(owner)
-    if chain.registry.stake_of(owner.address):
+    chain, staked = patiently(lambda: _stake_of(context, owner), events, context.settings.patience)
+    if staked:
         return
     for finding in examine(context.settings, quick=True).findings:
         if finding.verdict == "failure":
@@ -62,6 +63,11 @@ def _before_staking(context: Context, owner: LocalAccount, events: Events, yes: 
     events.note("stake", f"they come back by `r1node leave`, {days:g} days after it; who cheats loses them")
     if not yes and context.asks(f"Stake {stake}?") is False:
         raise UsageError("nothing was staked", hint="`r1node doctor` and `r1node odds JOB` say more")
+
+
+def _stake_of(context: Context, owner: LocalAccount) -> tuple[Chain, int]:
+    chain = context.chain(owner)
+    return chain, chain.registry.stake_of(owner.address)
 
 
 def _tune_process(threads: int) -> None:
