@@ -3,30 +3,17 @@ computed by `r1net.sandbox.judge`, for it runs what a model wrote."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from r1net.environments.base import Environment, Problem
-from r1net.rewards.base import Completion, RewardFunction, RewardSettings
+from r1net.rewards.base import RewardSettings
 
 
 class CodeSettings(RewardSettings):
-    """`share`: the share of tests that pass, instead of 1 for all of them. `seconds` of CPU time for a program with all
-    its tests (for each input, where it reads its input), `memory_bytes` for all that it holds."""
+    """1 when the program in the answer passes all the tests of its problem's row (`share`: the share of them that
+    pass), else 0; None where the row has none. Tests are a `test` with its `entry_point` (HumanEval, arXiv:2107.03374),
+    a list of asserts in `test_list` (MBPP, arXiv:2108.07732), or pairs of input and output. A program has `seconds` of
+    CPU time for all its tests (for each input, where it reads its input), and `memory_bytes` for all that it holds."""
 
     share: bool = False
     seconds: float = Field(default=2.0, gt=0, le=10)
     memory_bytes: int = Field(default=2**28, ge=2**26, le=2**31)
-
-
-def code(config: dict[str, Any]) -> RewardFunction:
-    """1 when the program in the answer passes all the tests of its problem's row (`share`: the share of them that
-    pass), else 0; None where the row has none. Tests are a `test` with its `entry_point` (HumanEval, arXiv:2107.03374),
-    a list of asserts in `test_list` (MBPP, arXiv:2108.07732), or pairs of input and output."""
-    CodeSettings.model_validate(config)
-
-    def mark(_environment: Environment, _problem: Problem, _completion: Completion) -> float | None:
-        raise NotImplementedError("programs run in r1net.sandbox.judge alone")
-
-    return mark

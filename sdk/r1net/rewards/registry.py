@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from r1net.environments.base import Environment, Problem
 from r1net.errors import UsageError
 from r1net.protocol.job import RewardSpec
-from r1net.rewards.base import Completion, RewardFactory, RewardFunction
-from r1net.rewards.code import code
+from r1net.rewards.base import Completion, RewardFactory, RewardFunction, RewardSettings
+from r1net.rewards.code import CodeSettings
 from r1net.rewards.composite import combined, multiplied, summed
 from r1net.rewards.cosine import cosine, scaled
 from r1net.rewards.instructions import instructions
@@ -26,8 +26,8 @@ from r1net.rewards.tags import tag_count
 VERIFYING = ("correct", "exact", "math")
 """The rewards that compare with a problem's solution: 1 is full marks."""
 
-_OUTSIDE = ("code",)
-"""Rewards that are no function of a completion here: they run programs."""
+_OUTSIDE: dict[str, type[RewardSettings]] = {"code": CodeSettings}
+"""Rewards that are no function of a completion here, with their settings: they run programs."""
 
 _LEVELS, _MOST_PARTS = 4, 64
 
@@ -39,14 +39,14 @@ def computed_outside(spec: RewardSpec) -> bool:
 
 def names() -> list[str]:
     """Every registered reward."""
-    return sorted(_REWARDS)
+    return sorted({*_REWARDS, *_OUTSIDE})
 
 
 def make(spec: RewardSpec) -> RewardFunction:
     """A registered reward with its settings. Raises UsageError on an unknown name, on settings that it refuses, and on
-    own code, which can't be a part of another reward."""
-    if spec.code is not None:
-        raise UsageError(f"the reward {spec.name!r} is own code, and stands for itself: no other has it as a part")
+    what runs code, which can't be a part of another reward."""
+    if computed_outside(spec):
+        raise UsageError(f"the reward {spec.name!r} runs code, and stands for itself: no other has it as a part")
     factory = _REWARDS.get(spec.name)
     if factory is None:
         raise UsageError(f"unknown reward {spec.name!r}", hint=f"use one of {', '.join(names())}")
@@ -65,7 +65,6 @@ def _in_words(spec: RewardSpec) -> Iterator[None]:
 
 
 _REWARDS: dict[str, RewardFactory] = {
-    "code": code,
     "correct": correct,
     "cosine": cosine(make),
     "exact": exact,
@@ -113,7 +112,7 @@ def _parts_of(spec: RewardSpec) -> Sequence[RewardSpec]:
 
 
 def verifiers(specs: Sequence[RewardSpec]) -> list[RewardSpec]:
-    """The verifying rewards among these and their parts, each once: none of them has settings."""
+    """The verifying rewards among these and their parts, each once."""
     found = {spec.name: spec for spec in flattened(specs) if spec.code is None}
     return [found[name] for name in VERIFYING if name in found]
 
@@ -124,8 +123,11 @@ class RewardSet:
     def __init__(self, specs: Sequence[RewardSpec]) -> None:
         flattened(specs)
         self._specs = tuple(specs)
-        made = {spec.name: make(spec) for spec in self._specs if spec.code is None}
-        self._functions = {spec.name: made[spec.name] for spec in self._specs if not computed_outside(spec)}
+        for spec in self._specs:
+            if spec.code is None and spec.name in _OUTSIDE:
+                with _in_words(spec):
+                    _OUTSIDE[spec.name].model_validate(spec.config)
+        self._functions = {spec.name: make(spec) for spec in self._specs if not computed_outside(spec)}
 
     def parts(self, environment: Environment, problem: Problem, completion: Completion) -> dict[str, float | None]:
         """The marks of the registered rewards; a job's own are given elsewhere (`r1net.sandbox`)."""

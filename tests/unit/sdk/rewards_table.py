@@ -32,7 +32,7 @@ BEGIN, END = "<!-- rewards: python -m tests.unit.sdk.rewards_table -->", "<!-- e
 BOUNDS = {"ge": "≥ {}", "le": "≤ {}", "min_length": "at least {}", "max_length": "at most {}"}
 
 STATED: dict[str, tuple[Callable[..., object], type[RewardSettings]]] = {
-    "code": (code.code, code.CodeSettings),
+    "code": (code.CodeSettings, code.CodeSettings),
     "correct": (tagged.correct, NoSettings),
     "cosine": (cosine.cosine, cosine._Settings),
     "exact": (tagged.exact, NoSettings),

@@ -178,14 +178,14 @@ def test_settings_that_make_no_sense_are_refused(name: str, config: dict[str, An
         RewardSet([RewardSpec(name=name, config=config)])
 
 
-def test_own_code_is_no_part_of_another_reward() -> None:
-    own = {"name": "mine", "code": CODE.model_dump()}
+@pytest.mark.parametrize("own", [{"name": "mine", "code": CODE.model_dump()}, {"name": "code"}])
+def test_what_runs_code_is_no_part_of_another_reward(own: dict[str, Any]) -> None:
     for config in ({"of": [own]}, {"of": [{"name": "math"}, {"name": "sum", "config": {"of": [own]}}]}):
-        with pytest.raises(UsageError, match="'mine' is own code"):
+        with pytest.raises(UsageError, match="runs code, and stands for itself"):
             RewardSet([RewardSpec(name="sum", config=config)])
-    with pytest.raises(UsageError, match="'mine' is own code"):
+    with pytest.raises(UsageError, match="runs code, and stands for itself"):
         RewardSet([RewardSpec(name="cosine", config={"of": own})])
-    assert RewardSet([RewardSpec(name="mine", code=CODE)]).parts(ENVIRONMENT, SEVEN, Completion("")) == {}
+    assert RewardSet([RewardSpec.model_validate(own)]).parts(ENVIRONMENT, SEVEN, Completion("")) == {}
 
 
 def test_rewards_in_rewards_have_a_bound() -> None:

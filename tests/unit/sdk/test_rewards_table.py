@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from r1net.protocol.job import RewardSpec
 from r1net.rewards import RewardSet, names
-from r1net.rewards.registry import _REWARDS
+from r1net.rewards.registry import _OUTSIDE, _REWARDS
 from tests.unit.sdk.rewards_table import DOCUMENT, STATED, written
 
 
@@ -25,7 +25,8 @@ def test_the_settings_are_those_that_the_reward_takes(name: str) -> None:
     """It refuses one that isn't in its model, and what it wants is what the model wants."""
     needed = {key for key, field in STATED[name][1].model_fields.items() if field.is_required()}
     with pytest.raises(ValidationError) as refused:
-        _REWARDS[name]({"no_such": 1})
+        takes = _REWARDS[name] if name in _REWARDS else _OUTSIDE[name].model_validate
+        takes({"no_such": 1})
     found = {(error["type"], error["loc"]) for error in refused.value.errors()}
     assert found == {("extra_forbidden", ("no_such",))} | {("missing", (key,)) for key in needed}
     assert refused.value.title == STATED[name][1].__name__
