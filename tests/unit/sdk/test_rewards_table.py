@@ -24,8 +24,8 @@ def test_the_table_is_that_of_the_registry() -> None:
 def test_the_settings_are_those_that_the_reward_takes(name: str) -> None:
     """It refuses one that isn't in its model, and what it wants is what the model wants."""
     needed = {key for key, field in STATED[name][1].model_fields.items() if field.is_required()}
+    takes = _REWARDS[name] if name in _REWARDS else _OUTSIDE[name].model_validate
     with pytest.raises(ValidationError) as refused:
-        takes = _REWARDS[name] if name in _REWARDS else _OUTSIDE[name].model_validate
         takes({"no_such": 1})
     found = {(error["type"], error["loc"]) for error in refused.value.errors()}
     assert found == {("extra_forbidden", ("no_such",))} | {("missing", (key,)) for key in needed}
