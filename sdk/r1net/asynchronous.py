@@ -125,7 +125,7 @@ class AsyncClient:
         """See `Client.estimate`."""
         return await asyncio.to_thread(lambda: self._client.estimate(sample=sample, buy=buy, **job))
 
-    async def announce(self, job_id: str, spec: JobSpec, folder: Path) -> AsyncRun:
+    async def announce(self, job_id: str, spec: JobSpec | None = None, folder: Path | None = None) -> AsyncRun:
         """See `Client.announce`."""
         return AsyncRun(await asyncio.to_thread(self._client.announce, job_id, spec, folder))
 

@@ -108,8 +108,11 @@ class Run:
         self._client.chain.escrow.top_up(self.job_id, amount)
 
     def _steer(self, action: Literal["pause", "resume"]) -> JobView:
+        from r1net.protocol.signing import steering_values  # noqa: PLC0415 - loads eth_account
+
         steering = Steering(job_id=self.job_id, action=action, issued=time.time_ns() // 1_000_000)
-        signed = SignedSteering(steering=steering, signature=self._client.sign_steering(steering))
+        signature = self._client.sign("Steering", steering_values(steering))
+        signed = SignedSteering(steering=steering, signature=signature)
         return self._client.transport.post(f"/v1/jobs/{self.job_id}/steering", signed, JobView)
 
     def wait_settled(self, seconds: float = 600.0) -> int:

@@ -12,6 +12,7 @@ from r1net.urls import redact
 
 if TYPE_CHECKING:
     from r1net.chain.sender import Sender
+    from r1net.chain.token import Token
 
 RPC_TIMEOUT = 10.0
 """Seconds for one answer of the RPC endpoint."""
@@ -84,6 +85,12 @@ class Chain:
         """The hash of a block that is mined."""
         block = self.sender.read(lambda: self.sender.w3.eth.get_block(number))
         return "0x" + bytes(block["hash"]).hex()
+
+    def token_at(self, address: str) -> Token:
+        """Any ERC-20."""
+        from r1net.chain.token import Token  # noqa: PLC0415
+
+        return Token(address, self.sender)
 
     def coin_balance(self, account: str) -> int:
         """What an account holds of the chain's own coin (it pays for gas), in wei."""

@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from r1net.amounts import tokens
 from r1net.errors import R1Error
 
-TOKEN_DECIMALS = 18
+__all__ = ["plain", "render", "render_error", "tokens"]
 
 
 def plain(value: Any) -> Any:
@@ -36,13 +37,6 @@ def plain(value: Any) -> Any:
         case _:
             data = value
     return data
-
-
-def tokens(wei: int | str) -> str:
-    """Wei as a decimal number of tokens."""
-    whole, part = divmod(int(wei), 10**TOKEN_DECIMALS)
-    digits = f"{part:0{TOKEN_DECIMALS}d}".rstrip("0")
-    return f"{whole:,}.{digits}" if digits else f"{whole:,}"
 
 
 def render(result: Any, as_json: bool) -> None:

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
+from r1net.amounts import wei_of
 from r1net.cli.context import Context
-from r1net.errors import ProtocolError, UsageError
-from r1net.jobs.file import in_wei
+from r1net.errors import ProtocolError
 from r1net.mixing import percentages
 from r1net.protocol.job import JobView
 from r1net.protocol.views import RoundRecord
@@ -121,10 +121,7 @@ def top_up(
 ) -> None:
     """Give a job more money; one whose budget was spent goes on."""
     context: Context = ctx.obj
-    try:
-        wei = in_wei(amount)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    wei = wei_of(amount)
     with context.client() as client:
         client.run(job).top_up(wei)
         context.note("top up", f"{job} has {amount} more")
