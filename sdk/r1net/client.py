@@ -86,6 +86,10 @@ class Client:
         """The network's chain and contracts, as the coordinator names them."""
         return self.transport.get("/v1/network", NetworkInfo)
 
+    def is_r1(self, token: str) -> bool:
+        """Whether a token is the network's own, as the coordinator names it: for the words of amounts alone."""
+        return self.network.contracts.get("R1Token", "").lower() == token.lower()
+
     @cached_property
     def deployment(self) -> Deployment:
         """The network's contracts, as the submitter knows them; for a coordinator on this machine, as it names them.
@@ -188,7 +192,8 @@ class Client:
         The same again after an interruption goes on with the same job. Raises UsageError and Refused before anything is
         paid; NotAnnounced, JobRefused (its escrow is closed then), ChainError.
         """
-        return Run(self, self._submission.submit(spec, folder, accept_weak_verifier, note))
+        view = self._submission.submit(spec, folder, accept_weak_verifier, note)
+        return Run(self, view.job_id, view)
 
     def announce(self, job_id: str, spec: JobSpec | None = None, folder: Path | None = None) -> Run:
         """Tell the coordinator of a job that is funded, and upload the files that are missing. May be repeated. Of jobs
@@ -204,8 +209,7 @@ class Client:
                 f"nothing on this machine waits to be announced as {job_id}",
                 hint="see `r1net jobs`: it may be announced already; else pass spec= and folder=",
             )
-        self._submission.announce(job_id, spec, folder)
-        return Run(self, job_id)
+        return Run(self, job_id, self._submission.announce(job_id, spec, folder))
 
     @cached_property
     def _submission(self) -> Submission:
@@ -217,7 +221,7 @@ class Client:
 
     def runs(self) -> list[Run]:
         """Every job of the network."""
-        return [Run(self, view.job_id) for view in self.transport.walk("/v1/jobs", JobView, _PAGE)]
+        return [Run(self, view.job_id, view) for view in self.transport.walk("/v1/jobs", JobView, _PAGE)]
 
     def verify(self, trace: TraceView, proof: TraceProof) -> TraceStatus:
         """How a trace stands on chain: ask the answer whether it `stands`. The digest is computed here; raises

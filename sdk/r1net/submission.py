@@ -77,8 +77,8 @@ class Submission:
         """Whether the coordinator would take a job, by its own limits. Raises Refused, Unreachable."""
         self._client.transport.tell("/v1/jobs/check", spec)
 
-    def submit(self, spec: JobSpec, folder: Path, accept_weak_verifier: bool, note: Note) -> str:
-        """Check, fund and announce; the id of the job. The same again is the same job, until it is announced."""
+    def submit(self, spec: JobSpec, folder: Path, accept_weak_verifier: bool, note: Note) -> JobView:
+        """Check, fund and announce; the job as it stands. The same again is the same job, until it is announced."""
         draft = self._funded(spec, folder)
         if draft is None:
             self.check(spec, folder, accept_weak_verifier)
@@ -87,10 +87,9 @@ class Submission:
         else:
             note(f"job {draft.job_id} was funded before: going on with it")
         assert draft.job_id is not None
-        self.announce(draft.job_id, spec, folder)
-        return draft.job_id
+        return self.announce(draft.job_id, spec, folder)
 
-    def announce(self, job_id: str, spec: JobSpec, folder: Path) -> None:
+    def announce(self, job_id: str, spec: JobSpec, folder: Path) -> JobView:
         """Tell the coordinator, and upload what is missing. Raises NotAnnounced, JobRefused."""
         try:
             view = self._told(job_id, spec)
@@ -104,6 +103,7 @@ class Submission:
         if view.state == "failed" and not view.traces_accepted:
             raise self._closed(job_id, spec, UsageError(view.error or "no reason given"))
         self.pending.forget(job_id)
+        return view
 
     def _told(self, job_id: str, spec: JobSpec) -> JobView:
         until = time.monotonic() + _LAG

@@ -21,9 +21,9 @@ _ROUNDS = 20
 
 @dataclass(frozen=True)
 class Estimate:
-    """`cost` in words. `most_tokens` and `most_cost` (wei) are what the job comes to when every completion is as long as it may be;
-    `likely_tokens` and `likely_cost` when they are as long as the sample's. `hours` at the network's present speed;
-    None where it has done nothing lately. `advice` says in words what will not work, and why."""
+    """`cost` in words. `most_tokens` and `most_cost` (wei) are what the job comes to when every completion is as long
+    as it may be; `likely_tokens` and `likely_cost` when they are as long as the sample's. `hours` at the network's
+    present speed; None where it has done nothing lately. `advice` says in words what will not work, and why."""
 
     job: str
     cost: str
