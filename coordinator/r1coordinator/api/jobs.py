@@ -54,8 +54,8 @@ async def post_job(
 async def check_job(services: Use, http: Request, spec: Annotated[JobSpec, Depends(message(JobSpec, SMALL))]) -> None:
     """Whether a job would be taken, before anything is paid for it: by its specification and this service's limits.
     Whether its environment makes problems is tried once it is funded."""
-    services.limits.unsigned.take(caller_address(http.scope))
-    await run_in_threadpool(intake.check_terms, services.ctx, spec)
+    with services.limits.jobs.hold(caller_address(http.scope)):
+        await run_in_threadpool(intake.check_terms, services.ctx, spec)
 
 
 def _known(services: Services, request: SubmitJob) -> JobView | None:
