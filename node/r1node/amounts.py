@@ -6,7 +6,7 @@ import re
 
 from eth_utils.address import is_checksum_address
 
-from r1net.cli.output import TOKEN_DECIMALS
+from r1net.amounts import DECIMALS
 from r1net.errors import UsageError
 
 _NUMBER = re.compile(r"(\d{1,78}|\d{1,3}(?:,\d{3}){1,25})(?:\.(\d{1,77}))?", re.ASCII)
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"(\d{1,78}|\d{1,3}(?:,\d{3}){1,25})(?:\.(\d{1,77}))?", re.
 def r1_wei(text: str) -> int:
     """The wei of "80 R1" or "5 wei". Raises UsageError for what is no amount, or not above zero."""
     number, _, unit = text.strip().partition(" ")
-    decimals = {"R1": TOKEN_DECIMALS, "wei": 0}.get(unit.strip())
+    decimals = {"R1": DECIMALS, "wei": 0}.get(unit.strip())
     if decimals is None:
         raise UsageError(f"{text!r} is no amount", hint='write "80 R1", or "5 wei"')
     return units(number, decimals)

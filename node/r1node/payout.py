@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from r1net.amounts import DECIMALS
 from r1net.chain import Chain, TxReceipt
-from r1net.cli.output import TOKEN_DECIMALS, Amount
+from r1net.cli.output import Amount
 from r1net.errors import ChainError, UsageError
 from r1node.amounts import checked_address, units
 
@@ -33,7 +34,7 @@ def plan(chain: Chain, owner: str, to: str, text: str) -> Payment:
     if unit == "coin":
         return _coin(chain, owner, to, number, warning)
     token = chain.token if unit == "R1" else chain.erc20(_token(text, unit))
-    decimals = TOKEN_DECIMALS if unit == "R1" else token.decimals()
+    decimals = DECIMALS if unit == "R1" else token.decimals()
     held = token.balance(owner)
     wei = held if number == "all" else units(number, decimals)
     _require(owner, wei, Amount(held, "", decimals), unit)
@@ -44,7 +45,7 @@ def plan(chain: Chain, owner: str, to: str, text: str) -> Payment:
 def _coin(chain: Chain, owner: str, to: str, number: str, warning: str) -> Payment:
     held = chain.coin_balance(owner)
     gas = chain.sender.price(to, b"", by=owner).most
-    wei = held - gas if number == "all" else units(number, TOKEN_DECIMALS)
+    wei = held - gas if number == "all" else units(number, DECIMALS)
     _require(owner, max(wei, 0) + gas, Amount(held, ""), "coin")
     return Payment(to, Amount(wei, ""), "coin", gas, warning, lambda: chain.send_coin(to, wei))
 

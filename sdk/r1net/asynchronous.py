@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
+
+from rich.console import Console
 
 from r1net.client import Client
 from r1net.jobs import JobArguments
@@ -14,10 +16,11 @@ from r1net.jobs.estimate import Estimate
 from r1net.jobs.sample import GROUPS
 from r1net.jobs.signal import Signal
 from r1net.mixing import MixReport
-from r1net.protocol.job import JobSpec, JobView
+from r1net.protocol.job import JobSpec, JobState, JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.views import EvaluationRecord, RoundRecord, TraceView
 from r1net.runs import Run
+from r1net.showing import Cost
 
 if TYPE_CHECKING:
     from r1net.chain.provenance import TraceStatus
@@ -33,6 +36,33 @@ class AsyncRun:
     async def view(self) -> JobView:
         """See `Run.view`."""
         return await asyncio.to_thread(self._run.view)
+
+    def __repr__(self) -> str:
+        return repr(self._run).replace("<Run", "<AsyncRun", 1)
+
+    def _repr_html_(self) -> str:
+        return self._run._repr_html_()
+
+    @property
+    def state(self) -> Awaitable[JobState]:
+        """See `Run.state`: `await run.state`."""
+        return asyncio.to_thread(lambda: self._run.state)
+
+    async def cost(self) -> Cost:
+        """See `Run.cost`."""
+        return await asyncio.to_thread(self._run.cost)
+
+    async def watch(self, console: Console | None = None) -> JobView:
+        """See `Run.watch`."""
+        return await asyncio.to_thread(self._run.watch, console)
+
+    async def to_pandas(self) -> Any:
+        """See `Run.to_pandas`."""
+        return await asyncio.to_thread(self._run.to_pandas)
+
+    async def refund(self) -> int:
+        """See `Run.refund`."""
+        return await asyncio.to_thread(self._run.refund)
 
     async def follow(self, after: int = -1) -> AsyncIterator[RoundRecord]:
         """See `Run.follow`."""
@@ -70,7 +100,7 @@ class AsyncRun:
         """See `Run.resume`."""
         return await asyncio.to_thread(self._run.resume)
 
-    async def top_up(self, amount: int) -> None:
+    async def top_up(self, amount: int | str) -> None:
         """See `Run.top_up`."""
         await asyncio.to_thread(self._run.top_up, amount)
 
@@ -125,7 +155,7 @@ class AsyncClient:
         """See `Client.estimate`."""
         return await asyncio.to_thread(lambda: self._client.estimate(sample=sample, buy=buy, **job))
 
-    async def announce(self, job_id: str, spec: JobSpec, folder: Path) -> AsyncRun:
+    async def announce(self, job_id: str, spec: JobSpec | None = None, folder: Path | None = None) -> AsyncRun:
         """See `Client.announce`."""
         return AsyncRun(await asyncio.to_thread(self._client.announce, job_id, spec, folder))
 

@@ -12,25 +12,24 @@ run.download("out")
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from r1net.errors import KeyFileError, PreflightError, ProtocolError, R1Error, Refused, Unreachable, UsageError
+from r1net.errors import KeyFileError, PreflightError, ProtocolError, UsageError
 from r1net.jobs import Composed, JobArguments, compose
 from r1net.jobs.bought import sample_job
 from r1net.jobs.estimate import Estimate, estimate
+from r1net.jobs.given import whole
 from r1net.jobs.sample import GROUPS, take_sample
 from r1net.jobs.signal import Signal
 from r1net.local_files import LocalFiles
-from r1net.probe import check_job
-from r1net.protocol.job import JobSpec, JobView, SubmitJob
+from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import TraceProof
-from r1net.protocol.upload import UPLOAD_HEADER, UPLOAD_LIFETIME, SignedUpload, Upload
 from r1net.protocol.views import NetworkInfo, TraceView
 from r1net.runs import Run
+from r1net.submission import Submission
 from r1net.transport import Transport
 from r1net.urls import is_loopback, require_tls
 
@@ -40,26 +39,8 @@ if TYPE_CHECKING:
     from r1net.chain import Chain, Deployment
     from r1net.chain.provenance import TraceStatus
     from r1net.protocol.signing import Domain
-    from r1net.protocol.steering import Steering
 
 _PAGE = 100
-
-R1 = 10**18
-"""One whole R1, in wei."""
-
-
-class NotAnnounced(R1Error):
-    """A job's money is in the escrow, but the coordinator did not take the job (now). Nothing is lost: `announce` it
-    again with `job_id` and `spec`, or get the money back with `client.chain.escrow.close(job_id)`."""
-
-    code = "not_announced"
-
-    def __init__(self, job_id: str, spec: JobSpec, error: R1Error) -> None:
-        super().__init__(
-            f"job {job_id} is funded, but not announced: {error.message}",
-            hint="client.announce(error.job_id, error.spec, folder) tries again; escrow.close(job_id) gives it up",
-        )
-        self.job_id, self.spec = job_id, spec
 
 
 class Client:
@@ -104,6 +85,10 @@ class Client:
     def network(self) -> NetworkInfo:
         """The network's chain and contracts, as the coordinator names them."""
         return self.transport.get("/v1/network", NetworkInfo)
+
+    def is_r1(self, token: str) -> bool:
+        """Whether a token is the network's own, as the coordinator names it: for the words of amounts alone."""
+        return self.network.contracts.get("R1Token", "").lower() == token.lower()
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -155,7 +140,7 @@ class Client:
         if dry_run:
             return self.estimate(**job)
         composed = self.compose(**job)
-        weak = job.get("accept_weak_verifier", False)
+        weak = bool(job.get("accept_weak_verifier"))
         return self.submit(composed.spec, composed.folder, accept_weak_verifier=weak)
 
     def estimate(
@@ -174,12 +159,13 @@ class Client:
         Raises UsageError where `train` would, NoSample, RunFailed.
         """
         composed = self.compose(**job)
-        weak = job.get("accept_weak_verifier", False)
+        weak, sample = bool(job.get("accept_weak_verifier")), whole("sample", sample)
+        r1 = job.get("token") is None
         if buy:
-            return estimate(composed, self.transport, self._bought(composed, sample, weak, note))
-        check_job(composed.spec, composed.folder, self.files.path, weak)
+            return estimate(composed, self.transport, self._bought(composed, sample, weak, note), r1)
+        self._submission.check(composed.spec, composed.folder, weak)
         signal = take_sample(composed.spec, composed.folder, self.files.root, sample, note) if sample else None
-        return estimate(composed, self.transport, signal)
+        return estimate(composed, self.transport, signal, r1)
 
     def _bought(self, composed: Composed, groups: int, weak: bool, note: Callable[[str], None]) -> Signal:
         run = self.submit(sample_job(composed.spec, groups), composed.folder, accept_weak_verifier=weak)
@@ -192,37 +178,42 @@ class Client:
         account = self._require_signer()
         return compose(job, account.address, lambda: self.deployment.address("R1Token"), self.files)
 
-    def submit(self, spec: JobSpec, folder: Path, *, accept_weak_verifier: bool = False) -> Run:
-        """Check a specification here, fund it on chain, announce it, upload the files that are missing.
+    def submit(
+        self,
+        spec: JobSpec,
+        folder: Path,
+        *,
+        accept_weak_verifier: bool = False,
+        note: Callable[[str], None] = lambda words: None,
+    ) -> Run:
+        """Check a specification here and with the coordinator, fund it on chain, announce it, upload the files that are
+        missing. Its verifiers are tried on 64 of its problems (`r1net.probe`) unless `accept_weak_verifier`.
 
-        Its verifiers are tried on 64 of its problems (`r1net.probe`) unless `accept_weak_verifier`.
+        The same again after an interruption goes on with the same job. Raises UsageError and Refused before anything is
+        paid; NotAnnounced, JobRefused (its escrow is closed then), ChainError.
         """
-        check_job(spec, folder, self.files.path, accept_weak_verifier)
-        job_id = self.chain.escrow.create_job(spec.payment_token, spec.budget, spec.budget, spec.digest())
-        try:
-            return self.announce(job_id, spec, folder)
-        except (Unreachable, Refused) as error:
-            raise NotAnnounced(job_id, spec, error) from error
+        view = self._submission.submit(spec, folder, accept_weak_verifier, note)
+        return Run(self, view.job_id, view)
 
-    def announce(self, job_id: str, spec: JobSpec, folder: Path) -> Run:
-        """Tell the coordinator of a job that is funded, and upload the files that are missing. May be repeated.
+    def announce(self, job_id: str, spec: JobSpec | None = None, folder: Path | None = None) -> Run:
+        """Tell the coordinator of a job that is funded, and upload the files that are missing. May be repeated. Of jobs
+        that this machine has funded, the id is enough.
 
-        Raises Refused, Unreachable (Busy while there is no room).
+        Raises NotAnnounced, JobRefused, and UsageError where the id alone says nothing.
         """
-        view = self.transport.post("/v1/jobs", SubmitJob(job_id=job_id, spec=spec), JobView)
-        own = {ref.sha256: folder / name for name, ref in spec.model.files.items()}
-        self._upload(view, own | {name: self.files.require(name) for name in view.missing_blobs if name not in own})
-        return Run(self, job_id)
+        draft = self._submission.pending.of(job_id) if spec is None or folder is None else None
+        if draft is not None:
+            spec, folder = spec or draft.spec, folder or Path(draft.folder)
+        if spec is None or folder is None:
+            raise UsageError(
+                f"nothing on this machine waits to be announced as {job_id}",
+                hint="see `r1net jobs`: it may be announced already; else pass spec= and folder=",
+            )
+        return Run(self, job_id, self._submission.announce(job_id, spec, folder))
 
-    def _upload(self, view: JobView, paths: Mapping[str, Path]) -> None:
-        """Send the files that are missing, each with the submitter's signature."""
-        from r1net.protocol.signing import upload_values  # noqa: PLC0415 - loads eth_account
-
-        for digest in view.missing_blobs:
-            upload = Upload(job_id=view.job_id, expires=int(time.time()) + UPLOAD_LIFETIME // 2)
-            signature = self._domain.sign(self._require_signer(), "Upload", upload_values(upload))
-            signed = SignedUpload(upload=upload, signature=signature)
-            self.transport.put_blob(digest, paths[digest], {UPLOAD_HEADER: signed.model_dump_json()})
+    @cached_property
+    def _submission(self) -> Submission:
+        return Submission(self)
 
     def run(self, job_id: str) -> Run:
         """An existing job."""
@@ -230,7 +221,7 @@ class Client:
 
     def runs(self) -> list[Run]:
         """Every job of the network."""
-        return [Run(self, view.job_id) for view in self.transport.walk("/v1/jobs", JobView, _PAGE)]
+        return [Run(self, view.job_id, view) for view in self.transport.walk("/v1/jobs", JobView, _PAGE)]
 
     def verify(self, trace: TraceView, proof: TraceProof) -> TraceStatus:
         """How a trace stands on chain: ask the answer whether it `stands`. The digest is computed here; raises
@@ -241,11 +232,9 @@ class Client:
         worker = trace.trace.worker
         return self.chain.provenance.trace_status(proof.job_id, proof.epoch, digest, worker, proof.proof)
 
-    def sign_steering(self, steering: Steering) -> str:
-        """The submitter's signature under pausing or resuming a job."""
-        from r1net.protocol.signing import steering_values  # noqa: PLC0415 - loads eth_account
-
-        return self._domain.sign(self._require_signer(), "Steering", steering_values(steering))
+    def sign(self, kind: str, values: dict[str, Any]) -> str:
+        """The submitter's signature under a typed message for this network (EIP-712)."""
+        return self._domain.sign(self._require_signer(), kind, values)
 
     @property
     def _domain(self) -> Domain:

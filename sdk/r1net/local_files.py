@@ -23,6 +23,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "r1net"
 
 
+def path_of(given: Path | str) -> Path:
+    """A path that somebody wrote, with ~ for a home folder. Raises UsageError for what can be none."""
+    try:
+        path = Path(given).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"{str(given)[:200]!r} can be no path: {error}"[:400]) from error
+    return path
+
+
 class LocalFiles:
     """Content-addressed files below `root`."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from r1net.jobs.prices import round_cost
 from r1net.protocol.canonical import Address
 from r1net.protocol.job import JobSpec
 
@@ -30,10 +31,6 @@ class Price:
 
 def price_of(spec: JobSpec) -> Price:
     """What the job pays: its price list, or less where the budget can't pay that for one round and one evaluation."""
-    stage, heldout = spec.stage, spec.evaluation
-    trained = stage.groups_per_round * stage.group_size * spec.sampling.max_tokens
-    sampled = trained * stage.dynamic_sampling + heldout.problems * heldout.sampling.max_tokens
-    prices = spec.prices
-    cost = sampled * prices.rollout_token + trained * prices.trained_token
+    cost, prices = round_cost(spec), spec.prices
     share = Fraction(1) if cost <= spec.budget else Fraction(spec.budget, cost)
     return Price(spec.payment_token.lower(), int(prices.rollout_token * share), int(prices.trained_token * share))

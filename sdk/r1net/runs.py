@@ -7,18 +7,22 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from rich.console import Console
+
+from r1net.amounts import about, wei_of
 from r1net.datasets import ProofBook, export_traces
 from r1net.environments import Weights
 from r1net.errors import R1Error, Unreachable, UsageError
 from r1net.jobs.bought import signal_of_round
 from r1net.jobs.signal import Signal
 from r1net.mixing import MixReport, recompute
-from r1net.protocol.job import JobView
+from r1net.protocol.job import JobState, JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.steering import SignedSteering, Steering
-from r1net.protocol.views import EvaluationRecord, RoundMix, RoundPage, RoundRecord, TraceView
+from r1net.protocol.views import EvaluationRecord, JobCost, RoundMix, RoundPage, RoundRecord, TraceView
+from r1net.showing import Cost, Seen, as_frame, as_html, as_line, progress
 from r1net.tracking import json_line, open_tracker
 
 if TYPE_CHECKING:
@@ -39,13 +43,31 @@ class RunFailed(R1Error):
 class Run:
     """A running or finished job. Cheap to make: `client.run(job_id)`."""
 
-    def __init__(self, client: Client, job_id: str) -> None:
+    def __init__(self, client: Client, job_id: str, view: JobView | None = None) -> None:
         self._client = client
         self.job_id = job_id
+        self._seen = Seen(view)
+
+    def __repr__(self) -> str:
+        return as_line(self.job_id, self._seen)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.job_id, self._seen)
 
     def view(self) -> JobView:
-        """The job as it stands."""
-        return self._client.transport.get(f"/v1/jobs/{self.job_id}", JobView)
+        """The job as it stands. What is printed of a run is what was last heard of it here."""
+        self._seen.view = self._client.transport.get(f"/v1/jobs/{self.job_id}", JobView)
+        return self._seen.view
+
+    @property
+    def state(self) -> JobState:
+        """Whether it waits for its model, runs, or is over and how."""
+        return self.view().state
+
+    def cost(self) -> Cost:
+        """What the work accepted so far costs, settled or not, and the budget; `str` of it is in words."""
+        found = self._client.transport.get(f"/v1/jobs/{self.job_id}/cost", JobCost)
+        return Cost(found.open + found.closed, found.budget, self._client.is_r1(found.token))
 
     def follow(self, after: int = -1) -> Iterator[RoundRecord]:
         """Every round after `after`, as it finishes, until the job ends. Survives a coordinator that restarts.
@@ -59,7 +81,7 @@ class Run:
                 time.sleep(1.0)
                 continue
             for record in page.rounds:
-                after = record.round
+                after, self._seen.record = record.round, record
                 yield record
             if page.state in ("failed", "cancelled"):
                 raise RunFailed(f"the job {page.state}: {page.error or 'no reason given'}")
@@ -89,10 +111,31 @@ class Run:
             pass
         return self.view()
 
+    def watch(self, console: Console | None = None) -> JobView:
+        """Follow to the end with a bar of progress, or with a line for each round where there is no terminal. Raises
+        RunFailed as `follow` does."""
+        with progress(self.view(), console or Console(stderr=True)) as show:
+            for record in self.follow():
+                show(record)
+        return self.view()
+
+    def to_pandas(self) -> Any:
+        """The metrics of all rounds so far as a pandas.DataFrame, a row for each, under TRL's names. Raises UsageError
+        without pandas."""
+        return as_frame(self._records())
+
     def cancel(self) -> None:
         """Stop the job for good, by closing its escrow: what hosts have done is settled, and what is left comes back
-        with `client.chain.escrow.refund(job_id)` after the grace period. Raises ChainError."""
+        with `refund` after the grace period. Raises ChainError."""
         self._client.chain.escrow.close(self.job_id)
+
+    def refund(self) -> int:
+        """Take back what is left of a job whose escrow is closed, after the grace period; how much that was, in wei.
+        Raises ChainError, which says from when on."""
+        escrow = self._client.chain.escrow
+        before = escrow.job(self.job_id).refunded
+        escrow.refund(self.job_id)
+        return escrow.job(self.job_id).refunded - before
 
     def pause(self) -> JobView:
         """Have no new work of the job given out. What hosts have in hand they finish, and are paid for."""
@@ -102,14 +145,17 @@ class Run:
         """Go on after `pause`."""
         return self._steer("resume")
 
-    def top_up(self, amount: int) -> None:
-        """Put `amount` wei more into the escrow, to be spent beside the budget: a job whose budget was spent goes on.
-        Raises ChainError."""
-        self._client.chain.escrow.top_up(self.job_id, amount)
+    def top_up(self, amount: int | str) -> None:
+        """Put more into the escrow ("5 R1", or wei), to be spent beside the budget: a job whose budget was spent goes
+        on. Raises UsageError, ChainError."""
+        self._client.chain.escrow.top_up(self.job_id, wei_of(amount))
 
     def _steer(self, action: Literal["pause", "resume"]) -> JobView:
+        from r1net.protocol.signing import steering_values  # noqa: PLC0415 - loads eth_account
+
         steering = Steering(job_id=self.job_id, action=action, issued=time.time_ns() // 1_000_000)
-        signed = SignedSteering(steering=steering, signature=self._client.sign_steering(steering))
+        signature = self._client.sign("Steering", steering_values(steering))
+        signed = SignedSteering(steering=steering, signature=signature)
         return self._client.transport.post(f"/v1/jobs/{self.job_id}/steering", signed, JobView)
 
     def wait_settled(self, seconds: float = 600.0) -> int:
@@ -132,9 +178,18 @@ class Run:
                 raise RunFailed("there is nothing to settle: none of the job's work was accepted")
             if time.monotonic() > deadline:
                 raise RunFailed(
-                    f"not settled after {seconds:.0f} s: {_standing(view, dues)}", hint="wait for the challenge window"
+                    f"not settled after {seconds:.0f} s: {self._standing(view, dues)}",
+                    hint="wait for the challenge window",
                 )
             time.sleep(1.0)
+
+    def _standing(self, view: JobView, dues: list[DueView]) -> str:
+        """Where the settlement of a job is, in words."""
+        if view.state not in _OVER:
+            return f"the job is {view.state}"
+        due = next(due for due in dues if due.state != "settled")
+        reason = f" ({due.error})" if due.error else ""
+        return f"{about(due.amount, self._client.is_r1(view.spec.payment_token))} are {due.state}{reason}"
 
     def dues(self) -> list[DueView]:
         """What the job owes, oldest first, and where that stands."""
@@ -174,7 +229,7 @@ class Run:
         path, after = f"/v1/jobs/{self.job_id}/rounds", -1
         while rounds := self._client.transport.get(path, RoundPage, after=after, wait=0).rounds:
             yield from rounds
-            after = rounds[-1].round
+            after, self._seen.record = rounds[-1].round, rounds[-1]
 
     def proof(self, trace_digest: str) -> TraceProof:
         """The Merkle proof of one anchored trace."""
@@ -233,12 +288,3 @@ class Run:
         downloads.download_adapter(transport, view, folder, here)
         if merged:
             downloads.download_merged(transport, spec, folder, here)
-
-
-def _standing(view: JobView, dues: list[DueView]) -> str:
-    """Where the settlement of a job is, in words."""
-    if view.state not in _OVER:
-        return f"the job is {view.state}"
-    due = next(due for due in dues if due.state != "settled")
-    reason = f" ({due.error})" if due.error else ""
-    return f"{due.amount} are {due.state}{reason}"

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from r1net.client import Client
 from r1net.errors import UsageError
+from r1net.faults import in_words
 
 PREFIX = "R1_"
 FILES = (Path("~/.config/r1net/r1net.toml"), Path("r1net.toml"))
@@ -73,7 +74,4 @@ def _checked(values: dict[str, Any], source: str) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        known = ", ".join(Settings.model_fields)
-        raise UsageError(f"{source}: {where}: {first['msg']}", hint=f"there are {known}") from error
+        raise in_words(error, Settings, source) from error

@@ -15,6 +15,8 @@ from tokenizers import Tokenizer
 
 from r1net import R1, Client
 from r1net.environments import load_environment
+from r1net.jobs.file import read_job_file
+from r1net.local_files import LocalFiles
 from r1net.protocol.canonical import sha256
 from r1net.protocol.job import ModelRef
 from r1net.protocol.problems import EnvironmentSpec
@@ -87,6 +89,38 @@ def test_a_job_file_from_the_estimate_to_the_model(network: Network, client: Cli
     assert code == 0, said
     assert {"model.safetensors", "traces.parquet", "metrics.jsonl"} <= set(made["files"])
     assert job in {line["job"] for line in r1net(network, folder, "jobs", "--mine")[1]}
+
+
+def test_the_doctor_finds_all_in_order(network: Network, client: Client, folder: Path) -> None:
+    assert client.address
+    code, report, said = r1net(network, folder, "doctor", "--model", "model")
+    found = {finding["check"]: finding for finding in report["findings"]}
+    assert (code, [one for one in found.values() if one["verdict"] == "failure"]) == (0, []), said
+    assert list(found) == ["wallet", "unfinished", "coordinator", "network", "chain", "funds", "hosts", "model"]
+    assert found["hosts"]["detail"].startswith("2 active, of 2 owners")
+    assert found["funds"]["detail"].endswith(" R1, and coin for gas")
+    assert found["model"]["detail"].startswith("model: Llama")
+
+
+def test_a_job_that_was_funded_and_never_announced_is_found_on_chain(
+    network: Network, client: Client, folder: Path
+) -> None:
+    """The machine stopped before it heard which job it had paid for."""
+    client.files = LocalFiles(folder / "cache" / "files")
+    job = read_job_file(folder / "job.toml", ["seed=11"])
+    composed = client.compose(**job)
+    submission = client._submission
+    submission.pending.keep(submission._draft(composed.spec, composed.folder).model_copy(update={"block": 0}))
+    spec = composed.spec
+    job_id = client.chain.escrow.create_job(spec.payment_token, spec.budget, spec.budget, spec.digest())
+    code, submitted, said = r1net(network, folder, "submit", "job.toml", "--set", "seed=11")
+    assert (code, submitted["job"]) == (0, job_id), said
+    assert "was funded before: going on with it" in said
+    run = client.run(job_id)
+    assert run.watch().state == "completed"
+    assert 0 < run.cost().spent <= run.cost().budget == spec.budget
+    code, _, said = r1net(network, folder, "announce", job_id)
+    assert (code, "nothing on this machine waits" in said) == (2, True)
 
 
 def test_an_own_tool_answers_and_the_model_goes_on(network: Network, client: Client, folder: Path) -> None:

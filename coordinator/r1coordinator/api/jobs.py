@@ -20,7 +20,7 @@ from r1coordinator.services import Services
 from r1coordinator.store.rows import get_job, job_view
 from r1coordinator.store.tables import AttemptRow, EvaluationRow, JobRow, RoundRow
 from r1net.errors import Refused
-from r1net.protocol.job import JobView, SubmitJob
+from r1net.protocol.job import JobSpec, JobView, SubmitJob
 from r1net.protocol.steering import SignedSteering
 from r1net.protocol.views import EvaluationRecord, RoundMix, RoundPage, RoundRecord
 from r1net.protocol.work import AttemptOutcome, PublishOrder, PublishTask
@@ -48,6 +48,14 @@ async def post_job(
         view = await services.submissions.get(key, lambda: _submit(services, request))
     services.bell.ring()
     return view
+
+
+@router.post("/check", status_code=204)
+async def check_job(services: Use, http: Request, spec: Annotated[JobSpec, Depends(message(JobSpec, SMALL))]) -> None:
+    """Whether a job would be taken, before anything is paid for it: by its specification and this service's limits.
+    Whether its environment makes problems is tried once it is funded."""
+    with services.limits.jobs.hold(caller_address(http.scope)):
+        await run_in_threadpool(intake.check_terms, services.ctx, spec)
 
 
 def _known(services: Services, request: SubmitJob) -> JobView | None:

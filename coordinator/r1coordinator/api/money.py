@@ -12,16 +12,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.api.wire import Number, Use
+from r1coordinator.scheduling.watch import owed_by
 from r1coordinator.settlement.ledger import parts_of
 from r1coordinator.settlement.report import report_text
 from r1coordinator.store.cache import ByteCache
-from r1coordinator.store.rows import get_job, parse_spec
+from r1coordinator.store.rows import get_job, parse_spec, token_of
 from r1coordinator.store.tables import ContributionRow, DueRow, EpochRow, LineRow
 from r1net.errors import Refused
 from r1net.protocol.merkle import StandardMerkleTree
 from r1net.protocol.pricing import Work, asked
 from r1net.protocol.settlement import ClaimProof, DueView, EpochReport, JobEpoch, reward_tree
-from r1net.protocol.views import AccountRewards, Earning, EpochView, LineView
+from r1net.protocol.views import AccountRewards, Earning, EpochView, JobCost, LineView
 
 router = APIRouter(prefix="/v1", tags=["money"])
 
@@ -81,6 +82,17 @@ def get_dues(job_id: str, services: Use) -> list[DueView]:
         get_job(s, job_id)
         rows = s.scalars(select(DueRow).where(DueRow.job_id == job_id).order_by(DueRow.id.desc()).limit(_SHOWN))
         return [_due_view(row) for row in rows][::-1]
+
+
+@router.get("/jobs/{job_id}/cost")
+def get_cost(job_id: str, services: Use) -> JobCost:
+    """What the job has cost so far."""
+    with services.db.read() as s:
+        job = get_job(s, job_id)
+        owed = owed_by(s, job)
+        token = token_of(parse_spec(job.spec))
+        unsettled = min(owed.open, max(0, job.budget - owed.closed))  # beyond the budget pay is cut in proportion
+        return JobCost(job_id=job.job_id, token=token, budget=job.budget, closed=owed.closed, open=unsettled)
 
 
 def _due_view(row: DueRow) -> DueView:

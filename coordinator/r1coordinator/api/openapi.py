@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from r1net.protocol.canonical import Message
 from r1net.protocol.gradients import GradientCommitment, SignedStatement
-from r1net.protocol.job import SubmitJob
+from r1net.protocol.job import JobSpec, SubmitJob
 from r1net.protocol.session import (
     DIGEST_HEADER,
     NONCE_HEADER,
@@ -33,6 +33,7 @@ Operation = dict[str, Any]
 
 BODIES: dict[str, type[Message] | None] = {
     "POST /v1/jobs": SubmitJob,
+    "POST /v1/jobs/check": JobSpec,
     "POST /v1/jobs/{job_id}/steering": SignedSteering,
     "POST /v1/sessions": OpenSession,
     "POST /v1/work": WorkRequest,
@@ -50,7 +51,7 @@ BODIES: dict[str, type[Message] | None] = {
 }
 """The message that each POST takes; None for an empty body."""
 
-_PUBLIC_POSTS = ("POST /v1/jobs", "POST /v1/sessions", "POST /v1/jobs/{job_id}/steering")
+_PUBLIC_POSTS = ("POST /v1/jobs", "POST /v1/jobs/check", "POST /v1/sessions", "POST /v1/jobs/{job_id}/steering")
 _BLOB = "PUT /v1/blobs/{sha256}"
 _REF = "#/components/schemas/{model}"
 _SCHEMES = {

@@ -28,4 +28,8 @@ class Context:
     def at_risk(self, token: str) -> int:
         """What whoever is paid in this token has at risk, in the same money: nothing that could be compared, where it
         isn't R1."""
-        return self.risk.wei if self.r1 is not None and token.lower() == self.r1.lower() else 0
+        return self.risk.wei if self.is_r1(token) else 0
+
+    def is_r1(self, token: str) -> bool:
+        """Whether this is the network's own token."""
+        return self.r1 is not None and token.lower() == self.r1.lower()

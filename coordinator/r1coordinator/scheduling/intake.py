@@ -17,14 +17,13 @@ from r1coordinator.store.database import Database
 from r1coordinator.store.rows import get_job, job_view, parse_spec
 from r1coordinator.store.tables import BlobRow, JobRow
 from r1coordinator.verification.scorers import Scorers
+from r1net.amounts import about
 from r1net.chain import JobState
 from r1net.deterrence import odds
 from r1net.errors import ChainError, ChainUnavailable, Refused, UsageError
+from r1net.jobs.validate import faults
 from r1net.protocol.job import JobSpec, JobView, SubmitJob
-from r1net.rewards import RewardSet
 from r1net.sandbox import SandboxFailed
-from r1net.sandbox.own import check_own
-from r1net.sandbox.own_tool import check_turns
 
 _SPEC_BYTES = 2**16
 """Every view of a job carries its specification."""
@@ -32,22 +31,17 @@ _SPEC_BYTES = 2**16
 log = logging.getLogger("r1coordinator")
 
 
-def check_spec(spec: JobSpec, scorers: Scorers) -> None:
-    """Refuse a job that can't be worked on. What needs the model's files is checked once they are here."""
-    try:
-        RewardSet(spec.rewards)
-    except UsageError as error:
-        raise Refused("unknown_reward", error.message, status=422, hint=error.hint) from error
-    try:
-        if spec.turns is not None:
-            check_turns(spec.turns)
-    except UsageError as error:
-        raise Refused("unknown_tool", error.message, status=422, hint=error.hint) from error
-    try:
-        for reward in spec.rewards:
-            check_own(reward)
-    except UsageError as error:
-        raise Refused("bad_reward", error.message, status=422, hint=error.hint) from error
+def check_terms(ctx: Context, spec: JobSpec) -> None:
+    """Refuse what can be refused of a job from its specification alone, by the rules that its submitter's machine
+    applied too, and by this service's own limits: whoever asks before paying is told the same as afterwards."""
+    _check_sizes(spec, ctx.settings)
+    for code, error in faults(spec, ctx.is_r1(spec.payment_token)):
+        raise Refused(code, error.message, status=422, hint=error.hint) from error
+    check_deterrence(ctx, spec)
+
+
+def check_environment(spec: JobSpec, scorers: Scorers) -> None:
+    """Refuse a job whose environment makes no problems. What needs the model's files is checked once they are here."""
     try:
         scorers.examine(spec)
     except UsageError as error:
@@ -121,9 +115,10 @@ def check_deterrence(ctx: Context, spec: JobSpec) -> None:
         return
     for one in odds(spec, spec.payment_token, at_risk):
         if one.cheat.caught and one.pays:
+            wins = "" if one.profit is None else f"it would win {about(one.profit)} on average, against "
             raise Refused(
                 "cheating_pays",
-                f"{one.cheat.name}: it would win {one.profit} wei on average, against {at_risk} at stake",
+                f"{one.cheat.name}: {wins or 'nothing would find it, for all of '}{about(at_risk)} at stake",
                 status=422,
                 hint="lower the prices, or make rounds or completions smaller",
             )
@@ -227,10 +222,9 @@ def submit(
         known = known_job(s, request)
     if known is not None:
         return known
-    _check_sizes(request.spec, ctx.settings)
+    check_terms(ctx, request.spec)
     account = check_funding(chain, request.job_id, request.spec)
-    check_spec(request.spec, scorers)
-    check_deterrence(ctx, request.spec)
+    check_environment(request.spec, scorers)
     with db.write() as s:
         if s.get(JobRow, request.job_id) is None:
             add_job(s, blobs, request, account, now)

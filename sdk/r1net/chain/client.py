@@ -87,6 +87,12 @@ class Chain:
         block = self.sender.read(lambda: self.sender.w3.eth.get_block(number))
         return "0x" + bytes(block["hash"]).hex()
 
+    def token_at(self, address: str) -> Token:
+        """Any ERC-20."""
+        from r1net.chain.token import Token  # noqa: PLC0415
+
+        return Token(address, self.sender)
+
     def coin_balance(self, account: str) -> int:
         """What an account holds of the chain's own coin (it pays for gas), in wei."""
         return int(self.sender.read(lambda: self.sender.w3.eth.get_balance(account)))  # type: ignore[arg-type]

@@ -23,6 +23,15 @@ class Escrow:
         receipt = self._contract.send("createJob", token, amount, epoch_cap, unhex(spec_digest))
         return enhex(self._contract.event(receipt, "JobCreated")["jobId"])
 
+    def find_job(self, submitter: str, spec_digest: str, first_block: int) -> str | None:
+        """The newest job that a submitter created with this specification since a block; None where there is none.
+        What an earlier process sent is waited for."""
+        self._sender.catch_up()
+        head = int(self._sender.read(lambda: self._sender.w3.eth.block_number))
+        begin = min(first_block, head)  # an endpoint may be behind, or blocks taken back
+        found = self._contract.logs("JobCreated", from_block=begin, submitter=submitter)
+        return next((enhex(one["jobId"]) for one in found[::-1] if enhex(one["specDigest"]) == spec_digest), None)
+
     def top_up(self, job_id: str, amount: int) -> TxReceipt:
         """Add money to an open job, approving it if need be."""
         self._approve(self.job(job_id).token, amount)

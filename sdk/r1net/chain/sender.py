@@ -97,6 +97,10 @@ class Sender:
         fields |= {"gas": int(gas * GAS_MARGIN) + spare, "chainId": self.read(lambda: self.w3.eth.chain_id)}
         return self._outbox.post(content, fields, self.fees())
 
+    def catch_up(self) -> None:
+        """Wait until what an earlier process sent is mined, before anything is decided on what the chain says."""
+        self._outbox.begin()
+
     def block_at(self, depth: int) -> int | Literal["latest"]:
         """The block that has `depth` blocks on top."""
         if depth == 0:

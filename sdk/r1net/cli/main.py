@@ -10,13 +10,14 @@ from typing import Annotated
 
 import typer
 
-from r1net.cli import runs, submit
+from r1net.cli import doctor, runs, submit
 from r1net.cli.context import Context
 from r1net.cli.program import application, run
 
 app = application(__doc__)
 submit.add_to(app)
 runs.add_to(app)
+doctor.add_to(app)
 
 
 @app.callback()

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from r1net.amounts import DECIMALS, tokens
 from r1net.cli.table import screen_width, table
 from r1net.errors import R1Error
 
-TOKEN_DECIMALS = 18
 _LAST_DATE = 253_402_300_799
 """The end of the year 9999: contracts can name seconds beyond what calendars can."""
 _LABEL = 18
@@ -27,7 +27,7 @@ class Amount:
 
     wei: int
     unit: str = "R1"
-    decimals: int = TOKEN_DECIMALS
+    decimals: int = DECIMALS
 
     def __str__(self) -> str:
         return f"{tokens(self.wei, self.decimals)} {self.unit}".strip()
@@ -66,14 +66,6 @@ def plain(value: Any, words: bool = False) -> Any:
         case _:
             data = value
     return data
-
-
-def tokens(wei: int | str, decimals: int = TOKEN_DECIMALS) -> str:
-    """Wei as a decimal number of tokens."""
-    sign = "-" if int(wei) < 0 else ""
-    whole, part = divmod(abs(int(wei)), 10**decimals)
-    digits = f"{part:0{decimals}d}".rstrip("0") if decimals else ""
-    return f"{sign}{whole:,}.{digits}" if digits else f"{sign}{whole:,}"
 
 
 def render(result: Any, as_json: bool) -> None:

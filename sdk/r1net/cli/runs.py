@@ -10,16 +10,15 @@ from typing import Annotated
 
 import typer
 
+from r1net.amounts import about, wei_of
 from r1net.cli.context import Context
-from r1net.errors import ProtocolError, UsageError
-from r1net.jobs.file import in_wei
+from r1net.errors import ProtocolError
 from r1net.mixing import percentages
 from r1net.protocol.job import JobView
-from r1net.protocol.views import RoundRecord
 from r1net.runs import Run
+from r1net.showing import round_words
 
 JobArgument = Annotated[str, typer.Argument(help="id of the job")]
-_SHOWN = ("reward", "frac_reward_zero_std", "completions/mean_length", "kl", "grad_norm")
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def watch(ctx: typer.Context, job: JobArgument) -> JobLine:
             if record.mix is not None and record.mix != mix:
                 context.note("mix", ", ".join(percentages(environment, record.mix)))
                 mix = record.mix
-            context.note("round", json.dumps(record.metrics) if context.as_json else _words(record))
+            context.note("round", json.dumps(record.metrics) if context.as_json else round_words(record))
         return _line(run.view())
 
 
@@ -112,8 +111,8 @@ def refund(ctx: typer.Context, job: JobArgument) -> None:
     """Take back what is left of a job that was stopped or is over."""
     context: Context = ctx.obj
     with context.client() as client:
-        client.chain.escrow.refund(job)
-        context.note("refund", f"what was left of {job} is back")
+        token, back = client.chain.escrow.job(job).token, client.run(job).refund()
+        context.note("refund", f"{about(back, client.is_r1(token))} of {job} are back")
 
 
 def top_up(
@@ -121,10 +120,7 @@ def top_up(
 ) -> None:
     """Give a job more money; one whose budget was spent goes on."""
     context: Context = ctx.obj
-    try:
-        wei = in_wei(amount)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    wei = wei_of(amount)
     with context.client() as client:
         client.run(job).top_up(wei)
         context.note("top up", f"{job} has {amount} more")
@@ -185,11 +181,6 @@ def _check_mix(context: Context, run: Run) -> None:
             f"make it {wrong.weights}"
         )
     context.note("mix", f"the weights of all {len(found.rounds)} rounds follow from the admitted rewards")
-
-
-def _words(record: RoundRecord) -> str:
-    figures = [f"{name} {record.metrics[name]:.4g}" for name in _SHOWN if name in record.metrics]
-    return f"round {record.round}: {', '.join(figures)}"
 
 
 def add_to(app: typer.Typer) -> None:

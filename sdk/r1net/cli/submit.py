@@ -56,8 +56,20 @@ def submit(
             for line in report.lines():
                 context.note("data", f"{label}: {line}")
         context.note("check", "trying the job's verifiers")
-        weak = job.get("accept_weak_verifier", False)
-        run = client.submit(composed.spec, composed.folder, accept_weak_verifier=weak)
+        run = client.submit(
+            composed.spec,
+            composed.folder,
+            accept_weak_verifier=bool(job.get("accept_weak_verifier")),
+            note=lambda words: context.note("funded", words),
+        )
+        return Submitted(run.job_id, run.view().state)
+
+
+def announce(ctx: typer.Context, job: Annotated[str, typer.Argument(help="id of the job")]) -> Submitted:
+    """Go on with a job that is funded, where announcing it was interrupted."""
+    context: Context = ctx.obj
+    with context.client() as client:
+        run = client.announce(job)
         return Submitted(run.job_id, run.view().state)
 
 
@@ -65,3 +77,4 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(estimate)
     app.command()(submit)
+    app.command()(announce)

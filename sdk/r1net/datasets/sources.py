@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from r1net.environments.rows import MOST_COLUMNS
 from r1net.errors import UsageError
+from r1net.local_files import path_of
 from r1net.protocol.problems import MOST_ROW_BYTES
 
 Source = Path | str | Iterable[Mapping[str, Any]]
@@ -35,7 +36,7 @@ def read_rows(source: Source, split: str | None = None) -> Iterator[Numbered]:
     if not isinstance(source, str | Path):
         yield from _in_memory(source)
         return
-    path = Path(source).expanduser()
+    path = path_of(source)
     if path.is_dir():
         for file in _files_of(path, split):
             yield from _file(file)

@@ -17,6 +17,9 @@ from r1net.protocol.seeds import derive_seed
 from r1net.protocol.trace import Split
 
 _TRIES = 1000
+_AGAIN = 20
+"""How many times over as many problems as there were must come again, none of them new, before no more are looked for.
+With one left among n, all equally likely, that happens once in e^20 times."""
 
 Lines = Callable[[RowPlace], str]
 """Brings the line of a row."""
@@ -82,11 +85,12 @@ class _Generated:
         """The held-out problems, all different."""
         wanted = heldout_counts(self._spec)[self._number]
         problems: dict[str, Problem] = {}
-        for number in range(wanted * _TRIES):
-            if len(problems) == wanted:
-                break
+        number = misses = 0
+        while len(problems) < wanted and misses < _TRIES + _AGAIN * len(problems):
             problem = self.environment.problem(derive_seed(self._spec.seed, "heldout", *self._path, number))
+            misses = misses + 1 if problem.question in problems else 0
             problems.setdefault(problem.question, problem)
+            number += 1
         if len(problems) < wanted:
             raise UsageError(
                 f"{self._name} has only {len(problems)} different problems with these settings",

@@ -17,9 +17,10 @@ DataLike = Dataset | Path | str | Iterable[Mapping[str, Any]]
 class JobArguments(TypedDict, total=False):
     """Settings of a GRPO job.
 
-    `model` is a local folder in Hugging Face layout, `budget` is in wei of `token` (default: R1) and goes into the
-    job's escrow. Problems come from a `dataset` of your own (`r1net.Dataset`, a path, or rows) or from an `environment`
-    (`reasoning_gym:<generator>`, with `environment_config`); either may be a list of (source, weight), which is mixed.
+    `model` is a local folder in Hugging Face layout, `budget` is "5 R1", or a number of wei of `token` (default: R1),
+    and goes into the job's escrow. Problems come from a `dataset` of your own (`r1net.Dataset`, a path, or rows) or
+    from an `environment` (`reasoning_gym:<generator>`, with `environment_config`); either may be a list of (source,
+    weight), which is mixed.
     `reward` is the name of a registered reward, a `RewardSpec` with its settings, a function of your own as TRL calls
     them, or the file that has it; or a list of such, or of (reward, weight). A function's whole file travels, with the
     wheels of what its PEP 723 header names, and is run in sandboxes alone, first here: it must give the same mark for
@@ -45,7 +46,7 @@ class JobArguments(TypedDict, total=False):
 
     model: Required[Path | str]
     rounds: Required[int]
-    budget: Required[int]
+    budget: Required[int | str]
     environment: str | Sequence[tuple[str, float]]
     environment_config: Mapping[str, Any]
     dataset: DataLike | Sequence[tuple[DataLike, float]]
@@ -60,13 +61,13 @@ class JobArguments(TypedDict, total=False):
     group_size: int
     groups_per_round: int
     grpo: Mapping[str, Any]
-    sampling: Sampling
-    optimizer: Optimizer
-    lora: Lora
+    sampling: Sampling | Mapping[str, Any]
+    optimizer: Optimizer | Mapping[str, Any]
+    lora: Lora | Mapping[str, Any]
     dtype: Precision
-    evaluation: Evaluation
-    verification: Verification
-    prices: Prices
+    evaluation: Evaluation | Mapping[str, Any]
+    verification: Verification | Mapping[str, Any]
+    prices: Prices | Mapping[str, Any]
     name: str
     token: str
     seed: int

@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
+from r1net.amounts import wei_of
 from r1net.datasets import Dataset, Report
 from r1net.datasets.intake import prepare
-from r1net.errors import UsageError
+from r1net.errors import ProtocolError, UsageError
+from r1net.faults import first_fault, in_words
 from r1net.jobs.arguments import JobArguments
+from r1net.jobs.given import read_arguments
 from r1net.jobs.prices import spread
+from r1net.jobs.validate import require_sensible
 from r1net.local_files import LocalFiles
 from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
 from r1net.own import reward_specs, tool_turns
-from r1net.protocol.job import Evaluation, Grpo, JobSpec, Sampling, Verification
+from r1net.protocol.job import Evaluation, Grpo, JobSpec, Lora, Optimizer, Prices, Sampling, Verification
 from r1net.protocol.problems import Curriculum, EnvironmentSpec, Part
 from r1net.protocol.turns import Turns
 from r1net.templates import Conversations, check_prompt
@@ -26,6 +31,8 @@ from r1net.turn_texts import reply_text
 
 HELDOUT = 128
 """Problems of an evaluation that nobody asks for otherwise."""
+_ARGUMENTS = {"rewards": "reward", "payment_token": "token"}
+"""What fields of a specification are called among the arguments, where that is something else."""
 _TO_MIX = "name a column that says the rows' levels: curriculum=…, or give several data sets or environments"
 
 
@@ -39,18 +46,35 @@ class Composed:
 
 
 def compose(job: JobArguments, submitter: str, token: Callable[[], str], files: LocalFiles) -> Composed:
-    """The specification. `token` names the network's own token. Raises UsageError."""
-    folder = Path(job["model"]).expanduser()
+    """The specification. `token` names the network's own token. Raises UsageError, and nothing else whatever the
+    arguments are; what `token` raises goes through."""
+    try:
+        given = read_arguments(job)
+        composed = _composed(given, submitter, given.get("token") or token(), files)
+        composed.spec.canonical()
+    except ValidationError as error:
+        raise _of_the_job(error) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename or 'a file of the job'} can't be read: {error.strerror}") from error
+    except (ProtocolError, RecursionError, UnicodeError, PydanticSerializationError) as error:
+        raise UsageError(f"the job holds what can't be written down: {error}"[:300]) from error
+    require_sensible(composed.spec, r1="token" not in given)
+    return composed
+
+
+def _composed(job: JobArguments, submitter: str, token: str, files: LocalFiles) -> Composed:
+    folder, budget = Path(job["model"]), wei_of(job["budget"], "budget")
     given = {"rounds": job["rounds"], "group_size": job.get("group_size", 8)}
     stage = _stage(given | {"groups_per_round": job.get("groups_per_round", 16)} | dict(job.get("grpo") or {}))
     problems = _Problems(job, folder, files)
     environment = problems.environment()
-    sampling, verification = job.get("sampling") or Sampling(), job.get("verification") or Verification()
-    evaluation = job.get("evaluation") or Evaluation(problems=_most_heldout(environment))
+    sampling = Sampling.model_validate(job.get("sampling", {}))
+    verification = Verification.model_validate(job.get("verification", {}))
+    evaluation = Evaluation.model_validate(job.get("evaluation", {"problems": _most_heldout(environment)}))
     prompt = problems.prompt()
     stops = check_stops(folder, given_stops) if (given_stops := job.get("stop_token_ids")) else stop_tokens(folder)
     spec = JobSpec(
-        name=job.get("name") or f"{folder.name} on {environment.name}",
+        name=job.get("name") or f"{folder.name} on {environment.name}"[:100],
         submitter=submitter,
         model=describe_model(folder),
         environment=environment,
@@ -60,14 +84,18 @@ def compose(job: JobArguments, submitter: str, token: Callable[[], str], files: 
         turns=_turns(job, folder, stops, files),
         stage=stage,
         sampling=sampling,
-        optimizer=job.get("optimizer") or JobSpec.model_fields["optimizer"].default,
-        lora=job.get("lora"),
+        optimizer=Optimizer.model_validate(job.get("optimizer", {})),
+        lora=Lora.model_validate(job["lora"]) if "lora" in job else None,
         dtype=job.get("dtype") or own_precision(folder),
         evaluation=evaluation,
         verification=verification,
-        prices=job.get("prices") or spread(job["budget"], stage, sampling, evaluation, verification),
-        payment_token=job.get("token") or token(),
-        budget=job["budget"],
+        prices=(
+            Prices.model_validate(job["prices"])
+            if "prices" in job
+            else spread(budget, stage, sampling, evaluation, verification)
+        ),
+        payment_token=token,
+        budget=budget,
         epoch_rounds=job.get("epoch_rounds", 1_000_000),
         seed=job.get("seed", 0),
     )
@@ -107,9 +135,9 @@ class _Problems:
     def prompt(self) -> str:
         """The job's prompt: the caller's, the conversations', or the chat template around a question."""
         given, talks = self._job.get("prompt"), self._talks.prompt
-        if given and talks is None:
+        if given is not None and talks is None:
             return check_prompt(given)
-        if given or (talks is not None and len(self.reports) > 1):
+        if given is not None or (talks is not None and len(self.reports) > 1):
             raise UsageError("messages bring a prompt of their own, so all problems must be messages of one data set")
         return talks or render_prompt(self._folder, self._job.get("system_prompt"), self._job.get("prefill", ""))
 
@@ -171,14 +199,18 @@ def _checked(**settings: Any) -> EnvironmentSpec:
     try:
         return EnvironmentSpec(**settings)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise UsageError(f"environment {settings['name']!r}: {first['msg']}") from error
+        raise in_words(error, EnvironmentSpec, f"environment {settings['name']!r}") from error
 
 
 def _stage(settings: dict[str, Any]) -> Grpo:
     try:
         return Grpo.model_validate(settings)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "stage"
-        raise UsageError(f"{where}: {first['msg']}", hint=f"use one of {', '.join(Grpo.model_fields)}") from error
+        raise in_words(error, Grpo) from error
+
+
+def _of_the_job(error: ValidationError) -> UsageError:
+    """A fault of the specification, under the name of the argument that it comes from."""
+    where, said, hint = first_fault(error, JobSpec)
+    name = ".".join(str(part) for part in where)
+    return UsageError(f"{_ARGUMENTS.get(name, name) or 'the job'}: {said}", hint=hint)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from r1net.amounts import about
 from r1net.jobs.compose import Composed
 from r1net.jobs.prices import Tokens, most_tokens
 from r1net.jobs.signal import Signal, words
@@ -20,11 +21,12 @@ _ROUNDS = 20
 
 @dataclass(frozen=True)
 class Estimate:
-    """`most_tokens` and `most_cost` (wei) are what the job comes to when every completion is as long as it may be;
-    `likely_tokens` and `likely_cost` when they are as long as the sample's. `hours` at the network's present speed;
-    None where it has done nothing lately. `advice` says in words what will not work, and why."""
+    """`cost` in words. `most_tokens` and `most_cost` (wei) are what the job comes to when every completion is as long
+    as it may be; `likely_tokens` and `likely_cost` when they are as long as the sample's. `hours` at the network's
+    present speed; None where it has done nothing lately. `advice` says in words what will not work, and why."""
 
     job: str
+    cost: str
     budget: int
     most_tokens: int
     most_cost: int
@@ -37,8 +39,9 @@ class Estimate:
     advice: list[str] = field(default_factory=list)
 
 
-def estimate(composed: Composed, transport: Transport, signal: Signal | None) -> Estimate:
-    """The estimate of a job. `signal`: what a sample of its model's own completions showed, where one was taken."""
+def estimate(composed: Composed, transport: Transport, signal: Signal | None, r1: bool = True) -> Estimate:
+    """The estimate of a job. `signal`: what a sample of its model's own completions showed, where one was taken; `r1`:
+    whether it is paid in R1."""
     spec = composed.spec
     most = most_tokens(spec.stage, spec.sampling, spec.evaluation, spec.verification)
     share = None if signal is None else min(1.0, signal.mean_length / spec.sampling.max_tokens)
@@ -47,6 +50,7 @@ def estimate(composed: Composed, transport: Transport, signal: Signal | None) ->
     tokens = likely or most
     return Estimate(
         job=spec.name,
+        cost=_cost(spec, most, likely, r1),
         budget=spec.budget,
         most_tokens=most.whole,
         most_cost=most.cost(spec.prices),
@@ -56,8 +60,13 @@ def estimate(composed: Composed, transport: Transport, signal: Signal | None) ->
         hours=None if speed is None else round(seconds_at(speed, tokens) / 3600, 2),
         data={label: list(report.lines()) for label, report in composed.reports.items()},
         signal=signal,
-        advice=[*_advice(spec, most, hosts), *([] if signal is None else words(signal))],
+        advice=[*_advice(spec, most, hosts, r1), *([] if signal is None else words(signal))],
     )
+
+
+def _cost(spec: JobSpec, most: Tokens, likely: Tokens | None, r1: bool) -> str:
+    usual = "" if likely is None else f"likely {about(likely.cost(spec.prices), r1)}, "
+    return f"{usual}at most {about(min(most.cost(spec.prices), spec.budget), r1)} of {about(spec.budget, r1)}"
 
 
 @dataclass(frozen=True)
@@ -96,10 +105,11 @@ def _hosts(transport: Transport) -> int:
     return sum(node.state == "active" for node in transport.get_many("/v1/nodes", NodeView))
 
 
-def _advice(spec: JobSpec, most: Tokens, hosts: int) -> Iterable[str]:
+def _advice(spec: JobSpec, most: Tokens, hosts: int, r1: bool) -> Iterable[str]:
     cost = most.cost(spec.prices)
     if cost > spec.budget:
-        yield f"the budget of {spec.budget} wei may not last: at its longest the job costs {cost} wei"
+        words = f"{about(cost, r1)}: what is not spent comes back"
+        yield f"the budget of {about(spec.budget, r1)} may not last: at its longest the job costs {words}"
     if not any((spec.prices.rollout_token, spec.prices.trained_token)):
         yield "it pays nothing: no host will work on it"
     if not hosts:

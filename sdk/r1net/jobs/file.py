@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from r1net.amounts import wei_of
 from r1net.datasets import Dataset
 from r1net.errors import UsageError
+from r1net.faults import first_fault
 from r1net.jobs.arguments import JobArguments
 from r1net.jobs.positions import line_of, lines_of
 from r1net.own import Reward, Tool
@@ -40,7 +41,6 @@ from r1net.protocol.job import (
 )
 from r1net.protocol.problems import Curriculum
 
-_WEI = 10**18
 MOST_BYTES = 2**20
 
 
@@ -158,9 +158,10 @@ class JobFile(_Part):
     @field_validator("budget", mode="before")
     @classmethod
     def _in_wei(cls, value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, int | str):
-            raise ValueError('write "100 R1", or wei as a whole number')
-        return value if isinstance(value, int) else in_wei(value)
+        try:
+            return wei_of(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
     def arguments(self, folder: Path) -> JobArguments:
         """The keywords of `Client.train`; paths are relative to `folder`."""
@@ -182,18 +183,6 @@ class JobFile(_Part):
         elif self.tool is not None and ".py" in self.tool:
             given["tool"] = folder / self.tool
         return cast("JobArguments", given)
-
-
-def in_wei(amount: str) -> int:
-    """The wei of "100 R1", "0.5 R1" or "7 wei". Raises ValueError."""
-    number, _, unit = amount.strip().partition(" ")
-    try:
-        wei = Decimal(number) * (_WEI if unit.strip() == "R1" else 1)
-    except InvalidOperation:
-        wei = Decimal("NaN")
-    if not wei.is_finite() or wei != wei.to_integral_value() or unit.strip() not in {"R1", "wei"}:
-        raise ValueError(f'{amount!r} is no amount: write "100 R1", or wei as a whole number')
-    return int(wei)
 
 
 def read_job_file(path: Path, changes: Sequence[str] = ()) -> JobArguments:
@@ -245,20 +234,8 @@ def _value(text: str) -> Any:
 
 
 def _words(path: Path, text: str, error: ValidationError) -> UsageError:
-    """The first fault, where it stands. Where a value may be of several kinds, the kind that fits best tells."""
-    faults = error.errors(include_url=False, include_input=False)
-    key = faults[0]["loc"][:1]
-    first = max((fault for fault in faults if fault["loc"][:1] == key), key=lambda fault: len(fault["loc"]))
-    where = tuple(part for part in first["loc"] if not _is_branch(part))
+    """The first fault, where it stands."""
+    where, said, hint = first_fault(error, JobFile)
     line = line_of(lines_of(text), where)
     place = f"{path}:{line}" if line else str(path)
-    name = ".".join(map(str, where))
-    hint = None
-    if first["type"] == "extra_forbidden" and len(where) == 1:
-        hint = f"there are {', '.join(JobFile.model_fields)}"
-    return UsageError(f"{place}: {name}: {first['msg']}", hint=hint)
-
-
-def _is_branch(part: str | int) -> bool:
-    """Whether pydantic names a member of a union here, not a key."""
-    return isinstance(part, str) and (part[:1].isupper() or "[" in part or part in {"str", "int", "float", "bool"})
+    return UsageError(f"{place}: {'.'.join(map(str, where))}: {said}", hint=hint)

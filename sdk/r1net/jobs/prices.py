@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from r1net.deterrence import NEW_FACTOR
-from r1net.protocol.job import Evaluation, Grpo, Prices, Sampling, Verification
+from r1net.protocol.job import Evaluation, Grpo, JobSpec, Prices, Sampling, Verification
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,14 @@ def most_tokens(stage: Grpo, sampling: Sampling, evaluation: Evaluation, verific
     new = min(1.0, verification.rate_of("rollout") * NEW_FACTOR)
     shares = ((sampled, new), (trained, float(verification.rate_of("training") > 0)))
     return Tokens(sampled, trained, sum(math.ceil(tokens * share) for tokens, share in shares))
+
+
+def round_cost(spec: JobSpec) -> int:
+    """What sampling and training of one round and one evaluation cost at their longest, in wei."""
+    stage, heldout, prices = spec.stage, spec.evaluation, spec.prices
+    trained = stage.groups_per_round * stage.group_size * spec.sampling.max_tokens
+    sampled = trained * stage.dynamic_sampling + heldout.problems * heldout.sampling.max_tokens
+    return sampled * prices.rollout_token + trained * prices.trained_token
 
 
 def spread(budget: int, stage: Grpo, sampling: Sampling, evaluation: Evaluation, verification: Verification) -> Prices:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from r1net.errors import UsageError
+from r1net.faults import in_words
 from r1net.local_files import LocalFiles
 from r1net.own.script import read_script
 from r1net.own.source import source_of
@@ -34,7 +34,5 @@ def brought(given: Callable[..., Any] | Path, files: LocalFiles, kind: type[C], 
             **{name: value for name, value in script.settings.items() if name in kind.model_fields},
         )
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"the {what} {source.function} of {source.path.name}: {where}: {first['msg']}") from error
+        raise in_words(error, kind, f"the {what} {source.function} of {source.path.name}") from error
     return source.function, code

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from r1net.errors import UsageError
+from r1net.local_files import path_of
 
 _NO_PLAIN_CALL = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _HINT = "put the function into a file of its own, at the top level, and pass it or the file"
@@ -70,7 +71,7 @@ def _fault(function: Callable[..., Any]) -> str | None:
 
 def _of_file(given: Path) -> Source:
     text, _, function = str(given).rpartition(":")
-    path = Path(text if text.endswith(".py") else given).expanduser()
+    path = path_of(text if text.endswith(".py") else given)
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
     data = path.read_bytes()

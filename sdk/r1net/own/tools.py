@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from r1net.errors import UsageError
+from r1net.faults import first_fault
 from r1net.local_files import LocalFiles
 from r1net.own.code import brought
 from r1net.protocol.code import ToolCode
@@ -45,8 +46,8 @@ def tool_turns(given: ToolLike, most: int | None, reply: Callable[[], str], file
     try:
         turns = Turns.model_validate(settings)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{'turns' if where == 'most' else f'the tool: {where}'}: {first['msg']}") from error
+        where, said, hint = first_fault(error, Turns)
+        name = ".".join(map(str, where))
+        raise UsageError(f"{'turns' if name == 'most' else f'the tool: {name}'}: {said}", hint=hint) from error
     check_turns(turns)
     return turns

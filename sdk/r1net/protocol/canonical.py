@@ -7,7 +7,7 @@ RFC 8785 numbers are IEEE 754 doubles, so integers beyond 2^53 travel as decimal
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import rfc8785
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from r1net.errors import ProtocolError
+from r1net.faults import in_words
 
 
 def _as_int(value: object) -> object:
@@ -72,6 +73,27 @@ class Message(BaseModel):
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "message"
             raise ProtocolError(f"{cls.__name__}: {where}: {first['msg']}") from error
+
+
+if TYPE_CHECKING:  # type checkers know BaseModel's metaclass by its private name only
+
+    class Setting(Message):
+        """See below."""
+
+else:
+
+    class _InWords(type(BaseModel)):
+        """Of what people make by its name: a fault is told in words, and not by pydantic. What is read from a wire, or
+        is a part of something else, is made by pydantic, and not by its name."""
+
+        def __call__(cls, *args: Any, **fields: Any) -> Any:
+            try:
+                return super().__call__(*args, **fields)
+            except ValidationError as error:
+                raise in_words(error, cls, f"{cls.__name__}(…)") from error
+
+    class Setting(Message, metaclass=_InWords):
+        """Base of what submitters write in their own programs. Making one raises UsageError."""
 
 
 def canonical_bytes(value: Any) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from r1net.errors import UsageError
-from r1net.protocol.canonical import Address, Hash, Message, Wei
+from r1net.protocol.canonical import Address, Hash, Message, Setting, Wei
 from r1net.protocol.code import Code, RewardCode
 from r1net.protocol.files import FileRef
 from r1net.protocol.problems import EnvironmentSpec
@@ -46,7 +46,7 @@ class ModelRef(Message):
         return weight_names(self.files)
 
 
-class RewardSpec(Message):
+class RewardSpec(Setting):
     """A weighted verifiable reward: by its registered name (`r1net.rewards.names()` lists them) with its settings, or
     a submitter's own `code` under a name of its own."""
 
@@ -61,7 +61,7 @@ SamplingRule = Literal["gumbel/1"]
 meaning of this one, so that old traces stay checkable."""
 
 
-class Sampling(Message):
+class Sampling(Setting):
     """How completions are sampled. Temperature 0 is greedy."""
 
     rule: SamplingRule = "gumbel/1"
@@ -71,7 +71,7 @@ class Sampling(Message):
     max_tokens: int = Field(default=64, ge=1, le=131072)
 
 
-class Lora(Message):
+class Lora(Setting):
     """Low-rank adapters (arXiv:2106.09685) on every linear layer named in `targets`."""
 
     rank: int = Field(default=16, ge=1, le=1024)
@@ -87,7 +87,7 @@ class Lora(Message):
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Optimizer(Message):
+class Optimizer(Setting):
     """AdamW (arXiv:1711.05101) with linear warm-up, then constant."""
 
     learning_rate: float = Field(default=1e-5, gt=0, lt=1)
@@ -111,7 +111,7 @@ KlEstimator = Literal["k1", "k2", "k3"]
 KlPlace = Literal["loss", "reward"]
 
 
-class Grpo(Message):
+class Grpo(Setting):
     """One stage of group-relative policy optimisation: one update from each round's groups.
 
     `dynamic_sampling` (DAPO, arXiv:2503.14476, eq. 11): groups whose completions all earn the same teach nothing. Up
@@ -153,7 +153,7 @@ class Grpo(Message):
         return self
 
 
-class Evaluation(Message):
+class Evaluation(Setting):
     """Held-out problems, never drawn for training, answered by the first and the last version."""
 
     problems: int = Field(default=128, ge=0, le=100_000)
@@ -164,7 +164,7 @@ TIGHTEST, WIDEST = 1.15, 1.4
 """What a job may say for `Verification.noise`."""
 
 
-class Verification(Message):
+class Verification(Setting):
     """Sampled replay: of the admitted submissions a share `rate` is drawn, by a block hash that nobody knew when they
     were handed in, and up to `traces` completions of each are replayed by hosts of other owners. Of the trainers'
     gradients a share `training_rate` is recomputed, each in whole, which costs what it cost its trainer. Owners that
@@ -184,7 +184,7 @@ class Verification(Message):
         return self.training_rate if kind == "training" and self.rate else self.rate
 
 
-class Prices(Message):
+class Prices(Setting):
     """What the escrow pays, in wei for each token of a contribution. A verified token is one that was replayed."""
 
     rollout_token: Wei = 0

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from r1net.protocol.canonical import Message
+from r1net.protocol.canonical import Message, Setting
 from r1net.protocol.files import FileRef
 
 ROWS, MIX = "rows", "mix"
@@ -31,7 +31,7 @@ class DataSet(Message):
     heldout: tuple[Shard, ...] = Field(default=(), max_length=MOST_SHARDS)
 
 
-class Curriculum(Message):
+class Curriculum(Setting):
     """Has a mix follow what is learnt from: the weights of a round come of the rewards that were admitted in the last
     `rounds` rounds (`r1net.environments.curriculum`). `least` is the share of its own weight that a part always keeps,
     so that what nobody solves yet is tried again."""

@@ -142,6 +142,17 @@ class EpochView(Message):
     error: str | None = Field(default=None, description="why it waits, in words")
 
 
+class JobCost(Message):
+    """GET /v1/jobs/{id}/cost: what a job owes for work that was accepted, `closed` in dues and `open` not yet, in the
+    smallest unit of `token`; `budget` is what it may spend, with what was put in later."""
+
+    job_id: Hash
+    token: Address
+    budget: Wei
+    closed: Wei
+    open: Wei
+
+
 class Earning(Message):
     """Why an account earned what it did: one row for each contribution. What can never be paid has `amount` 0, and an
     `error` that says why."""

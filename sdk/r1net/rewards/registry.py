@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from r1net.environments.base import Environment, Problem
 from r1net.errors import UsageError
+from r1net.faults import in_words, nearest
 from r1net.protocol.job import RewardSpec
 from r1net.rewards.base import Completion, RewardFactory, RewardFunction, RewardSettings
 from r1net.rewards.code import CodeSettings
@@ -49,7 +50,7 @@ def make(spec: RewardSpec) -> RewardFunction:
         raise UsageError(f"the reward {spec.name!r} runs code, and stands for itself: no other has it as a part")
     factory = _REWARDS.get(spec.name)
     if factory is None:
-        raise UsageError(f"unknown reward {spec.name!r}", hint=f"use one of {', '.join(names())}")
+        raise UsageError(f"unknown reward {spec.name!r}", hint=nearest(spec.name, names()))
     with _in_words(spec):
         return factory(spec.config)
 
@@ -59,9 +60,7 @@ def _in_words(spec: RewardSpec) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"the reward {spec.name!r} refuses its settings: {where}: {first['msg']}") from error
+        raise in_words(error, of=f"the reward {spec.name!r} refuses its settings") from error
 
 
 _REWARDS: dict[str, RewardFactory] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from r1net.errors import UsageError
+from r1net.faults import in_words, nearest
 from r1net.protocol.turns import Turns
 from r1net.tools.base import Tool, ToolFactory, ToolSettings
 from r1net.tools.calculator import calculator
@@ -30,13 +31,11 @@ def check(turns: Turns) -> None:
     """Whether a registered tool has this name and takes these settings. Raises UsageError."""
     takes = _TOOLS.get(turns.tool) or (_OUTSIDE[turns.tool].model_validate if turns.tool in _OUTSIDE else None)
     if takes is None:
-        raise UsageError(f"unknown tool {turns.tool!r}", hint=f"use one of {', '.join(names())}")
+        raise UsageError(f"unknown tool {turns.tool!r}", hint=nearest(turns.tool, names()))
     try:
         takes(turns.config)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"the tool {turns.tool!r} refuses its settings: {where}: {first['msg']}") from error
+        raise in_words(error, of=f"the tool {turns.tool!r} refuses its settings") from error
 
 
 def make(turns: Turns) -> Tool:

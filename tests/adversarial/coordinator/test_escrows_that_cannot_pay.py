@@ -39,6 +39,24 @@ def half_done(world: World, spec: JobSpec, leases: int = 2) -> str:
     return job_id
 
 
+BUDGET = 200_000
+
+
+def spent(world: World, name: str) -> str:
+    """A job that pays for its first rounds, and not for all of them."""
+    spec = job_spec(name=name, budget=BUDGET, stage=Grpo(rounds=6, groups_per_round=4, group_size=2))
+    job_id, nodes = world.submit(spec), [world.node(1), world.node(2)]
+    while world.job(job_id)["held"] is None:
+        for node in nodes:
+            lease = node.work()
+            if lease is not None:
+                node.do(lease)
+        world.tick(1)
+        assert not watch(world)
+        assert world.job(job_id)["state"] == "running"
+    return job_id
+
+
 def dues(world: World, job_id: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = world.http.get(f"/v1/jobs/{job_id}/dues").json()
     return found
@@ -93,19 +111,19 @@ def test_a_job_that_still_waits_for_its_model_stops_too(world: World) -> None:
 
 
 def test_a_spent_budget_waits_for_more_and_then_ends_the_work(world: World) -> None:
-    job_id = half_done(world, job_spec(name="spent", budget=50_000))
+    job_id = spent(world, "spent")
     assert not watch(world)
     assert (world.job(job_id)["state"], world.job(job_id)["held"]) == ("running", "spent")
     assert world.node(2).ask().reason == "the job waits for more money"
-    assert int(dues(world, job_id)[0]["amount"]) <= 50_000
+    assert int(dues(world, job_id)[0]["amount"]) <= BUDGET
     world.clock.time += world.settings.top_up_seconds + 1
     assert watch(world)
-    assert world.job(job_id)["error"] == "its budget of 50000 is spent"
+    assert world.job(job_id)["error"] == f"its budget of {BUDGET} is spent"
     assert len(dues(world, job_id)) == 1
 
 
 def test_a_job_goes_on_after_its_budget_is_topped_up(world: World) -> None:
-    job_id = half_done(world, job_spec(name="topped up", budget=50_000))
+    job_id = spent(world, "topped up")
     watch(world)
     account = world.chain.jobs[job_id]
     world.chain.jobs[job_id] = replace(account, funded=account.funded + 10**9)
@@ -115,7 +133,7 @@ def test_a_job_goes_on_after_its_budget_is_topped_up(world: World) -> None:
     assert world.job(job_id)["state"] == "completed"
     paid = [int(due["amount"]) for due in dues(world, job_id)]
     assert len(paid) == 2
-    assert sum(paid) > 50_000
+    assert sum(paid) > BUDGET
 
 
 def test_an_epoch_is_closed_before_its_cap_cuts_anybodys_pay(world: World) -> None:
@@ -151,9 +169,9 @@ def capped(world: World, cap: int) -> JobSpec:
     return spec
 
 
-@pytest.mark.parametrize(("cap", "taken"), [(1, False), (49_999, False), (50_000, True)])
+@pytest.mark.parametrize(("cap", "taken"), [(1, False), (99_999, False), (100_000, True)])
 def test_intake_refuses_a_budget_that_the_cap_cannot_pay(world: World, cap: int, taken: bool) -> None:
-    spec = job_spec(name="caps", stage=Grpo(rounds=3, groups_per_round=4, group_size=2), epoch_rounds=2, budget=100_000)
+    spec = job_spec(name="caps", stage=Grpo(rounds=3, groups_per_round=4, group_size=2), epoch_rounds=2, budget=200_000)
     job_id = world.chain.fund(spec)
     world.chain.jobs[job_id] = replace(world.chain.jobs[job_id], epoch_cap=cap)
     answer = world.http.post("/v1/jobs", content=f'{{"job_id": "{job_id}", "spec": {spec.model_dump_json()}}}')

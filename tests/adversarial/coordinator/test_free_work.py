@@ -17,7 +17,7 @@ from sqlalchemy import update
 from r1coordinator.scheduling.prices import Choice, draws_away, ranked
 from r1coordinator.store.tables import AttemptRow, LeaseRow
 from r1net.prices import price_of
-from r1net.protocol.job import Evaluation, JobSpec, Prices
+from r1net.protocol.job import Evaluation, JobSpec, Prices, SubmitJob
 from r1net.protocol.work import RolloutTask, TrainTask
 from tests.unit.coordinator.jobs import TOKEN, job_spec, key
 from tests.unit.coordinator.network import Node, World, run
@@ -48,10 +48,11 @@ def test_hosts_with_floors_never_see_what_pays_less(world: World) -> None:
     floor = 1000
     cheap = {
         "nothing": spec(name="nothing", prices=FREE, budget=1),
-        "an odd token": spec(name="odd", payment_token=ODD, prices=Prices(rollout_token=10**9, trained_token=10**9)),
+        "an odd token": spec(
+            name="odd", payment_token=ODD, budget=10**12, prices=Prices(rollout_token=10**9, trained_token=10**9)
+        ),
         "trained for nothing": spec(name="half", prices=Prices(rollout_token=10**6, trained_token=0)),
         "a wei too little": spec(name="less", prices=Prices(rollout_token=floor - 1, trained_token=floor)),
-        "more than its budget": spec(name="boast", budget=1, prices=Prices(rollout_token=10**30, trained_token=10**30)),
     }
     ids = [world.submit(one, number) for number, one in enumerate(cheap.values(), 1)]
     paying = world.submit(spec(name="paying", prices=Prices(rollout_token=floor, trained_token=floor)), 99)
@@ -63,6 +64,13 @@ def test_hosts_with_floors_never_see_what_pays_less(world: World) -> None:
     answer = nodes[0].ask()
     assert answer.lease is None
     assert "pays what this worker takes" in str(answer.reason)
+
+
+def test_who_promises_more_than_the_budget_pays_is_refused(world: World) -> None:
+    boast = spec(name="boast", budget=1, prices=Prices(rollout_token=10**30, trained_token=10**30))
+    body = SubmitJob(job_id=world.chain.fund(boast), spec=boast).model_dump_json()
+    answer = world.http.post("/v1/jobs", content=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "budget_too_small")
 
 
 def test_a_host_may_take_further_tokens(world: World) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from r1net.protocol.views import Problem
 from r1net.protocol.work import Lease
+from tests.unit.coordinator.jobs import job_spec
 from tests.unit.coordinator.network import Node, World, run
 
 LIMIT = 2**17
@@ -57,7 +58,7 @@ def is_problem(answer: Any) -> Problem:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200))
-@pytest.mark.parametrize("target", ["/v1/sessions", "/v1/jobs"])
+@pytest.mark.parametrize("target", ["/v1/sessions", "/v1/jobs", "/v1/jobs/check"])
 def test_bytes_that_are_no_message(world: World, target: str, body: bytes) -> None:
     assert is_problem(world.http.post(target, content=body)).code in ("broken_json", "invalid_message")
 
@@ -76,7 +77,24 @@ def test_an_honest_submission_with_one_value_replaced(
 ) -> None:
     """One leaf of the JSON is replaced: whatever comes of it, there is no server error."""
     message = json.loads(node.sign(lease, node.traces(lease)).model_dump_json())
-    place: Any = message
+    if replaced(message, data):
+        answer = node.post(f"/v1/leases/{lease.id}/rollout", json.dumps(message))
+        assert answer.status_code < 500, answer.text
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_an_honest_specification_with_one_value_replaced(world: World, data: st.DataObject) -> None:
+    """Nobody has paid for the question, and the answer is taken or refused in words."""
+    spec = json.loads(job_spec().model_dump_json())
+    if replaced(spec, data):
+        answer = world.http.post("/v1/jobs/check", content=json.dumps(spec))
+        assert answer.status_code == 204 or is_problem(answer).status in (400, 413, 422), answer.text
+
+
+def replaced(message: Any, data: st.DataObject) -> bool:
+    """Whether one leaf of a message is another now."""
+    place = message
     while True:
         keys = sorted(place) if isinstance(place, dict) else range(len(place))
         chosen = data.draw(st.sampled_from(list(keys)))
@@ -85,13 +103,10 @@ def test_an_honest_submission_with_one_value_replaced(
         place = place[chosen]
     before = place[chosen]
     place[chosen] = data.draw(json_values)
-    if place[chosen] == before:
-        return
-    answer = node.post(f"/v1/leases/{lease.id}/rollout", json.dumps(message))
-    assert answer.status_code < 500, answer.text
+    return bool(place[chosen] != before)
 
 
-@pytest.mark.parametrize("target", ["/v1/sessions", "/v1/jobs", "/v1/work"])
+@pytest.mark.parametrize("target", ["/v1/sessions", "/v1/jobs", "/v1/jobs/check", "/v1/work"])
 def test_oversized_bodies_are_refused(world: World, target: str) -> None:
     declared = world.http.post(target, content=b"x" * (LIMIT + 1))
     assert (declared.status_code, is_problem(declared).code) == (413, "body_too_large")

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from r1net import Client
 from r1net.chain import Chain, Reverted
 from r1net.errors import ChainError, ChainUnavailable
 
-from .conftest import COIN, Anvil
+from .conftest import COIN, TEST_PARAMETERS, Anvil
 
 BOB = "0x000000000000000000000000000000000000b0b0"
 
@@ -69,6 +70,40 @@ def test_a_read_only_connection_sends_nothing(chain: Chain, anvil: Anvil) -> Non
         reader.registry.register(1)
     with pytest.raises(ChainError, match="read-only"):
         reader.escrow.create_job(reader.token.address, 1, 1, "0x" + "00" * 32)
+
+
+def test_a_job_is_found_by_who_created_it_and_for_what(chain: Chain, node: Chain) -> None:
+    """What a submitter's machine forgot, the chain knows; another's job with the same specification is another's."""
+    spec, token = "0x" + "5e" * 32, chain.token.address
+    assert chain.escrow.find_job(submitter(chain), spec, 0) is None
+    first = chain.escrow.create_job(token, COIN, COIN, spec)
+    node.escrow.create_job(token, COIN, COIN, spec)
+    chain.escrow.create_job(token, COIN, COIN, "0x" + "00" * 32)
+    assert chain.escrow.find_job(submitter(chain), spec, 0) == first
+    later = chain.head() + 1
+    assert chain.escrow.find_job(submitter(chain), spec, later) is None
+    again = chain.escrow.create_job(token, COIN, COIN, spec)
+    assert chain.escrow.find_job(submitter(chain), spec, later) == again
+    assert chain.escrow.find_job(submitter(chain), spec, 0) == again
+
+
+def test_a_run_brings_its_refund(chain: Chain, anvil: Anvil) -> None:
+    client = Client("http://127.0.0.1:1", account=chain.account)
+    client.__dict__["chain"] = chain
+    run = client.run(chain.escrow.create_job(chain.token.address, 5 * COIN, COIN, "0x" + "00" * 32))
+    run.top_up("2.5 R1")
+    run.cancel()
+    with pytest.raises(Reverted, match="last settlements are possible until"):
+        run.refund()
+    anvil.pass_time(TEST_PARAMETERS.close_grace)
+    assert run.refund() == 75 * COIN // 10
+    with pytest.raises(Reverted, match="nothing left to refund"):
+        run.refund()
+
+
+def submitter(chain: Chain) -> str:
+    assert chain.account is not None
+    return str(chain.account.address)
 
 
 def test_a_wrong_url_is_unavailable(chain: Chain) -> None:

@@ -421,7 +421,8 @@ def test_what_is_worth_more_than_a_lie_costs_is_always_drawn(world: World) -> No
     prices = Prices(rollout_token=10**18)
     for number, (risk, least) in enumerate(((10**30, 0.0), (10**18, 0.9)), start=1):
         world.services.ctx.risk.wei = risk
-        spec = job_spec(verification=Verification(rate=0.001), evaluation=NO_EVALUATION, prices=prices)
+        changes = {"evaluation": NO_EVALUATION, "prices": prices, "budget": 10**20}
+        spec = job_spec(verification=Verification(rate=0.001), **changes)
         job_id = world.submit(spec, number)
         roll_out(world.node(number))
         (check,) = checks(world, job_id)

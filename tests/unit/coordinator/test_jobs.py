@@ -237,7 +237,7 @@ def test_the_network_introduces_itself(world: World) -> None:
 
 def test_a_job_in_which_a_lie_pays_is_refused(world: World) -> None:
     """Even if all of its work were drawn; the same job is taken in where more is at stake."""
-    spec = job_spec(prices=Prices(trained_token=10**21), verification=Verification())
+    spec = job_spec(prices=Prices(trained_token=10**21), budget=10**24, verification=Verification())
     job_id = world.chain.fund(spec, 1)
     body = json.dumps({"job_id": job_id, "spec": spec.model_dump(mode="json")})
     world.services.ctx.risk.wei = 10**21

@@ -126,21 +126,24 @@ def dues(world: World, job_id: str) -> list[dict[str, Any]]:
     return found
 
 
+SIX = Grpo(rounds=6, groups_per_round=4, group_size=2)
+
+
 def test_money_is_capped_by_the_budget(world: World) -> None:
-    job_id = world.submit(job_spec(budget=50_000))
+    job_id = world.submit(job_spec(stage=SIX, budget=200_000))
     run(world, [world.node(1)], job_id)
-    assert 49_000 < int(dues(world, job_id)[0]["amount"]) <= 50_000
+    assert 199_000 < int(dues(world, job_id)[0]["amount"]) <= 200_000
 
 
 def test_money_is_capped_by_the_epoch_cap(world: World) -> None:
-    spec = job_spec(stage=Grpo(rounds=2, groups_per_round=4, group_size=2), epoch_rounds=1, budget=40_000)
+    spec = job_spec(stage=SIX, epoch_rounds=3, budget=200_000)
     capped = world.chain.fund(spec)
-    world.chain.jobs[capped] = replace(world.chain.jobs[capped], epoch_cap=20_000)
+    world.chain.jobs[capped] = replace(world.chain.jobs[capped], epoch_cap=100_000)
     state = world.chain.jobs[capped]
     world.chain.fund = lambda _spec, _number=1: state.job_id  # type: ignore[method-assign]
     world.submit(spec)
     run(world, [world.node(1)], capped)
-    assert [int(due["amount"]) <= 20_000 for due in dues(world, capped)] == [True, True]
+    assert [99_000 < int(due["amount"]) <= 100_000 for due in dues(world, capped)] == [True, True]
 
 
 def test_a_chain_that_is_away_delays_settlement_with_back_off(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1net.cli.output import tokens
+from r1net.amounts import tokens
 from r1net.errors import UsageError
 from r1node.amounts import checked_address, r1_wei, units
 

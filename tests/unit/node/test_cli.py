@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from r1net.amounts import tokens
 from r1net.cli.arguments import shared_first
-from r1net.cli.output import plain, tokens
+from r1net.cli.output import plain
 from r1net.errors import UsageError
 from r1node.cli.main import SHARED
 from r1node.settings import Settings, resolve

@@ -135,7 +135,7 @@ def test_a_column_splits_data_sets_and_leaves_generators_as_they_are(model: Path
         (
             {"dataset": [(Dataset([{"question": f"{n}", "n": n} for n in range(40)], name=a), 1) for a in "ab"]}
             | {"curriculum": "n"},
-            "at most 64",
+            "more than 64 entries",
         ),
     ],
 )

@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from r1net.cli.output import Amount, Moment, plain, render, tokens
+from r1net.amounts import tokens
+from r1net.cli.output import Amount, Moment, plain, render
 from r1net.cli.table import table
 
 ADDRESS = "0x" + "aB" * 20

@@ -22,6 +22,7 @@ from r1net.models import describe_model
 from r1net.protocol.job import Grpo
 from r1net.protocol.problems import EnvironmentSpec
 from r1net.rewards import Completion, RewardSet, extract_answer, names, total
+from tests.unit.coordinator.jobs import TOKEN
 from tests.unit.node.test_training import spec
 
 
@@ -39,8 +40,9 @@ def test_import_loads_neither_web3_nor_torch() -> None:
 @pytest.mark.parametrize(("sync", "asynchronous"), [(Client, AsyncClient), (Run, AsyncRun)])
 def test_one_surface(sync: type, asynchronous: type) -> None:
     """Whatever can be done with a network, a job or a trace can be done with asyncio too."""
-    plumbing = {"close", "compose", "sign_steering", "submit"}
-    public = {n for n, _ in inspect.getmembers(sync, inspect.isfunction) if not n.startswith("_")} - plumbing
+    plumbing = {"close", "compose", "is_r1", "sign", "submit"}
+    kinds = (lambda one: inspect.isfunction(one) or isinstance(one, property)) if sync is Run else inspect.isfunction
+    public = {n for n, _ in inspect.getmembers(sync, kinds) if not n.startswith("_")} - plumbing
     assert public <= {n for n, _ in inspect.getmembers(asynchronous) if not n.startswith("_")}
 
 
@@ -137,9 +139,9 @@ def test_spread_prices_never_exceed_the_budget(
 
 
 @pytest.mark.parametrize("wrong", [{"los": "gspo"}, {"loss": "ppo"}, {"dynamic_sampling": 0}])
-def test_a_wrong_setting_of_the_stage_is_named(wrong: dict[str, object]) -> None:
+def test_a_wrong_setting_of_the_stage_is_named(wrong: dict[str, object], tmp_path: Path) -> None:
     with (
         Client("https://nowhere.invalid", account=Account.create()) as client,
         pytest.raises(UsageError, match=next(iter(wrong))),
     ):
-        client.train(model="m", environment="reasoning_gym:chain_sum", rounds=1, budget=1, grpo=wrong)
+        client.train(model=tmp_path, environment="reasoning_gym:chain_sum", rounds=1, budget=1, token=TOKEN, grpo=wrong)
