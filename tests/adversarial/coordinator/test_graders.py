@@ -27,6 +27,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def spec_of(generator: str) -> JobSpec:
     return job_spec(
+        budget=10**12,
         environment=EnvironmentSpec(name=f"reasoning_gym:{generator}"),
         rewards=(RewardSpec(name="correct"),),
         sampling=Sampling(max_tokens=131072),

@@ -84,7 +84,7 @@ def test_settings_that_hang_are_refused_at_intake(
     world: World, environment: EnvironmentSpec, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(world.services.scorers, "_pool", IMPATIENT)
-    spec = job_spec(environment=environment, evaluation=evaluation)
+    spec = job_spec(environment=environment, evaluation=evaluation, budget=10**12)
     job_id = world.chain.fund(spec)
     answer = world.http.post("/v1/jobs", json={"job_id": job_id, "spec": spec.model_dump(mode="json")})
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_environment")
