@@ -25,6 +25,8 @@ from r1net.sandbox.wheels import Open, check_code, unpack
 log = logging.getLogger(__name__)
 
 MOST_WORDS = 400
+_MOST_ENDED = 4
+"""Calls of a group that may end their process before the rest fails alike: each costs loading the file anew, twice."""
 
 
 class Said(BaseModel):
@@ -117,7 +119,7 @@ class OwnFunction(Generic[S]):
 
     def call(self, groups: Sequence[Sequence[dict[str, Any]]], *, forgiving: bool) -> list[list[Outcome[S]]]:
         """The outcomes of groups of calls. A call that fails is its group's last, whose later calls fail alike; where
-        `forgiving` the next one is asked of a fresh process. Raises UsageError when the file can't be loaded."""
+        `forgiving` the next one is asked all the same. Raises UsageError when the file can't be loaded."""
         found = []
         for calls in groups:
             code = self._pool.codes.zygote(self._key, self._fill, self.limits, self._around.hash_seed)
@@ -135,12 +137,12 @@ class OwnFunction(Generic[S]):
         a process in another way is a fault when it does so twice."""
         found: list[Outcome[S]] = []
         lost_at: int | None = None
-        loaded = False
+        loaded, ended = False, 0
         while not loaded or len(found) < len(calls):
-            if found and found[-1].fault is not None and not forgiving:
+            if found and found[-1].fault is not None and (not forgiving or ended == _MOST_ENDED):
                 return [*found, *found[-1:] * (len(calls) - len(found))]
             try:
-                self._call_into(found, zygote, folder, calls[len(found) :])
+                self._call_into(found, zygote, folder, calls[len(found) :], forgiving)
                 loaded = True
             except _Lost as lost:
                 loaded = not lost.loading
@@ -149,6 +151,7 @@ class OwnFunction(Generic[S]):
                     found.append(Outcome(over=True, doubtful=True))
                 elif lost.slow or lost_at == place:
                     found.append(self._fault(lost.words(self.limits), lost.loading))
+                    ended += 1
                 lost_at = place
         return found
 
@@ -159,9 +162,14 @@ class OwnFunction(Generic[S]):
         return Outcome(fault=words)
 
     def _call_into(
-        self, found: list[Outcome[S]], zygote: Zygote, folder: Path, calls: Sequence[dict[str, Any]]
+        self,
+        found: list[Outcome[S]],
+        zygote: Zygote,
+        folder: Path,
+        calls: Sequence[dict[str, Any]],
+        forgiving: bool,
     ) -> None:
-        """Up to the first fault."""
+        """To the end, or up to the first fault."""
         child = zygote.fork()
         loading, silent = True, False
         try:
@@ -172,10 +180,12 @@ class OwnFunction(Generic[S]):
             loading = False
             for _ in calls:
                 said = self._said(child, self.limits.grade_seconds)
-                if said.fault is not None:
-                    found.append(self._fault(said.fault, loading=False))
+                if said.fault is None:
+                    found.append(Outcome(said, doubtful=self.limits.doubtful(said.seconds)))
+                    continue
+                found.append(self._fault(said.fault, loading=False))
+                if not forgiving:
                     break
-                found.append(Outcome(said, doubtful=self.limits.doubtful(said.seconds)))
         except Ended as error:
             silent = isinstance(error, Silent)
             raise _Lost(loading, child.end(), silent) from error

@@ -57,6 +57,22 @@ def test_what_is_no_answer_says_nothing_and_the_next_call_has_its_own(text: str,
     assert words in (bad.fault or "")
 
 
+def test_one_that_ends_its_process_again_and_again_is_not_asked_for_ever() -> None:
+    """Each time its file would have to be loaded anew, twice."""
+    source = body("import os\nif turns[-1] == 'bad':\n    os._exit(0)\nreturn 'x'")
+    answers = ToolKit(source).answers(*[["bad"]] * 3, ["good"], *[["bad"]] * 40, ["good"])
+    assert answers[3].text == "x"
+    assert answers[-1].text is None
+    assert all("ends its process" in (one.fault or "") for one in answers[4:])
+
+
+def test_faults_of_python_cost_no_new_process() -> None:
+    """Loading the file takes a second, and there are 300 calls: within the test's time it is loaded once."""
+    source = "import time\nbegan = time.process_time()\nwhile time.process_time() - began < 1: pass\n"
+    answers = ToolKit(source + body("return turns[7]"), import_seconds=10).answers(*[[str(n)] for n in range(300)])
+    assert {one.fault for one in answers} == {"IndexError: list index out of range"}
+
+
 @pytest.mark.parametrize("text", [text for text in REFUSED.values() if "\n" not in text])
 def test_what_a_reward_may_not_do_a_tool_may_not_either(text: str) -> None:
     (answered,) = ToolKit(body(f"{text}\nreturn 'got out'"), memory_bytes=2**28).answers(["a"])
