@@ -4,15 +4,14 @@ hosts, a model that is computed right. One check for each function, each with it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from tokenizers import Tokenizer
 
 from r1net.amounts import amount_of
 from r1net.client import Client
-from r1net.errors import PreflightError, R1Error, UsageError
+from r1net.errors import R1Error, UsageError
+from r1net.findings import Finding, Report
 from r1net.jobs.pending import Pending
 from r1net.local_files import path_of
 from r1net.models import describe_model, own_precision, render_prompt, stop_tokens
@@ -22,31 +21,8 @@ from r1net.protocol.views import NodeView
 from r1net.settings import Settings
 from r1net.urls import is_loopback, redact
 
-Verdict = Literal["ok", "warning", "failure"]
 _FEW_OWNERS = 3
 """A check needs hosts of other owners than the one that it is about, and two of these must agree on what is bad."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check's result. `fix` says what to do unless all is well."""
-
-    check: str
-    verdict: Verdict
-    detail: str
-    fix: str | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """All findings."""
-
-    findings: list[Finding]
-
-    @property
-    def exit_code(self) -> int:
-        """0, or the preflight code when a check failed."""
-        return PreflightError.exit_code if any(f.verdict == "failure" for f in self.findings) else 0
 
 
 Check = Callable[[Settings, Client], Finding]

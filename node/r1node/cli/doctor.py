@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from r1net.findings import Report
 from r1node.cli.context import Context
-from r1node.doctor.report import Report
 
 
 def doctor(

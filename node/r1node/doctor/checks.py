@@ -18,10 +18,10 @@ from eth_account import Account
 from r1net.chain.keystore import keystore_address
 from r1net.cli.output import Amount
 from r1net.errors import PreflightError, R1Error
+from r1net.findings import Finding, Report
 from r1net.protocol.session import MAX_SKEW
 from r1net.urls import is_loopback, redact
 from r1node.allocator import keep_memory, tcmalloc
-from r1node.doctor.report import Finding, Report
 from r1node.kernels.build import library
 from r1node.models.precision import has_fast_bf16
 from r1node.network import connect_chain, network_info, pinned

@@ -7,13 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from r1net.errors import UsageError
+from r1net.findings import Finding
 from r1net.models import describe_model
 from r1net.protocol.architectures import require_supported
 from r1net.protocol.job import Grpo, JobSpec, ModelRef, Precision, RewardSpec, Sampling
 from r1net.protocol.model_files import check_config
 from r1net.protocol.problems import EnvironmentSpec
 from r1net.tokens import stop_tokens
-from r1node.doctor.report import Finding
 from r1node.models.precision import computing
 from r1node.rollout.choice import choose
 from r1node.settings import Settings

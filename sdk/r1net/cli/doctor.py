@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from r1net.cli.context import Context
-from r1net.doctor import Report, examine
+from r1net.doctor import examine
+from r1net.findings import Report
 
 
 def doctor(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from r1net.chain import create_keystore
-from r1net.doctor import Finding, examine
+from r1net.doctor import examine
+from r1net.findings import Finding
 from r1net.jobs.pending import Draft, Pending
 from r1net.local_files import LocalFiles
 from r1net.settings import Settings

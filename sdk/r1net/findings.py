@@ -1,4 +1,4 @@
-"""What the doctor found."""
+"""What a doctor found: of a submitter's machine or of a host's."""
 
 from __future__ import annotations
 
