@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
 
 from r1net.errors import UsageError
+from r1net.faults import in_words
 from r1net.jobs.prices import most_tokens
 from r1net.jobs.signal import Sampled, Signal, signal_of
-from r1net.protocol.job import JobSpec
+from r1net.protocol.job import Grpo, JobSpec
 from r1net.protocol.views import RoundRecord, TraceView
 
 _SLACK = 2
@@ -17,7 +21,11 @@ _SLACK = 2
 
 def sample_job(spec: JobSpec, groups: int) -> JobSpec:
     """A job that samples the first `groups` groups of another, at its prices and with its checks."""
-    stage = spec.stage.model_copy(update={"rounds": 1, "groups_per_round": groups, "dynamic_sampling": 1})
+    changes: dict[str, Any] = {"rounds": 1, "groups_per_round": groups, "dynamic_sampling": 1}
+    try:
+        stage = Grpo.model_validate(spec.stage.model_dump() | changes)
+    except ValidationError as error:
+        raise in_words(error, Grpo, "sample") from error
     evaluation = spec.evaluation.model_copy(update={"problems": 0})
     cost = most_tokens(stage, spec.sampling, evaluation, spec.verification).cost(spec.prices)
     if not cost:

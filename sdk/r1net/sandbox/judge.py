@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,11 +18,10 @@ from r1net.rewards.code import CodeSettings
 from r1net.sandbox.own import Call, OwnMark
 from r1net.sandbox.pool import SandboxPool
 from r1net.sandbox.process import Child, Ended, Zygote
+from r1net.sandbox.program_processes import program_limits, program_wall, programs
 
 _MOST_CALLS = 20_000
 _MOST_TESTS = 1000
-_WALL_FACTOR, _WALL_SLACK = 4.0, 2.0
-"""A program that sleeps is ended sooner than other processes: models write them by the thousand."""
 
 
 class _Said(BaseModel):
@@ -82,21 +80,16 @@ class CodeReward:
         self.name = spec.name
         self._pool, self._job = pool, job
         self._settings = CodeSettings.model_validate(spec.config)
-        self._limits = replace(
-            pool.limits,
-            grade_seconds=self._settings.seconds * pool.limits.own_seconds,
-            memory_bytes=self._settings.memory_bytes,
-        )
+        self._limits = program_limits(pool, self._settings.seconds, self._settings.memory_bytes)
 
     def check(self) -> None:
         """Nothing is to be loaded."""
 
     def grade(self, groups: Sequence[Sequence[Call]]) -> list[list[OwnMark]]:
         """The marks of groups of completions. Raises SandboxFailed."""
-        key = f"programs {self._limits}"
         found = []
         for calls in groups:
-            with self._pool.turn(self._job), self._pool.codes.zygote(key, _nothing, self._limits) as (zygote, _):
+            with programs(self._pool, self._job, self._limits) as zygote:
                 found.append([self._mark(zygote, call) for call in calls])
         return found
 
@@ -110,10 +103,6 @@ class CodeReward:
             return OwnMark(fault=run.fault)
         value = passed / of if self._settings.share else float(passed == of)
         return OwnMark(value, over=run.over, doubtful=run.over or self._limits.doubtful(run.seconds))
-
-
-def _nothing(_folder: Path) -> None:
-    """Programs bring no files."""
 
 
 class _Run:
@@ -176,7 +165,7 @@ class _Run:
 
     def _asked(self, program: Child, given: str | None) -> _Said | None:
         """Start the program; None when it ends its process or takes too long."""
-        self._deadline = time.monotonic() + self._limit * _WALL_FACTOR + _WALL_SLACK
+        self._deadline = time.monotonic() + program_wall(self._limit)
         question = {"op": "program", "text": self._call.answer, "prompt": self._prompt, "input": given, "shift": 0.0}
         try:
             program.tell(question)

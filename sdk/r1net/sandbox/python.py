@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,9 +17,8 @@ from r1net.sandbox.function import OTHER, USUAL, Surroundings
 from r1net.sandbox.own_tool import Answered, ToolCall
 from r1net.sandbox.pool import SandboxPool
 from r1net.sandbox.process import Ended, Zygote
+from r1net.sandbox.program_processes import program_limits, program_wall, programs
 from r1net.tools.python import DIFFERS, FAILED, TOO_LONG, PythonSettings
-
-_WALL_FACTOR, _WALL_SLACK = 4.0, 2.0
 
 
 class _Said(BaseModel):
@@ -46,11 +44,7 @@ class PythonTool:
     def __init__(self, pool: SandboxPool, job: str, turns: Turns) -> None:
         self._pool, self._job = pool, job
         self._settings = PythonSettings.model_validate(turns.config)
-        self._limits = replace(
-            pool.limits,
-            grade_seconds=self._settings.seconds * pool.limits.own_seconds,
-            memory_bytes=self._settings.memory_bytes,
-        )
+        self._limits = program_limits(pool, self._settings.seconds, self._settings.memory_bytes)
 
     def check(self) -> None:
         """Nothing is to be loaded."""
@@ -70,14 +64,12 @@ class PythonTool:
         return Answered(text, doubtful, TOO_LONG, over)
 
     def _run(self, program: str, around: Surroundings) -> _Run:
-        key = f"programs {self._limits} {around.hash_seed}"
-        codes = self._pool.codes.zygote(key, _nothing, self._limits, around.hash_seed)
-        with self._pool.turn(self._job), codes as (zygote, _):
+        with programs(self._pool, self._job, self._limits, around.hash_seed) as zygote:
             return self._asked(zygote, program, around.shift)
 
     def _asked(self, zygote: Zygote, program: str, shift: float) -> _Run:
         child = zygote.fork()
-        wall = self._limits.grade_seconds * _WALL_FACTOR + _WALL_SLACK
+        wall = program_wall(self._limits.grade_seconds)
         try:
             child.tell({"op": "program", "text": program, "prompt": "", "input": "", "shift": shift})
             said = _Said.model_validate(child.hear_all(self._limits.grade_seconds, wall)[0])
@@ -88,7 +80,3 @@ class PythonTool:
         child.end()
         lines = [self._settings.shown(said.printed), FAILED.format(error=said.error) if said.error else ""]
         return _Run("\n".join(line for line in lines if line), seconds=said.seconds)
-
-
-def _nothing(_folder: Path) -> None:
-    """Programs bring no files."""
