@@ -7,8 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from r1net.protocol.work import Receipt, TrainReport, TrainTask
+if TYPE_CHECKING:
+    from r1net.protocol.work import Receipt, TrainReport, TrainTask
 
 
 class Events:

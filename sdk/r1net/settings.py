@@ -6,13 +6,15 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from r1net.client import Client
 from r1net.errors import UsageError
 from r1net.faults import in_words
+
+if TYPE_CHECKING:
+    from r1net.client import Client
 
 PREFIX = "R1_"
 FILES = (Path("~/.config/r1net/r1net.toml"), Path("r1net.toml"))
@@ -33,6 +35,8 @@ class Settings(BaseModel):
 
     def client(self) -> Client:
         """A connection with these settings."""
+        from r1net.client import Client  # noqa: PLC0415 - half a second, which settings alone don't take
+
         return Client(
             self.coordinator,
             key_file=self.key_file,

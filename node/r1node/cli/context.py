@@ -1,4 +1,7 @@
-"""What every command shares: settings, keys, and the way to the coordinator and the chain."""
+"""What every command shares: settings, keys, and the way to the coordinator and the chain.
+
+What these ways take is loaded when a command goes one: `--help`, and the first words of `join`, wait for none of it.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,17 @@ import sys
 from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eth_account.signers.local import LocalAccount
-
-from r1net.audit import Shelf, Source, Sources
-from r1net.chain import Chain, load_keystore
-from r1net.chain.keystore import keystore_address, read_password
 from r1net.errors import KeyFileError
-from r1net.transport import Transport
-from r1node.network import open_chain
 from r1node.settings import Resolved, Settings, resolve
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from r1net.audit import Shelf, Source, Sources
+    from r1net.chain import Chain
+    from r1net.transport import Transport
 
 MIRROR_TIMEOUT = 20.0
 """Seconds without a byte after which the next mirror is asked."""
@@ -42,13 +45,20 @@ class Context:
 
     def coordinator(self) -> Transport:
         """Unauthenticated requests to the coordinator."""
+        from r1net.transport import Transport  # noqa: PLC0415
+
         return Transport(self.settings.coordinator, allow_plain_http=self.settings.allow_plain_http)
 
     def sources(self, shelf: Shelf | None = None) -> Sources:
         """Where audits look: at the coordinator first, then at the mirrors."""
+        from r1net.audit import Sources  # noqa: PLC0415
+
         return Sources(self.coordinator(), [self._mirror(place) for place in self.settings.mirror_places], shelf)
 
     def _mirror(self, place: str | Path) -> Source:
+        from r1net.audit import Shelf  # noqa: PLC0415
+        from r1net.transport import Transport  # noqa: PLC0415
+
         if isinstance(place, Path):
             return Shelf(place)
         plain = self.settings.allow_plain_http
@@ -56,14 +66,20 @@ class Context:
 
     def address(self) -> str:
         """The owner's address; needs no password."""
+        from r1net.chain.keystore import keystore_address  # noqa: PLC0415
+
         return keystore_address(self.settings.owner_keystore)
 
     def owner(self) -> LocalAccount:
         """The owner's unlocked wallet."""
+        from r1net.chain import load_keystore  # noqa: PLC0415
+
         return load_keystore(self.settings.owner_keystore, self.password())
 
     def chain(self, account: LocalAccount | None = None) -> Chain:
         """The chain, read-only unless an account is given."""
+        from r1node.network import open_chain  # noqa: PLC0415
+
         return open_chain(self.settings, account)
 
     def note(self, event: str, words: str) -> None:
@@ -86,6 +102,8 @@ class Context:
     def ask_password(file: Path | None, option: str, new: bool) -> str:
         """From a file, which `option` names, or asked for at a terminal: twice if it is a new one."""
         if file is not None:
+            from r1net.chain.keystore import read_password  # noqa: PLC0415
+
             return read_password(file)
         if not sys.stdin.isatty():
             raise KeyFileError("no password", hint=f"set {option}, or run at a terminal")

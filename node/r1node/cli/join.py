@@ -7,12 +7,8 @@ import sys
 from typing import Annotated
 
 import typer
-from eth_account.signers.local import LocalAccount
 
-from r1net.chain import Chain, load_keystore
-from r1net.chain.parameters import DAY
-from r1net.cli.output import Amount
-from r1net.errors import PreflightError, UsageError
+from r1net.urls import redact
 from r1node.allocator import keep_memory
 from r1node.cli.context import Context
 from r1node.events import Events
@@ -35,39 +31,11 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     context.flags |= {"min_price": min_price, "accept": accept}
     settings = context.settings
     _tune_process(settings.threads)
-    password = context.password()
-    owner = load_keystore(settings.owner_keystore, password)
-    worker = load_keystore(settings.worker_keystore, password)
-    from r1node.worker import run_worker  # noqa: PLC0415 - torch and hivemind take seconds; other commands need neither
-
     events = Events(context.as_json)
-    _before_staking(context, owner, events, yes)
-    run_worker(settings, owner, worker, events)
+    events.note("starting", f"worker {settings.worker!r} of {settings.home}, for {redact(settings.coordinator)}")
+    from r1node.cli.enter import enter  # noqa: PLC0415 - torch and hivemind take seconds; the first word doesn't wait
 
-
-def _before_staking(context: Context, owner: LocalAccount, events: Events, yes: bool) -> None:
-    """A first stake is put in knowingly, and by a machine that can work. Raises PreflightError for one that can't, and
-    UsageError where a person says no; without a terminal there is nobody to ask."""
-    from r1node.doctor.checks import examine  # noqa: PLC0415
-    from r1node.patience import patiently  # noqa: PLC0415
-    from r1node.worker import first_stake  # noqa: PLC0415
-
-    chain, staked = patiently(lambda: _stake_of(context, owner), events, context.settings.patience)
-    if staked:
-        return
-    for finding in examine(context.settings, quick=True).findings:
-        if finding.verdict == "failure":
-            raise PreflightError(f"{finding.check}: {finding.detail}", hint=finding.fix)
-    stake, days = Amount(first_stake(chain, context.settings)), chain.registry.unbonding_delay() / DAY
-    events.note("stake", f"{stake} of {owner.address} go into the registry as this host's stake")
-    events.note("stake", f"they come back by `r1node leave`, {days:g} days after it; who cheats loses them")
-    if not yes and context.asks(f"Stake {stake}?") is False:
-        raise UsageError("nothing was staked", hint="`r1node doctor` and `r1node odds JOB` say more")
-
-
-def _stake_of(context: Context, owner: LocalAccount) -> tuple[Chain, int]:
-    chain = context.chain(owner)
-    return chain, chain.registry.stake_of(owner.address)
+    enter(context, events, yes)
 
 
 def _tune_process(threads: int) -> None:

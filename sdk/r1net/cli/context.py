@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from r1net.client import Client
 from r1net.settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from r1net.client import Client
 
 
 @dataclass

@@ -10,14 +10,31 @@ from typing import Annotated
 
 import typer
 
-from r1net.cli import doctor, runs, submit
+from r1net.cli.commands import Commands
 from r1net.cli.context import Context
-from r1net.cli.program import application, run
+from r1net.cli.program import Version, application, run
 
-app = application(__doc__)
-submit.add_to(app)
-runs.add_to(app)
-doctor.add_to(app)
+COMMANDS: Commands = {
+    "r1net.cli.submit": {
+        "estimate": "What a job would come to: price, time, and whether the model will learn.",
+        "submit": "Fund and announce a job.",
+        "announce": "Go on with a job that is funded, where announcing it was interrupted.",
+    },
+    "r1net.cli.runs": {
+        "jobs": "Jobs of the network, the oldest first.",
+        "watch": "Follow a job round by round until it is over.",
+        "pause": "Have no new work of a job given out for a while.",
+        "resume": "Go on with a paused job.",
+        "stop": "Cancel a job: what hosts have done is settled, the rest of the budget comes back.",
+        "refund": "Take back what is left of a job that was stopped or is over.",
+        "top-up": "Give a job more money; one whose budget was spent goes on.",
+        "download": "Model, traces and metrics of a completed job.",
+        "verify": "Hash a job's traces here, and prove them against the chain; of a curriculum, recompute the weights.",
+    },
+    "r1net.cli.doctor": {"doctor": "Check everything that a submitter needs; each failure names its fix."},
+}
+
+app = application(__doc__, COMMANDS)
 
 
 @app.callback()
@@ -29,6 +46,7 @@ def options(
     rpc_url: Annotated[str | None, typer.Option(help="chain endpoint of your own")] = None,
     deployment: Annotated[Path | None, typer.Option(help="trusted contract addresses")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON for programs; works behind any command")] = False,
+    version: Version = False,
 ) -> None:
     """Options that every command takes."""
     flags = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 
 from r1net.cli.arguments import shared_first
+from r1net.cli.commands import Commands, lazy_group, stand_in
 from r1net.cli.output import render, render_error
 from r1net.errors import R1Error
 from r1net.urls import scrub_output
@@ -19,9 +21,10 @@ def show(result: Any, **options: Any) -> None:
     raise typer.Exit(getattr(result, "exit_code", 0))
 
 
-def application(words: str | None) -> typer.Typer:
+def application(words: str | None, commands: Commands) -> typer.Typer:
     """A program of commands that return what is shown; `words` is its help."""
-    return typer.Typer(
+    app = typer.Typer(
+        cls=lazy_group(commands),
         help=words,
         no_args_is_help=True,
         add_completion=False,
@@ -29,6 +32,19 @@ def application(words: str | None) -> typer.Typer:
         pretty_exceptions_enable=False,
         result_callback=show,
     )
+    stand_in(app, commands)
+    return app
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(version("r1net"))
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", is_eager=True, callback=_say_version, help="say which version this is")
+]
 
 
 def run(app: typer.Typer, shared: tuple[str, ...]) -> None:

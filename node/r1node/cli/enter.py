@@ -1,0 +1,49 @@
+"""What `join` does once it has said its first word: the keys, the first stake, the work."""
+
+from __future__ import annotations
+
+from eth_account.signers.local import LocalAccount
+
+from r1net.chain import Chain, load_keystore
+from r1net.chain.parameters import DAY
+from r1net.cli.output import Amount
+from r1net.errors import PreflightError, UsageError
+from r1node.cli.context import Context
+from r1node.events import Events
+
+
+def enter(context: Context, events: Events, yes: bool) -> None:
+    """Open the keys, stake if need be, and work until stopped. With `yes` nobody is asked before the first stake."""
+    settings = context.settings
+    password = context.password()
+    owner = load_keystore(settings.owner_keystore, password)
+    worker = load_keystore(settings.worker_keystore, password)
+    from r1node.worker import run_worker  # noqa: PLC0415 - torch takes seconds, a wrong password is told before
+
+    _before_staking(context, owner, events, yes)
+    run_worker(settings, owner, worker, events)
+
+
+def _before_staking(context: Context, owner: LocalAccount, events: Events, yes: bool) -> None:
+    """A first stake is put in knowingly, and by a machine that can work. Raises PreflightError for one that can't, and
+    UsageError where a person says no; without a terminal there is nobody to ask."""
+    from r1node.doctor.checks import examine  # noqa: PLC0415
+    from r1node.patience import patiently  # noqa: PLC0415
+    from r1node.worker import first_stake  # noqa: PLC0415
+
+    chain, staked = patiently(lambda: _stake_of(context, owner), events, context.settings.patience)
+    if staked:
+        return
+    for finding in examine(context.settings, quick=True).findings:
+        if finding.verdict == "failure":
+            raise PreflightError(f"{finding.check}: {finding.detail}", hint=finding.fix)
+    stake, days = Amount(first_stake(chain, context.settings)), chain.registry.unbonding_delay() / DAY
+    events.note("stake", f"{stake} of {owner.address} go into the registry as this host's stake")
+    events.note("stake", f"they come back by `r1node leave`, {days:g} days after it; who cheats loses them")
+    if not yes and context.asks(f"Stake {stake}?") is False:
+        raise UsageError("nothing was staked", hint="`r1node doctor` and `r1node odds JOB` say more")
+
+
+def _stake_of(context: Context, owner: LocalAccount) -> tuple[Chain, int]:
+    chain = context.chain(owner)
+    return chain, chain.registry.stake_of(owner.address)
