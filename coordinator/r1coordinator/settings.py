@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from r1net.errors import UsageError
+from r1net.faults import first_fault
 
 ENV_PREFIX = "R1_COORDINATOR_"
 DEVELOPMENT_CHAIN = 31337
@@ -151,7 +152,7 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         raise UsageError(
             f"cannot read {chosen}: {error.strerror}", hint="name an existing file with --config"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also of what is not UTF-8
         raise UsageError(f"{chosen} is not TOML: {error}", hint="correct the file") from error
 
 
@@ -168,6 +169,6 @@ def load_settings(
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise UsageError(f"{where}: {first['msg']}", hint="see `r1coordinator serve --help`") from error
+        where, said, hint = first_fault(error, Settings)
+        name = ".".join(map(str, where)) or "settings"
+        raise UsageError(f"{name}: {said}", hint=hint or "see `r1coordinator serve --help`") from error

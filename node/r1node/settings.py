@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from r1net.errors import UsageError
+from r1net.faults import first_fault, shown
 from r1net.urls import require_tls
 
 ENV_PREFIX = "R1_"
@@ -27,9 +29,7 @@ class Settings(BaseModel):
 
     coordinator: str = Field(default="http://127.0.0.1:8420", description="URL of the coordinator")
     data_dir: Path = Field(default=Path("~/.r1net"), description="keys, models and state")
-    worker: str = Field(
-        default="0", pattern=r"^[A-Za-z0-9_-]{1,32}$", description="name of this worker; one for each GPU"
-    )
+    worker: str = Field(default="0", description="name of this worker; one for each GPU")
     password_file: Path | None = Field(default=None, description="file with the keystore's password; else asked for")
     rpc_url: str | None = Field(
         default=None, description="chain endpoint; default: the one that the coordinator publishes, to read by"
@@ -55,9 +55,9 @@ class Settings(BaseModel):
     unsafe_no_sandbox: bool = Field(
         default=False, description="work without a boundary: strangers' jobs may then read this user's files and keys"
     )
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    engine: str = Field(
-        default="auto", pattern=r"^(auto|builtin|vllm)$", description="what generates; auto: see `r1node engine list`"
+    device: str = Field(default="auto", description="what computes: auto, cpu, cuda or cuda:N")
+    engine: Literal["auto", "builtin", "vllm"] = Field(
+        default="auto", description="what generates; auto: see `r1node engine list`"
     )
     vllm_dir: Path | None = Field(default=None, description="vLLM's environment; default: engines/vllm in data_dir")
     threads: int = Field(default=0, ge=0, description="CPU threads for tensors; 0 = all cores")
@@ -67,6 +67,20 @@ class Settings(BaseModel):
         description="seconds that `join` waits for a coordinator or chain that is away when it starts",
     )
     listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
+
+    @field_validator("worker")
+    @classmethod
+    def _a_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", value):
+            raise ValueError(f"{shown(value)} is not a name of up to 32 letters, digits, _ and -")
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _a_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+            raise ValueError(f"{shown(value)} is not auto, cpu, cuda or cuda:N")
+        return value
 
     @field_validator("accept")
     @classmethod
@@ -93,8 +107,11 @@ class Settings(BaseModel):
 
     @property
     def home(self) -> Path:
-        """The data folder, expanded."""
-        return self.data_dir.expanduser()
+        """The data folder, expanded. Raises UsageError where it should be below a home folder, and there is none."""
+        try:
+            return self.data_dir.expanduser()
+        except RuntimeError as error:
+            raise UsageError("this user has no home folder", hint="say where to keep things: --data-dir") from error
 
     @property
     def pin_file(self) -> Path:
@@ -110,6 +127,14 @@ class Settings(BaseModel):
     def owner_keystore(self) -> Path:
         """The host's wallet."""
         return self.home / "wallet.json"
+
+    @property
+    def init_command(self) -> str:
+        """What makes the keys that these settings name."""
+        chosen = {"--data-dir": self.data_dir, "--worker": self.worker}
+        usual = {"--data-dir": Path("~/.r1net"), "--worker": "0"}
+        options = [part for name, value in chosen.items() if value != usual[name] for part in (name, str(value))]
+        return shlex.join(["r1node", "init", *options])
 
     @property
     def worker_folder(self) -> Path:
@@ -146,7 +171,7 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     merged: dict[str, Any] = {}
     origins = dict.fromkeys(Settings.model_fields, "default")
     sources = (
-        (str(USER_FILE), _from_file(USER_FILE.expanduser())),
+        (str(USER_FILE), _from_file(USER_FILE)),
         (str(LOCAL_FILE), _from_file(LOCAL_FILE)),
         ("environment", _from_environment(environ)),
         ("flag", {key: value for key, value in flags.items() if value is not None}),
@@ -157,11 +182,11 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     try:
         return Resolved(Settings.model_validate(merged), origins)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
+        where, said, hint = first_fault(error, Settings)
+        name = ".".join(map(str, where))
         raise UsageError(
-            f"setting {name!r} (from {origins.get(name, 'file')}): {first['msg']}",
-            hint="`r1node config show` lists every setting",
+            f"setting {name!r} (from {origins.get(name, 'file')}): {said}",
+            hint=hint or "`r1node config show` lists every setting",
         ) from error
 
 
@@ -172,8 +197,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
+        return tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+    except (FileNotFoundError, RuntimeError):  # RuntimeError: a user without a home folder
         return {}
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also of what is not UTF-8
         raise UsageError(f"{path} is not TOML: {error}", hint="mend or remove the file") from error

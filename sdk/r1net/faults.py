@@ -58,8 +58,9 @@ def first_fault(error: ValidationError, model: type[BaseModel] | None = None) ->
         return where, "there is no such setting", nearest(str(where[-1]), known) if known else None
     words = _WORDS.get(kind)
     said = words(first["input"], context) if words else str(first["msg"]).removeprefix("Value error, ")
-    hint = nearest(first["input"], _choices(context)) if kind == "literal_error" and _is_text(first["input"]) else None
-    return where, said, hint
+    if kind == "literal_error" and _is_text(first["input"]):
+        return where, said, nearest(first["input"], _choices(context))
+    return where, said, _within(context) or (_meaning(model, where) if model is not None else None)
 
 
 def in_words(error: ValidationError, model: type[BaseModel] | None = None, of: str = "") -> UsageError:
@@ -68,6 +69,17 @@ def in_words(error: ValidationError, model: type[BaseModel] | None = None, of: s
     name = ".".join(map(str, where))
     place = f"{of}: {name}" if of and name else of or name
     return UsageError(f"{place}: {said}" if place else said, hint=hint)
+
+
+def _within(context: Mapping[str, Any]) -> str | None:
+    """What would fit, where a number is out of its range."""
+    return next((f"give {words.format(context[key])}" for key, words in _BOUNDS.items() if key in context), None)
+
+
+def _meaning(model: type[BaseModel], where: Where) -> str | None:
+    """What a setting is, as its model describes it."""
+    field = model.model_fields.get(str(where[-1])) if len(where) == 1 else None
+    return None if field is None or not field.description else f"{where[-1]}: {field.description}"
 
 
 def _is_text(value: object) -> bool:
@@ -86,6 +98,7 @@ def _kind(words: str) -> Callable[[object, Mapping[str, Any]], str]:
     return lambda value, _: f"{shown(value)} is not {words}"
 
 
+_BOUNDS = {"ge": "{} or more", "gt": "more than {}", "le": "{} or less", "lt": "less than {}"}
 _NUMBER, _WHOLE, _TABLE, _LIST = "a number", "a whole number", "a table of settings", "a list"
 _WORDS: dict[str, Callable[[object, Mapping[str, Any]], str]] = {
     "missing": lambda _, __: "it is missing",

@@ -56,7 +56,7 @@ def resolve(flags: Mapping[str, Any]) -> Settings:
     """The merged settings. Raises UsageError naming what is wrong, and where."""
     found: dict[str, Any] = {}
     for path in FILES:
-        found |= _file(path.expanduser())
+        found |= _file(path)
     names = Settings.model_fields
     found |= {name: value for name in names if (value := os.environ.get(PREFIX + name.upper()))}
     found |= {name: value for name, value in flags.items() if value is not None}
@@ -64,12 +64,12 @@ def resolve(flags: Mapping[str, Any]) -> Settings:
 
 
 def _file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
     try:
-        values = tomllib.loads(path.read_text())
-    except ValueError as error:
-        raise UsageError(f"{path}: {error}") from error
+        values = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+    except (FileNotFoundError, RuntimeError):  # RuntimeError: a user without a home folder
+        return {}
+    except ValueError as error:  # also of what is not UTF-8
+        raise UsageError(f"{path} is not TOML: {error}", hint="mend or remove the file") from error
     _checked(values, str(path))
     return values
 

@@ -76,6 +76,9 @@ def is_loopback(url: str) -> bool:
 def require_tls(url: str, allow_plain_http: bool = False) -> None:
     """Refuse a URL that would send its traffic in the clear beyond this machine. Raises UsageError."""
     parts = _split(url)
+    if "://" not in url and (meant := _with_scheme(url)) is not None:
+        start, _, rest = meant.partition("://")
+        raise UsageError(f"{rest} is no http(s) address without {start}:// in front", hint=f"write {meant}")
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"{redact(url)} is no http(s) address", hint="give a URL such as https://coordinator.example")
     if parts.scheme == "http" and not allow_plain_http and not is_loopback(url):
@@ -83,6 +86,14 @@ def require_tls(url: str, allow_plain_http: bool = False) -> None:
             f"{redact(url)} is not encrypted: others on the way could read and change what it says",
             hint="use https://, or say allow_plain_http (R1_ALLOW_PLAIN_HTTP=true) on a network that is yours alone",
         )
+
+
+def _with_scheme(url: str) -> str | None:
+    """What somebody may have meant who wrote a host and a port alone; None for what can't be one."""
+    parts = _split(f"https://{url}")
+    if parts is None or not parts.hostname or not re.fullmatch(r"[\w.:-]+", parts.hostname):
+        return None
+    return redact(f"{'http' if is_loopback(f'http://{url}') else 'https'}://{url}")
 
 
 def _split(url: str) -> SplitResult | None:

@@ -7,14 +7,16 @@ from eth_account.signers.local import LocalAccount
 from r1net.chain import Chain, load_keystore
 from r1net.chain.parameters import DAY
 from r1net.cli.output import Amount
-from r1net.errors import PreflightError, UsageError
+from r1net.errors import KeyFileError, PreflightError, UsageError
 from r1node.cli.context import Context
 from r1node.events import Events
+from r1node.settings import Settings
 
 
 def enter(context: Context, events: Events, yes: bool) -> None:
     """Open the keys, stake if need be, and work until stopped. With `yes` nobody is asked before the first stake."""
     settings = context.settings
+    require_keys(settings)
     password = context.password()
     owner = load_keystore(settings.owner_keystore, password)
     worker = load_keystore(settings.worker_keystore, password)
@@ -22,6 +24,16 @@ def enter(context: Context, events: Events, yes: bool) -> None:
 
     _before_staking(context, owner, events, yes)
     run_worker(settings, owner, worker, events)
+
+
+def require_keys(settings: Settings) -> None:
+    """Raises KeyFileError, with the command that makes them, where the wallet or the worker's key is missing."""
+    for what, path in (
+        ("wallet", settings.owner_keystore),
+        (f"key of worker {settings.worker!r}", settings.worker_keystore),
+    ):
+        if not path.exists():
+            raise KeyFileError(f"there is no {what} at {path}", hint=f"make it: {settings.init_command}")
 
 
 def _before_staking(context: Context, owner: LocalAccount, events: Events, yes: bool) -> None:
