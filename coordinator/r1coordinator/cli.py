@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from r1coordinator.settings import Settings, load_settings
-from r1net.errors import R1Error
+from r1net.cli.edge import told
 from r1net.urls import redact, scrub_output
 
 app = typer.Typer(help="The coordinator of an r1net network.", no_args_is_help=True, add_completion=False)
@@ -93,12 +93,7 @@ def _serve(settings: Settings, as_json: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line; an expected error becomes two lines and its exit code."""
+    """Run the command line; an error becomes words and an exit code."""
     scrub_output("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
+    with told("--json" in sys.argv, extra="coordinator"):
         app()
-    except R1Error as error:
-        typer.echo(f"error: {error.message}", err=True)
-        if error.hint:
-            typer.echo(f"hint: {error.hint}", err=True)
-        sys.exit(error.exit_code)

@@ -22,7 +22,7 @@ from r1coordinator.scheduling.mixes import read_mix
 from r1coordinator.settings import Settings
 from r1coordinator.store.blobs import BlobStore
 from r1coordinator.store.cache import ByteCache
-from r1coordinator.store.database import Database, require_head
+from r1coordinator.store.database import Database, require_head, telling
 from r1coordinator.store.refusals import Refusals
 from r1coordinator.store.workers import resume_clocks
 from r1coordinator.verification.scorers import Scorers
@@ -107,7 +107,7 @@ def build(
     sandbox.start()
     db = Database(settings.database)
     require_head(db)
-    with db.write() as s:
+    with telling(), db.write() as s:
         resume_clocks(s, clock())
     blobs = BlobStore(settings.blobs)
     blobs.discard_unfinished()

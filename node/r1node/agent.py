@@ -27,6 +27,7 @@ from r1net.protocol.work import (
     VerifyTask,
     WorkRequest,
 )
+from r1net.system import in_words
 from r1node.attempt import Step, train
 from r1node.events import Events
 from r1node.jobs import Host, JobRuntime
@@ -146,6 +147,9 @@ class Agent:
                 self._leave_job(lease, "job_fault", str(error))
             except R1Error as error:
                 self._give_back(lease, error.code, str(error))
+            except OSError as error:  # a full disk, a folder that was taken away: this host's trouble, and it may pass
+                fault = in_words(error)
+                self._leave_job(lease, fault.code, str(fault))
             except (MemoryError, torch.OutOfMemoryError) as error:
                 self._leave_job(lease, "out_of_memory", f"{error}; smaller models need less")
             except Exception as error:  # a job, a peer or a library met what nobody foresaw: it ends this task alone

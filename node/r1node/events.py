@@ -1,4 +1,8 @@
-"""What a worker tells its host while it works: lines for people on stderr, or JSON lines on stdout."""
+"""What a worker tells its host while it works: lines for people on stderr, or JSON lines on stdout.
+
+Words must not cost the work: a line that can't be written, on a full disk or because nobody reads any more, is counted,
+and told of once a line gets through.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +24,25 @@ class Events:
         self._json = as_json
         self._idle: str | None = None
         self._lock = threading.Lock()
+        self._lost = 0
 
     def note(self, event: str, text: str, **data: object) -> None:
         """Any event, with a sentence."""
         self._idle = None
         with self._lock:  # a line and its end are two writes
-            if self._json:
-                print(json.dumps({"time": time.time(), "event": event, "text": text, **data}), flush=True)
-            else:
-                print(f"{time.strftime('%H:%M:%S')}  {event:<10} {text}", file=sys.stderr, flush=True)
+            try:
+                if self._lost:
+                    self._print("lost", f"{self._lost} lines before this one could not be written", {})
+                    self._lost = 0
+                self._print(event, text, data)
+            except OSError:
+                self._lost += 1
+
+    def _print(self, event: str, text: str, data: Mapping[str, object]) -> None:
+        if self._json:
+            print(json.dumps({"time": time.time(), "event": event, "text": text, **data}), flush=True)
+        else:
+            print(f"{time.strftime('%H:%M:%S')}  {event:<10} {text}", file=sys.stderr, flush=True)
 
     def idle(self, reason: str) -> None:
         """Nothing to do."""

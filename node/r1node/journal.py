@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +24,7 @@ def note_metrics(
 ) -> None:
     """Append what was reported for a lease: a line with its task, its completion tokens and its metrics.
 
-    A disk that is full must not cost the work: the line is left out and the log says so.
+    A disk that is full must not cost the work: the line is left out, whole, and the log says so.
     """
     line = {
         "time": time.time(),
@@ -37,7 +39,20 @@ def note_metrics(
     path = folder / "jobs" / lease.job_id / "metrics.jsonl"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        _append(path, json.dumps(line).encode() + b"\n")
     except OSError as error:
         log.warning("could not write %s: %s", path, error)
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Add a line to a file, whole or not at all."""
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            if file.write(line) == len(line):
+                return
+        except OSError:
+            file.truncate(size)
+            raise
+        file.truncate(size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ def withdraw_request(folder: Path) -> None:
 
 def stop_requested(folder: Path) -> bool:
     """Whether the worker is asked to stop."""
-    return (folder / _DRAIN).exists()
+    return os.path.exists(folder / _DRAIN)  # False, not an error, where the folder can't be read any more
 
 
 @contextmanager

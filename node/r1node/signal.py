@@ -11,9 +11,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from r1net.cli.output import render_error
+from r1net.cli.edge import told
 from r1net.environments import sampling_seed
-from r1net.errors import R1Error
 from r1net.jobs.sample import SampleRequest
 from r1net.jobs.signal import Sampled, Signal, mean, signal_of
 from r1net.local_files import LocalFiles
@@ -76,15 +75,12 @@ def _say(done: int, total: int) -> None:
 
 def main() -> None:
     """Answer one request."""
-    try:
+    with told(as_json=True, extra="node"):
         request = SampleRequest.parse(sys.stdin.buffer.read())
         folder, files = Path(request.model), LocalFiles(Path(request.files))
         with closing(SandboxPool(2, Limits.of_node(), unsafe=True)) as pool:  # the caller's own job
             scorer = job_scorer(pool, request.spec, folder, files.path)
             print(measure(request.spec, folder, scorer, request.groups).model_dump_json())
-    except R1Error as error:
-        render_error(error, as_json=True)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from r1net.protocol.job import JobSpec, ModelRef
 from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.transport import Transport
 from r1net.weights.checkpoint import read_checkpoint
+from r1net.whole import whole
 
 _CHUNK = 1 << 20
 """Bytes read at a time."""
@@ -38,11 +37,8 @@ class BlobCache:
         digest = "0x" + hashlib.sha256(data).hexdigest()
         path = self.path(digest)
         if not path.is_file():
-            path.parent.mkdir(exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".blob-")
-            with os.fdopen(handle, "wb") as file:
+            with whole(path, sync=False) as file:
                 file.write(data)
-            os.replace(name, path)
         return digest
 
     def salted(self, digest: str, salt: str) -> str:

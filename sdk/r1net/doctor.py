@@ -19,6 +19,7 @@ from r1net.protocol.architectures import longest_sequence, require_supported
 from r1net.protocol.model_files import check_config
 from r1net.protocol.views import NodeView
 from r1net.settings import Settings
+from r1net.system import as_fault
 from r1net.urls import is_loopback, redact
 
 _FEW_OWNERS = 3
@@ -44,8 +45,9 @@ def examine(settings: Settings, model: Path | None = None) -> Report:
 def _run(check: Check, settings: Settings, client: Client) -> Finding:
     try:
         return check(settings, client)
-    except R1Error as error:
-        return Finding(check.__name__, "failure", error.message, error.hint)
+    except (R1Error, OSError) as error:
+        fault = as_fault(error)
+        return Finding(check.__name__, "failure", fault.message, fault.hint)
 
 
 def wallet(settings: Settings, client: Client) -> Finding:
@@ -112,10 +114,9 @@ def hosts(_settings: Settings, client: Client) -> Finding:
 def _model(folder: Path) -> Finding:
     try:
         return _computable(path_of(folder))
-    except UsageError as error:
-        return Finding("model", "failure", error.message, error.hint)
-    except OSError as error:
-        return Finding("model", "failure", f"{error.filename} can't be read: {error.strerror}", "look at its rights")
+    except (UsageError, OSError) as error:
+        fault = as_fault(error)
+        return Finding("model", "failure", fault.message, fault.hint)
 
 
 def _computable(folder: Path) -> Finding:

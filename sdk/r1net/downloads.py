@@ -17,6 +17,7 @@ from r1net.weights.experts import as_checkpoint
 from r1net.weights.header import StoredTensor, read_header
 from r1net.weights.sampled import merged, pairs, sampled
 from r1net.weights.stored import write_tensors
+from r1net.whole import write_whole
 
 ADAPTER = "adapter_model.safetensors"
 MASTER = "policy.safetensors"
@@ -105,4 +106,4 @@ def adapter_config(spec: JobSpec, layers: Mapping[str, tuple[StoredTensor, Store
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=2))
+    write_whole(path, json.dumps(document, indent=2), 0o644)

@@ -3,6 +3,7 @@
     R1Error                     code            exit code
     ├── UsageError              usage           2
     ├── PreflightError          preflight       3
+    │   └── SystemFault         system          3   the operating system refused: a full disk, a right that lacks
     ├── KeyFileError            key_file        4
     ├── ChainError              chain           5
     │   ├── ChainUnavailable    chain_unavailable
@@ -49,6 +50,12 @@ class PreflightError(R1Error):
 
     code = "preflight"
     exit_code = 3
+
+
+class SystemFault(PreflightError):
+    """The operating system refused something: no room, no right, no such place."""
+
+    code = "system"
 
 
 class KeyFileError(R1Error):

@@ -71,7 +71,12 @@ class LocalFiles:
         """A new file to write, which `keep` takes."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=self.root, prefix=".new-", delete=False) as file:
-            yield file
+            try:
+                yield file
+                file.flush()
+            except BaseException:
+                Path(file.name).unlink()
+                raise
 
     def keep(self, path: Path) -> FileRef:
         """Take a finished file in, under its content's name. It is moved."""

@@ -24,6 +24,7 @@ from r1net.protocol.steering import SignedSteering, Steering
 from r1net.protocol.views import EvaluationRecord, JobCost, RoundMix, RoundPage, RoundRecord, TraceView
 from r1net.showing import Cost, Seen, as_frame, as_html, as_line, progress
 from r1net.tracking import json_line, open_tracker
+from r1net.whole import write_whole
 
 if TYPE_CHECKING:
     from r1net.chain.provenance import TraceStatus
@@ -269,10 +270,10 @@ class Run:
         self._download_model(view, folder, base, merged, master)
         own = {reward.name for reward in view.spec.rewards if reward.code is not None}
         export_traces(self.traces(), ProofBook(self._client.transport, self.job_id), folder / "traces.parquet", own)
-        (folder / "metrics.jsonl").write_text("".join(map(json_line, self._records())))
+        write_whole(folder / "metrics.jsonl", "".join(map(json_line, self._records())), 0o644)
         evaluations = [record.model_dump(mode="json") for record in self.evaluations()]
         job = {"job": view.model_dump(mode="json"), "evaluations": evaluations}
-        (folder / "job.json").write_text(json.dumps(job, indent=2))
+        write_whole(folder / "job.json", json.dumps(job, indent=2), 0o644)
         return folder
 
     def _download_model(self, view: JobView, folder: Path, base: bool, merged: bool, master: bool) -> None:

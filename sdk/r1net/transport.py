@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
@@ -21,6 +19,7 @@ from r1net.errors import Busy, ProtocolError, Refused, Unreachable
 from r1net.protocol.canonical import Message, sha256
 from r1net.protocol.session import DIGEST_HEADER, content_digest
 from r1net.urls import redact, require_tls
+from r1net.whole import whole
 
 M = TypeVar("M", bound=Message)
 
@@ -135,15 +134,8 @@ class Transport:
     def fetch_blob(self, digest: str, target: Path, size: int | None = None) -> None:
         """Download a blob (of `size` bytes, where that is known) to a file, whole or not at all. Raises ProtocolError
         when its content isn't what its name says."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".blob-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                self._stream(digest, file, size)
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
+        with whole(target, sync=False) as file:
+            self._stream(digest, file, size)
 
     def _stream(self, digest: str, file: Any, size: int | None) -> None:
         state = hashlib.sha256()

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from r1net.errors import PreflightError, UsageError
@@ -93,6 +93,17 @@ class Database:
         self._pulse.dispose()
 
 
+@contextmanager
+def telling() -> Iterator[None]:
+    """What the database refuses while the program starts, in words: a file that is none of its own or can't be written
+    to, a full disk, a server that isn't there. Raises PreflightError."""
+    try:
+        yield
+    except DBAPIError as error:
+        hint = "check the database URL, the rights to its file, and the room on its disk"
+        raise PreflightError(f"cannot use the database: {scrub(str(error.orig)).strip()}", hint=hint) from error
+
+
 def _config(url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
@@ -107,25 +118,16 @@ def migrate(url: str) -> str:
     if make_url(url).get_backend_name() == "sqlite" and file:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
     config = _config(url)
-    try:
+    with telling():
         command.upgrade(config, "head")
-    except OperationalError as error:
-        raise PreflightError(
-            f"cannot open the database: {scrub(str(error.orig))}", hint="check the database URL"
-        ) from error
     return str(ScriptDirectory.from_config(config).get_current_head())
 
 
 def require_head(database: Database) -> None:
     """Raises PreflightError unless the schema is at its newest revision."""
     head = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
-    try:
-        with database.engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-    except OperationalError as error:
-        raise PreflightError(
-            f"cannot open the database: {scrub(str(error.orig))}", hint="check the database URL"
-        ) from error
+    with telling(), database.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
     if current != head:
         found = f"at revision {current}" if current else "empty"
         raise PreflightError(f"the database is {found}, this version needs {head}", hint="run `r1coordinator migrate`")

@@ -13,6 +13,7 @@ from r1net.chain.disputes import DisputePhase, DisputeState, SignedSubmission, V
 from r1net.errors import R1Error, UsageError
 from r1net.protocol.evidence import Evidence
 from r1net.protocol.signing import Domain
+from r1net.whole import write_whole
 from r1node.cli.context import Context
 from r1node.cli.verify import open_desk
 from r1node.network import open_domain
@@ -157,7 +158,7 @@ def keep_evidence(context: Context, evidence: Evidence) -> tuple[Path, str]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     digest = evidence.digest()
     path = folder / f"{digest}.json"
-    path.write_bytes(evidence.canonical())
+    write_whole(path, evidence.canonical(), 0o644)
     return path, digest
 
 

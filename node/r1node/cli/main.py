@@ -1,6 +1,7 @@
 """`r1node`: the command of a GPU host.
 
-Exit codes: 0 ok, 1 failure, 2 usage, 3 preflight, 4 keys, 5 chain. Data goes to stdout, words to stderr.
+Exit codes: 0 ok, 1 failure, 2 usage, 3 preflight, 4 keys, 5 chain, 70 a bug. Data goes to stdout, words to
+stderr.
 """
 
 from __future__ import annotations
@@ -95,4 +96,4 @@ SHARED = ("--coordinator", "--data-dir", "--worker", "--password-file", "--rpc-u
 
 def main() -> None:
     """Run a command."""
-    run(app, SHARED)
+    run(app, SHARED, extra="node")

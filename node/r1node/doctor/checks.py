@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,11 +14,12 @@ import psutil
 import torch
 from eth_account import Account
 
-from r1net.chain.keystore import keystore_address
+from r1net.chain.keystore import keystore_address, require_private
 from r1net.cli.output import Amount
 from r1net.errors import PreflightError, R1Error
 from r1net.findings import Finding, Report
 from r1net.protocol.session import MAX_SKEW
+from r1net.system import as_fault
 from r1net.urls import is_loopback, redact
 from r1node.allocator import keep_memory, tcmalloc
 from r1node.kernels.build import library
@@ -46,8 +46,9 @@ def _run(settings: Settings, checks: tuple[Check, ...]) -> Iterator[Finding]:
     for check in checks:
         try:
             yield check(settings)
-        except R1Error as error:
-            yield Finding(check.__name__, "failure", error.message, error.hint)
+        except (R1Error, OSError) as error:
+            fault = as_fault(error)
+            yield Finding(check.__name__, "failure", fault.message, fault.hint)
 
 
 def accelerator(settings: Settings) -> Finding:
@@ -120,9 +121,8 @@ def keys(settings: Settings) -> Finding:
     """Key files: there, and readable by their owner alone."""
     for path in (settings.owner_keystore, settings.worker_keystore):
         if not path.exists():
-            return Finding("keys", "failure", f"no key file at {path}", "run: r1node init")
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            return Finding("keys", "failure", f"{path} is readable by others", f"run: chmod 600 {path}")
+            return Finding("keys", "failure", f"no key file at {path}", f"run: {settings.init_command}")
+        require_private(path)
     return Finding("keys", "ok", f"wallet {keystore_address(settings.owner_keystore)}")
 
 

@@ -13,6 +13,7 @@ from r1net.protocol.architectures import require_supported
 from r1net.protocol.job import Grpo, JobSpec, ModelRef, Precision, RewardSpec, Sampling
 from r1net.protocol.model_files import check_config
 from r1net.protocol.problems import EnvironmentSpec
+from r1net.system import as_fault
 from r1net.tokens import stop_tokens
 from r1node.models.precision import computing
 from r1node.rollout.choice import choose
@@ -32,8 +33,9 @@ def examine_model(settings: Settings, folder: Path) -> Iterator[Finding]:
     try:
         files = describe_model(folder)
         family = require_supported(check_config((folder / "config.json").read_bytes(), "config.json"))
-    except UsageError as error:
-        yield Finding("model", "failure", error.message, error.hint)
+    except (UsageError, OSError) as error:
+        fault = as_fault(error)
+        yield Finding("model", "failure", fault.message, fault.hint)
         return
     yield Finding("model", "ok", f"{files.name}, of the family {family.title}")
     for dtype in ("bfloat16", "float32"):
@@ -67,7 +69,8 @@ def _computed(settings: Settings, folder: Path, spec: JobSpec) -> Finding:
             engine = choice.make(policy, computing(device, spec.dtype), device, Path(scratch))
             found = check(policy, trainer, engine, _PROMPT)
             engine.unload()
-    except UsageError as error:
-        return Finding(name, "failure", error.message, error.hint)
+    except (UsageError, OSError) as error:
+        fault = as_fault(error)
+        return Finding(name, "failure", fault.message, fault.hint)
     how = "built-in kernels" if policy.why_not_plain is None else f"transformers, slower ({policy.why_not_plain})"
     return Finding(name, "ok", f"computed in {trainer.dtype}, by {how}: {found}".replace("torch.", ""))

@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from r1net.errors import PreflightError
+from r1net.system import in_words
 from r1node.kernels.instructions import lesser_instructions, processor
 
 SOURCES = Path(__file__).parent
@@ -35,9 +36,14 @@ PRECISIONS = {"bf16": ("-DR1_BF16",), "fp32": ()}
 def library(precision: str) -> ctypes.CDLL:
     """The kernels for "bf16" or "fp32". Raises PreflightError when they cannot be compiled."""
     command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS, *_processor_flags(), *PRECISIONS[precision]]
-    path = _cache() / f"r1net-{precision}-{_fingerprint(command)}.so"
-    if not path.exists():
-        _compile(command, path)
+    try:
+        path = _cache() / f"r1net-{precision}-{_fingerprint(command)}.so"
+        if not path.exists():
+            _compile(command, path)
+    except OSError as error:  # a full disk, a home folder that can't be written to
+        raise PreflightError(
+            f"the kernels can't be kept: {in_words(error).message}", hint="set XDG_CACHE_HOME to a folder of your own"
+        ) from error
     return ctypes.CDLL(str(path))
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from r1net.chain.disputes import Verdict
 from r1net.errors import KeyFileError
+from r1net.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,4 @@ class BallotBox:
 
     def _write(self, rows: dict[str, dict[str, str]]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=self._file.parent, prefix=".ballots-")  # made with mode 0600
-        with os.fdopen(handle, "w") as file:
-            json.dump(rows, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, self._file)
+        write_whole(self._file, json.dumps(rows, indent=2))

@@ -13,6 +13,7 @@ from typing import Any, NotRequired, TypedDict
 from r1net.adapters.places import Place
 from r1net.datasets import Dataset
 from r1net.errors import UsageError
+from r1net.whole import write_whole
 
 _BODIES = Path(__file__).parent / "bodies"
 _COMMON = "from r1net.adapters.bodies.common import "
@@ -105,5 +106,5 @@ def _write(place: Place, settings: Mapping[str, Any], packages: Sequence[str], s
     folder = place.root / "made"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{settings['module'].rpartition('/')[2]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.py"
-    path.write_text(text)
+    write_whole(path, text)
     return path

@@ -24,7 +24,8 @@ from r1net.chain.deployer import Deployer
 from r1net.chain.deployment import Deployment
 from r1net.chain.keystore import load_keystore
 from r1net.chain.parameters import Parameters
-from r1net.errors import ChainError, R1Error
+from r1net.cli.edge import told
+from r1net.errors import ChainError
 
 __all__ = ["Accounts", "Parameters", "deploy", "main"]
 
@@ -83,7 +84,7 @@ def deploy(
     return deployer.run(named.settlers, named.guardian or "", named.treasury or "", handover=handover)
 
 
-def main() -> int:
+def main() -> None:
     """Command line; see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m r1net.chain.deploy", description="Deploy the contracts.")
     parser.add_argument("--rpc", required=True, help="RPC URL of the chain")
@@ -99,7 +100,7 @@ def main() -> int:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value, help=f"default {value}")
     given = parser.parse_args()
     parameters = Parameters(**{name: getattr(given, name) for name in asdict(Parameters())})
-    try:
+    with told(as_json=False):
         password = os.environ.get("R1_PASSWORD") or getpass.getpass(f"password of {given.key_file}: ")
         account = load_keystore(given.key_file, password)
         found = deploy(
@@ -111,13 +112,9 @@ def main() -> int:
             accounts=Accounts(tuple(given.settler), given.guardian, given.treasury, given.one_key),
             handover=not given.keep_admin,
         )
-    except R1Error as error:
-        print(f"error: {error.message}" + (f"\n  next: {error.hint}" if error.hint else ""), file=sys.stderr)
-        return error.exit_code
     print(found.model_dump_json(indent=2))
     print(f"network digest, for hosts and submitters to compare with: {found.digest()}", file=sys.stderr)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from r1net.errors import ChainError
 from r1net.protocol.canonical import Hash, canonical_bytes, sha256
+from r1net.whole import write_whole
 
 
 def _checksummed(value: str) -> str:
@@ -35,7 +34,7 @@ class Deployment(BaseModel):
     def load(cls, path: Path) -> Deployment:
         """Read a deployment file. Raises ChainError when it is missing or malformed."""
         try:
-            return cls.model_validate_json(path.read_text())
+            return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
             raise ChainError(f"no deployment file at {path}", hint="ask the network's operator for it") from error
         except ValidationError as error:
@@ -43,12 +42,7 @@ class Deployment(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(self.model_dump_json(indent=2) + "\n")
-        os.replace(name, path)
+        write_whole(path, self.model_dump_json(indent=2) + "\n", 0o644)
 
     def digest(self) -> str:
         """What a network is recognised by: SHA-256 over chain id, addresses and code."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import logging
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from eth_account import Account
@@ -13,6 +14,9 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 
 from r1net.errors import KeyFileError
+from r1net.whole import write_whole
+
+log = logging.getLogger(__name__)
 
 
 def create_keystore(
@@ -29,23 +33,24 @@ def create_keystore(
         raise KeyFileError("the password is empty", hint="give a password; the key guards your stake and rewards")
     account: LocalAccount = Account.from_key(key) if key is not None else Account.create()
     encrypted = Account.encrypt(account.key, password, kdf="scrypt", iterations=iterations)
-    _write_private(path, json.dumps(encrypted))
+    try:
+        write_whole(path, json.dumps(encrypted), replace=False)
+    except FileExistsError as error:  # another process has made it meanwhile
+        raise KeyFileError(f"{path} exists already", hint="choose another path, or move the old key away") from error
     return account
 
 
 def load_keystore(path: Path, password: str) -> LocalAccount:
     """Decrypt a key file. Raises KeyFileError when it is missing, readable by others, broken, or the password wrong."""
     try:
+        require_private(path)
         text = path.read_text()
-        mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError as error:
         raise KeyFileError(f"no key file at {path}", hint="create one with: r1node init") from error
     except OSError as error:
         raise KeyFileError(f"cannot read {path}: {error.strerror}", hint="check owner and permissions") from error
     except UnicodeDecodeError as error:
         raise KeyFileError(f"{path} is not a key file: not text", hint="restore it from a backup") from error
-    if mode & 0o077:
-        raise KeyFileError(f"{path} can be read by other users (mode {mode:03o})", hint=f"run: chmod 600 {path}")
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -53,24 +58,48 @@ def load_keystore(path: Path, password: str) -> LocalAccount:
     return _decrypt(path, document, password)
 
 
+def require_private(path: Path) -> None:
+    """Raises KeyFileError for a file of this user's own that others can read, and OSError. What somebody else gives to
+    this user, or what lies where nothing can be changed, stays usable: container engines mount secrets that root owns,
+    to be read by all who are in the container."""
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    changeable = not os.statvfs(path).f_flag & os.ST_RDONLY
+    if mode & 0o077 and found.st_uid == os.geteuid() and changeable:
+        raise KeyFileError(f"{path} can be read by other users (mode {mode:03o})", hint=f"run: chmod 600 {path}")
+
+
 def read_password(path: Path) -> str:
-    """The first line of a password file. Raises KeyFileError when there is none."""
+    """The first line of a password file, without a byte order mark and without white space behind it, which editors
+    leave. Raises KeyFileError when there is no password in it, or others can read it."""
+    path = path.expanduser()
     try:
-        return path.expanduser().read_text().splitlines()[0]
+        require_private(path)
+        data = path.read_bytes()
     except OSError as error:
         raise KeyFileError(
             f"cannot read the password file {path}: {error.strerror}", hint="write the keystore's password into it"
         ) from error
-    except (IndexError, ValueError) as error:
-        raise KeyFileError(f"there is no password in {path}", hint="put it in the file's first line") from error
+    try:
+        line = next(iter(data.removeprefix(codecs.BOM_UTF8).decode().splitlines()), "")
+    except UnicodeDecodeError as error:
+        raise KeyFileError(f"the password file {path} is not UTF-8 text", hint="save it anew as UTF-8") from error
+    password = line.rstrip()
+    if not password:
+        raise KeyFileError(f"there is no password in {path}", hint="put it in the file's first line")
+    if password != line:
+        log.warning("%s: white space behind the password is left out", path)
+    return password
 
 
 def keystore_address(path: Path) -> str:
-    """The checksummed address that a key file claims to hold, without decrypting it."""
+    """The checksummed address that a key file claims to hold, without decrypting it. Raises KeyFileError, OSError."""
     try:
         return str(to_checksum_address(json.loads(path.read_text())["address"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise KeyFileError(f"{path} is not a key file", hint="create one with: r1node init") from error
+    except FileNotFoundError as error:
+        raise KeyFileError(f"no key file at {path}", hint="create one with: r1node init") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise KeyFileError(f"{path} is not a key file", hint="restore it from a backup") from error
 
 
 def _decrypt(path: Path, document: object, password: str) -> LocalAccount:
@@ -84,20 +113,3 @@ def _decrypt(path: Path, document: object, password: str) -> LocalAccount:
         raise KeyFileError(f"{path} is not a keystore v3 file", hint="restore it from a backup") from error
     account: LocalAccount = Account.from_key(key)
     return account
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write with mode 0600, whole or not at all: a temporary file in the same folder, synced, then linked."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(name, path)  # unlike rename, fails if another process made the file meanwhile
-    except FileExistsError as error:
-        raise KeyFileError(f"{path} exists already", hint="choose another path, or move the old key away") from error
-    finally:
-        os.unlink(name)

@@ -1,6 +1,7 @@
 """`r1net`: fund, follow and verify jobs.
 
-Exit codes: 0 ok, 1 failure, 2 usage, 3 preflight, 4 keys, 5 chain. Data goes to stdout, words to stderr.
+Exit codes: 0 ok, 1 failure, 2 usage, 3 preflight, 4 keys, 5 chain, 70 a bug. Data goes to stdout, words to
+stderr.
 """
 
 from __future__ import annotations

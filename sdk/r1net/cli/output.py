@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,13 +74,29 @@ def render(result: Any, as_json: bool) -> None:
     if result is None:
         return
     if as_json:
-        print(json.dumps(plain(result), indent=2))
+        put(json.dumps(plain(result), indent=2))
         return
     data = plain(result, words=True)
     if isinstance(data, list):
-        print(_table(data) if data else "nothing yet")
+        put(_table(data) if data else "nothing yet")
     else:
         _print_fields(data)
+
+
+def put(text: str, end: str = "\n") -> None:
+    """Print to where it goes, now: what fails at the end of a process is told by nobody. OSErrors name the output."""
+    try:
+        print(text, end=end, flush=True)
+    except OSError as error:
+        silence()
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def silence() -> None:
+    """What is still in the output's buffer goes nowhere: it would fail once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def render_error(error: R1Error, as_json: bool) -> None:
@@ -95,10 +112,10 @@ def render_error(error: R1Error, as_json: bool) -> None:
 def _print_fields(data: dict[str, Any]) -> None:
     for name, value in data.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            print(f"\n{name.replace('_', ' ')}\n{_table(value)}")
+            put(f"\n{name.replace('_', ' ')}\n{_table(value)}")
         else:
             under = _cell(value).replace("\n", "\n" + " " * (_LABEL + 1))
-            print(f"{name.replace('_', ' '):<{_LABEL}} {under}")
+            put(f"{name.replace('_', ' '):<{_LABEL}} {under}")
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -10,8 +10,9 @@ import typer
 
 from r1net.cli.arguments import shared_first
 from r1net.cli.commands import Commands, lazy_group, stand_in
-from r1net.cli.output import render, render_error
-from r1net.errors import R1Error
+from r1net.cli.edge import told
+from r1net.cli.output import render
+from r1net.errors import UsageError
 from r1net.urls import scrub_output
 
 
@@ -47,12 +48,20 @@ Version = Annotated[
 ]
 
 
-def run(app: typer.Typer, shared: tuple[str, ...]) -> None:
-    """Run a command; the one place where an r1net error becomes words and an exit code."""
+def run(app: typer.Typer, shared: tuple[str, ...], extra: str | None = None) -> None:
+    """Run a command; the one place where an error becomes words and an exit code. `extra`: see `told`."""
     scrub_output()
     arguments = shared_first(sys.argv[1:], shared)
+    as_json = "--json" in arguments
+    with told(as_json, extra):
+        sys.exit(_as_json(app, arguments) if as_json else app(arguments))
+
+
+def _as_json(app: typer.Typer, arguments: list[str]) -> int:
+    """Run a command whose wrong usage is told as JSON, too."""
     try:
-        app(arguments)
-    except R1Error as error:
-        render_error(error, "--json" in arguments)
-        sys.exit(error.exit_code)
+        return int(app(arguments, standalone_mode=False) or 0)
+    except typer.Abort as error:
+        raise UsageError("nothing was answered") from error
+    except typer.TyperException as error:
+        raise UsageError(error.format_message(), hint="add --help to see what there is") from error

@@ -17,6 +17,7 @@ from r1net.protocol.trace import trace_tree
 from r1net.protocol.views import TraceView
 from r1net.rewards import names
 from r1net.transport import Transport
+from r1net.whole import whole
 
 BATCH = 1000
 
@@ -78,7 +79,7 @@ def export_traces(traces: Iterable[TraceView], proofs: ProofBook, target: Path, 
     """
     rows = (_row(trace, proofs.proof(trace), own) for trace in traces)
     count = 0
-    with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
+    with whole(target, 0o644, sync=False) as file, pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
         for batch in _batches(rows):
             writer.write_table(pa.Table.from_pylist(batch, schema=SCHEMA))
             count += len(batch)

@@ -3,8 +3,6 @@ call again goes on with the same job, whatever ended the first one."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from pydantic import Field
 from r1net.errors import ProtocolError
 from r1net.protocol.canonical import Address, Hash, Message, canonical_bytes, sha256
 from r1net.protocol.job import JobSpec
+from r1net.whole import write_whole
 
 
 class Draft(Message):
@@ -40,12 +39,7 @@ class Pending:
     def keep(self, draft: Draft) -> Draft:
         """Write a draft down, before what it says is relied on."""
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=self._root, prefix=".new-")
-        with os.fdopen(handle, "w") as file:
-            file.write(draft.model_dump_json())
-            file.flush()
-            os.fsync(handle)
-        os.replace(name, self._root / draft.key)
+        write_whole(self._root / draft.key, draft.model_dump_json())
         return draft
 
     def has(self, spec: JobSpec) -> bool:

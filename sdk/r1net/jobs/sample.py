@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import Field
@@ -54,8 +55,9 @@ def take_sample(
         assert process.stdin is not None
         assert process.stderr is not None
         assert process.stdout is not None
-        process.stdin.write(request.model_dump_json())
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended, and says why
+            process.stdin.write(request.model_dump_json())
+            process.stdin.close()
         last = ""
         for line in process.stderr:
             last = line.strip() or last

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from r1net.weights.header import LENGTH, METADATA, WIDTHS, StoredTensor
 from r1net.weights.rounding import to_bfloat16, widen, widen_half
+from r1net.whole import whole as written
 
 BLOCK = 2**22
 """Values taken at a time."""
@@ -64,16 +63,10 @@ def cast(tensor: StoredTensor, dtype: str) -> NewTensor:
 def write_tensors(target: Path, tensors: Mapping[str, NewTensor]) -> None:
     """Write a safetensors file, whole or not at all: the bytes that the safetensors library would write."""
     order = sorted(tensors, key=lambda name: (-WIDTHS[tensors[name].dtype], _RANKS[tensors[name].dtype], name.encode()))
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".weights-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(_header({key: tensors[key] for key in order}))
-            for key in order:
-                file.writelines(tensors[key].blocks())
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with written(target, sync=False) as file:
+        file.write(_header({key: tensors[key] for key in order}))
+        for key in order:
+            file.writelines(tensors[key].blocks())
 
 
 _RANKS = {"F32": 0, "BF16": 1, "F16": 2}

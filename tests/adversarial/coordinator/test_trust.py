@@ -125,6 +125,7 @@ def test_password_files_without_a_password(tmp_path: Path, content: str | bytes 
     file = tmp_path / "password"
     if content is not None:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
+        file.chmod(0o600)
     client = r1net.Client(key_file=tmp_path / "key", password_file=file)
     with pytest.raises(KeyFileError) as caught:
         client._signer()
@@ -161,6 +162,7 @@ def test_no_command_tells_a_secret(tmp_path: Path, gateway: str) -> None:
     Deployment(chain_id=31337, contracts=addresses(1), block=0).save(file)
     create_keystore(tmp_path / "key", "secret", iterations=2)
     (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").chmod(0o600)
     keyed = f"{gateway}/other/{SECRET}"
     _, shown = run(BIN / "r1node", "config", "show", folder=tmp_path, R1_RPC_URL=keyed, R1_COORDINATOR=gateway)
     assert "rpc_url" in shown
@@ -317,6 +319,7 @@ def test_a_host_that_is_lied_to_sends_nothing(stage: Stage, tmp_path: Path) -> N
     """`r1node claim` against a coordinator that names contracts other than those pinned: no transaction is made."""
     owner = create_keystore(tmp_path / "wallet.json", "secret", iterations=2)
     (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").chmod(0o600)
     common = ("--coordinator", stage.liar.url, "--data-dir", tmp_path, "--password-file", tmp_path / "password")
     digest = json.loads(run(BIN / "r1node", "trust", "--json", *common, folder=tmp_path)[1])["digest"]
     assert run(BIN / "r1node", "trust", "--digest", digest, *common, folder=tmp_path)[0] == 0

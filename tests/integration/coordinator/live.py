@@ -60,6 +60,7 @@ class LiveWorld:
     def _settings(self, settler: LocalAccount) -> None:
         create_keystore(self.folder / "key.json", "secret", key=settler.key, iterations=2)
         (self.folder / "password").write_text("secret\n")
+        (self.folder / "password").chmod(0o600)
         self.deployment.save(self.folder / "deployment.json")
         (self.folder / "tokenizer.json").write_bytes(tokenizer_json())
         (self.folder / "r1coordinator.toml").write_text(

@@ -30,6 +30,7 @@ class Host:
         self.worker: LocalAccount = create_keystore(self.worker_folder / "key.json", PASSWORD, iterations=2)
         self.password_file = folder / "password"
         self.password_file.write_text(f"{PASSWORD}\n")
+        self.password_file.chmod(0o600)
         rich.deployment.save(folder / "deployment.json")
         anvil.fund(self.owner.address)
         rich.token.transfer(self.owner.address, r1)

@@ -109,7 +109,7 @@ def test_migrate_then_serve_asks_for_what_is_missing(
     assert '"revision"' in capsys.readouterr().out
     assert run_cli(monkeypatch, "migrate", "--database", url) == 0
     assert run_cli(monkeypatch, "migrate", "--database", "no such://thing") == 2
-    assert "hint:" in capsys.readouterr().err
+    assert "try:" in capsys.readouterr().err
     assert run_cli(monkeypatch, "serve", "--config", "nowhere.toml") == 2
     assert run_cli(monkeypatch, "serve", "--deployment", "nowhere.json") == 5
     (tmp_path / "deployment.json").write_text(
@@ -119,9 +119,10 @@ def test_migrate_then_serve_asks_for_what_is_missing(
     assert "keystore" in capsys.readouterr().err
     create_keystore(tmp_path / "key.json", "secret", iterations=2)
     (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").chmod(0o600)
     key = ("--keystore", "key.json", "--password-file", "password")
     assert run_cli(monkeypatch, "serve", *key) == 3
-    assert "hint: run `r1coordinator migrate`" in capsys.readouterr().err
+    assert "try: run `r1coordinator migrate`" in capsys.readouterr().err
     (tmp_path / "password").write_text("wrong")
     assert run_cli(monkeypatch, "serve", *key) == 4
 

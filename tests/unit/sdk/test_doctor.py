@@ -24,6 +24,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     create_keystore(tmp_path / "key.json", "secret", key=SUBMITTER_KEY.key, iterations=2)
     (tmp_path / "password").write_text("secret\n")
     (tmp_path / "password").chmod(0o600)
+    (tmp_path / "password").chmod(0o600)
     return Settings(
         coordinator="http://127.0.0.1:1", key_file=tmp_path / "key.json", password_file=tmp_path / "password"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from r1net.errors import PreflightError
+from r1net.whole import write_whole
 
 VERSION = "0.32.0"
 """The release that `inside/r1vllm` was written and tested against: it replaces a part of the engine."""
@@ -51,4 +52,4 @@ class Environment:
 
     def complete(self, variant: Variant) -> None:
         """Write the marker."""
-        self.marker.write_text(json.dumps({"vllm": VERSION, "variant": variant}) + "\n")
+        write_whole(self.marker, json.dumps({"vllm": VERSION, "variant": variant}) + "\n", 0o644)
