@@ -51,8 +51,11 @@ def test_a_wrong_password_is_called_that(tmp_path: Path) -> None:
 def test_a_missing_file_names_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="r1node init"):
         load_keystore(tmp_path / "none.json", "secret")
-    with pytest.raises(KeyFileError, match="not a key file"):
+    with pytest.raises(KeyFileError, match="r1node init"):
         keystore_address(tmp_path / "none.json")
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(KeyFileError, match="not a key file"):
+        keystore_address(tmp_path / "other.json")
 
 
 def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
