@@ -81,6 +81,7 @@ def test_nothing_is_staked_by_a_machine_that_is_not_ready(newcomer: Host, chain:
 def test_the_key_leaves_under_a_new_password_alone(host: Host, tmp_path: Path) -> None:
     new, out = tmp_path / "new", tmp_path / "copy.json"
     new.write_text("another one\n")
+    new.chmod(0o600)
     host.ask("wallet", "export", "--out", str(out), "--new-password-file", str(new))
     assert load_keystore(out, "another one").key == host.owner.key
     assert out.stat().st_mode & 0o077 == 0
