@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from r1net.errors import UsageError
 from r1net.urls import require_tls
+from r1node.alerts import check_target
 
 ENV_PREFIX = "R1_"
 LOCAL_FILE = Path("r1.toml")
@@ -66,6 +67,11 @@ class Settings(BaseModel):
         ge=0,
         description="seconds that `join` waits for a coordinator or chain that is away when it starts",
     )
+    alert: str | None = Field(
+        default=None,
+        description="who is told of what needs a person, such as an accusation: a URL that takes JSON, or a command "
+        "that reads it from its standard input",
+    )
     listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
 
     @field_validator("accept")
@@ -79,6 +85,8 @@ class Settings(BaseModel):
         urls = [place for place in self.mirror_places if isinstance(place, str)]
         for url in (self.coordinator, *((self.rpc_url,) if self.rpc_url else ()), *urls):
             require_tls(url, self.allow_plain_http)
+        if self.alert is not None:
+            check_target(self.alert, self.allow_plain_http)
         return self
 
     def floors(self, r1: str) -> dict[str, int]:

@@ -18,7 +18,9 @@ from r1net.chain import Chain
 from r1net.cli.output import Amount
 from r1net.errors import PreflightError, ProtocolError, Refused, Unreachable
 from r1net.protocol.views import NetworkInfo
+from r1net.transport import Transport
 from r1node.agent import Agent
+from r1node.defender import defended
 from r1node.events import Events
 from r1node.jobs import Host
 from r1node.locks import exclusive, stop_requested
@@ -33,6 +35,7 @@ from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.terms import Terms
 from r1node.training.exact import require
+from r1node.verification.defence import Defence
 
 LOOK = 1.0
 """Seconds between two looks whether the worker is asked to stop."""
@@ -69,7 +72,9 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
             agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events)
             stopping = Stopping(agent, events)
-            with _stopping_on_request(settings.worker_folder):
+            source = Transport(settings.coordinator, allow_plain_http=settings.allow_plain_http)
+            defence = Defence(chain, source, signing_domain(settings, info), owner.address, settings.home)
+            with _stopping_on_request(settings.worker_folder), defended(defence, settings.home, events):
                 agent.run()
             stopping.done()
             _say_goodbye(session, events)

@@ -25,7 +25,8 @@ def test_hosts_work_for_no_less_than_their_floor(network: Network, client: Clien
         client.chain.escrow.close(run.job_id)
     wait_until(lambda: {run.view().state for run in (free, cheap)} == {"cancelled"}, "closed jobs to stop", 60)
     status = network.ask_node("node1", "status")
-    assert isinstance(status, list)
-    assert {"standing", "reason"} <= status[0].keys()
+    assert isinstance(status, dict)
+    assert {"standing", "reason"} <= status["workers"][0].keys()
+    assert [(job["name"], int(job["an_hour"] or 1) > 0) for job in status["jobs"]] == [("paying", True)]
     views = client.transport.get_many("/v1/nodes", NodeView)
     assert all("not_published" not in view.reasons and "false_possession" not in view.reasons for view in views)

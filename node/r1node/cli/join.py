@@ -27,12 +27,13 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     listen: Annotated[str | None, typer.Option(help="libp2p listen address")] = None,
     min_price: Annotated[int | None, typer.Option(help="least wei of R1 for a token of work")] = None,
     accept: Annotated[str | None, typer.Option(help="further tokens to be paid in: 0x…=WEI, with commas")] = None,
+    alert: Annotated[str | None, typer.Option(help="who is told of what needs you: a URL or a command")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="don't ask before the first stake")] = False,
 ) -> None:
     """Stake if need be, join the network and work until stopped with Ctrl-C."""
     context: Context = ctx.obj
     context.flags |= {"stake": stake, "device": device, "engine": engine, "threads": threads, "listen": listen}
-    context.flags |= {"min_price": min_price, "accept": accept}
+    context.flags |= {"min_price": min_price, "accept": accept, "alert": alert}
     settings = context.settings
     _tune_process(settings.threads)
     password = context.password()
@@ -40,9 +41,15 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     worker = load_keystore(settings.worker_keystore, password)
     from r1node.worker import run_worker  # noqa: PLC0415 - torch and hivemind take seconds; other commands need neither
 
-    events = Events(context.as_json)
-    _before_staking(context, owner, events, yes)
-    run_worker(settings, owner, worker, events)
+    events = Events(context.as_json, settings.alert)
+    try:
+        _before_staking(context, owner, events, yes)
+        run_worker(settings, owner, worker, events)
+    except Exception as error:
+        events.alert("ended", f"this worker works no more: {error}")
+        raise
+    finally:
+        events.close()
 
 
 def _before_staking(context: Context, owner: LocalAccount, events: Events, yes: bool) -> None:
