@@ -19,6 +19,7 @@ from r1net.protocol.gradients import GradientCommitment
 from r1net.protocol.job import JobView, PolicyVersion
 from r1net.protocol.work import (
     AttemptOutcome,
+    Capability,
     Lease,
     PublishTask,
     RecomputeTask,
@@ -34,6 +35,7 @@ from r1node.journal import note_metrics
 from r1node.lease import LeaseKeeper, LeaseLost
 from r1node.pace import Pace
 from r1node.quarantine import Quarantine
+from r1node.rest import LOOK, Rest
 from r1node.session import Session
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
@@ -69,6 +71,8 @@ class Agent:
     host: Host
     terms: Terms
     events: Events
+    rest: Rest
+    capabilities: tuple[Capability, ...] = ("rollout", "train", "verify")
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
     avoided: Quarantine = field(default_factory=Quarantine)
@@ -76,11 +80,14 @@ class Agent:
     _asking: bool = False
     _idle_since: float = field(default_factory=time.monotonic)
     _waited: float = 0.0
+    _rests: bool = False
 
     def run(self) -> None:
         """Work until stopped."""
         with suppress(Stopped):
             while not self.stop.is_set():
+                if self._resting():
+                    continue
                 lease = self._ask()
                 if lease is not None:
                     self._waited = time.monotonic() - self._idle_since
@@ -100,10 +107,33 @@ class Agent:
         if self._asking or self.pace.busy:
             raise Stopped
 
+    def _resting(self) -> bool:
+        """Whether the worker rests, which it does for a moment. Then it holds no memory, and nobody waits for it."""
+        why = self.rest.reason()
+        if (why is not None) != self._rests:
+            self._rests = why is not None
+            self.events.note("resting" if self._rests else "working", why or "again")
+            if self._rests:
+                self._make_room()
+        if self._rests:
+            self.stop.wait(LOOK)
+        return self._rests
+
+    def _make_room(self) -> None:
+        for job in self.jobs.values():
+            job.rest_engine()
+        self.jobs.clear()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        try:
+            self.session.leave()
+        except (Unreachable, Refused, ProtocolError) as error:
+            self.events.note("resting", f"could not tell the coordinator: {error.message}; it will notice")
+
     def _ask(self) -> Lease | None:
         holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
         request = WorkRequest(
-            capabilities=("rollout", "train", "verify"),
+            capabilities=self.capabilities,
             holds=holds,
             floors=dict(self.terms.floors),
             without=self.avoided.jobs(),

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from r1net.errors import UsageError
 from r1net.urls import require_tls
 from r1node.alerts import check_target
+from r1node.hours import Hours
 
 ENV_PREFIX = "R1_"
 LOCAL_FILE = Path("r1.toml")
@@ -72,12 +73,27 @@ class Settings(BaseModel):
         description="who is told of what needs a person, such as an accusation: a URL that takes JSON, or a command "
         "that reads it from its standard input",
     )
+    hours: str = Field(
+        default="", description='when to work, by this machine\'s clock: "mon-fri 22:00-07:00, sat-sun 00:00-24:00"'
+    )
+    max_temperature: float | None = Field(
+        default=None, gt=0, description="°C of the GPU, or without one of the processor, above which to rest"
+    )
+    train: bool = Field(
+        default=True, description="take part in training too, which sends a model's gradient every round"
+    )
     listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
 
     @field_validator("accept")
     @classmethod
     def _readable(cls, value: str) -> str:
         _tokens(value)
+        return value
+
+    @field_validator("hours")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        Hours.parse(value)
         return value
 
     @model_validator(mode="after")

@@ -18,14 +18,17 @@ from r1net.chain import Chain
 from r1net.cli.output import Amount
 from r1net.errors import PreflightError, ProtocolError, Refused, Unreachable
 from r1net.protocol.views import NetworkInfo
+from r1net.protocol.work import Capability
 from r1net.transport import Transport
 from r1node.agent import Agent
 from r1node.defender import defended
 from r1node.events import Events
+from r1node.hours import Hours
 from r1node.jobs import Host
 from r1node.locks import exclusive, stop_requested
 from r1node.network import connect_chain, network_info, signing_domain
 from r1node.patience import patiently
+from r1node.rest import Rest, thermometer
 from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
 from r1node.session import Session
@@ -49,6 +52,7 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
         require()
         engine = choose(settings, device)
         sandbox = open_sandbox(settings)  # before anything is staked
+        rest = resting(settings, device)
         info, chain = patiently(lambda: _enrolled(settings, owner, worker, events), events, settings.patience)
         swarm = Swarm(worker, [settings.listen])
         averaging = AveragingService()
@@ -70,7 +74,8 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             events.note("engine", f"{engine.name}: {engine.reason}")
             host = Host(device, engine, sandbox)
             terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
-            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events)
+            can: tuple[Capability, ...] = ("rollout", "train", "verify") if settings.train else ("rollout", "verify")
+            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events, rest, can)
             stopping = Stopping(agent, events)
             source = Transport(settings.coordinator, allow_plain_http=settings.allow_plain_http)
             defence = Defence(chain, source, signing_domain(settings, info), owner.address, settings.home)
@@ -135,6 +140,12 @@ def pick_device(wanted: str) -> str:
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise PreflightError(f"no {wanted} on this machine", hint="use --device cpu, or check the driver")
     return wanted
+
+
+def resting(settings: Settings, device: str) -> Rest:
+    """When the worker is to rest. Raises PreflightError where a limit can't be watched."""
+    folders = settings.home, settings.worker_folder
+    return Rest(folders, Hours.parse(settings.hours), settings.max_temperature, thermometer(device))
 
 
 def hardware(device: str) -> str:

@@ -28,12 +28,13 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     min_price: Annotated[int | None, typer.Option(help="least wei of R1 for a token of work")] = None,
     accept: Annotated[str | None, typer.Option(help="further tokens to be paid in: 0x…=WEI, with commas")] = None,
     alert: Annotated[str | None, typer.Option(help="who is told of what needs you: a URL or a command")] = None,
+    hours: Annotated[str | None, typer.Option(help='when to work: "mon-fri 22:00-07:00", with commas')] = None,
     yes: Annotated[bool, typer.Option("--yes", help="don't ask before the first stake")] = False,
 ) -> None:
     """Stake if need be, join the network and work until stopped with Ctrl-C."""
     context: Context = ctx.obj
     context.flags |= {"stake": stake, "device": device, "engine": engine, "threads": threads, "listen": listen}
-    context.flags |= {"min_price": min_price, "accept": accept, "alert": alert}
+    context.flags |= {"min_price": min_price, "accept": accept, "alert": alert, "hours": hours}
     settings = context.settings
     _tune_process(settings.threads)
     password = context.password()

@@ -25,6 +25,7 @@ from r1node.cli import (
     jury,
     leave,
     odds,
+    pause,
     rewards,
     stake,
     status,
@@ -38,7 +39,7 @@ from r1node.cli.context import Context
 app = application(__doc__)
 modules = (
     *(identity, wallet, trust, join, leave, stake, status, doctor, engine, rewards, audit, verify, calibrate, odds),
-    *(disputes, jury, watch, archive, alert, config),
+    *(disputes, jury, watch, archive, pause, alert, config),
 )
 for module in modules:
     module.add_to(app)

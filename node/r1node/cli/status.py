@@ -18,7 +18,9 @@ from r1node.cli.context import Context
 from r1node.cli.disputes import DisputeRow, row_of
 from r1node.cli.rewards import Purse
 from r1node.hourly import WINDOW, an_hour, price_of, worked_on
+from r1node.hours import Hours
 from r1node.locks import running
+from r1node.rest import Rest
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class OwnDispute(DisputeRow):
 @dataclass(frozen=True)
 class WorkerStatus:
     """One worker of this host. `process`: whether it runs on this machine; the rest is the coordinator's view.
-    `standing` are points for broken leases (0 is best); `reason` says what for, and why there is no work now."""
+    `standing` are points for broken leases (0 is best); `reason` says what for, and why there is no work now.
+    `rests`: why it takes no work by its host's will."""
 
     worker: str
     process: bool
+    rests: str | None
     state: str
     doing: str | None
     accepted_tokens: int
@@ -130,6 +134,7 @@ def _workers(context: Context, source: Transport) -> list[WorkerStatus]:
             WorkerStatus(
                 worker=folder.name,
                 process=running(folder),
+                rests=Rest((context.settings.home, folder), Hours.parse(context.settings.hours)).reason(),
                 state=node.state if node else unseen,
                 doing=node.doing if node else None,
                 accepted_tokens=node.accepted_tokens if node else 0,
