@@ -37,6 +37,7 @@ from r1node.pace import Pace
 from r1node.quarantine import Quarantine
 from r1node.rest import LOOK, Rest
 from r1node.session import Session
+from r1node.store import NoRoom
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.tasks import prove, roll_out, upload
@@ -122,13 +123,17 @@ class Agent:
     def _make_room(self) -> None:
         for job in self.jobs.values():
             job.rest_engine()
-        self.jobs.clear()
+        self._forget_jobs()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         try:
             self.session.leave()
         except (Unreachable, Refused, ProtocolError) as error:
             self.events.note("resting", f"could not tell the coordinator: {error.message}; it will notice")
+
+    def _forget_jobs(self) -> None:
+        self.jobs.clear()
+        self.host.store.release()
 
     def _ask(self) -> Lease | None:
         holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
@@ -170,7 +175,7 @@ class Agent:
                 self._give_back(lease, "nan_gradient", str(error))
             except Refused as refusal:
                 self._give_back(lease, refusal.code, refusal.message)
-            except Unfit as error:
+            except (Unfit, NoRoom) as error:
                 self._leave_job(lease, error.code, error.message)
             except UsageError as error:
                 self._leave_job(lease, "job_fault", str(error))
@@ -186,7 +191,7 @@ class Agent:
 
     def _leave_job(self, lease: Lease, code: str, detail: str) -> None:
         """Give a task back, and stay away from its job for a while: longer each time."""
-        self.jobs.clear()
+        self._forget_jobs()
         seconds = self.avoided.add(lease.job_id)
         self._give_back(lease, code, f"{detail}; no work of this job for {seconds:g} s")
 
@@ -326,7 +331,7 @@ class Agent:
             self.terms.check(view)
         if job_id not in self.jobs:
             self.events.note("job", f"{view.spec.name}: loading {view.spec.model.name}")
-            self.jobs.clear()  # one job's model in memory at a time
+            self._forget_jobs()  # one job's model in memory at a time
             self.jobs[job_id] = JobRuntime.open(view, self.session.transport, self.folder, self.host)
         return self.jobs[job_id]
 

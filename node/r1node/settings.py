@@ -73,6 +73,9 @@ class Settings(BaseModel):
         description="who is told of what needs a person, such as an accusation: a URL that takes JSON, or a command "
         "that reads it from its standard input",
     )
+    store_limit: float = Field(
+        default=100.0, gt=0, description="GiB of jobs' models and data that are kept, for all workers of data_dir"
+    )
     hours: str = Field(
         default="", description='when to work, by this machine\'s clock: "mon-fri 22:00-07:00, sat-sun 00:00-24:00"'
     )
@@ -129,6 +132,16 @@ class Settings(BaseModel):
     def vllm_folder(self) -> Path:
         """Where vLLM's environment is, or would be."""
         return self.home / "engines" / "vllm" if self.vllm_dir is None else self.vllm_dir.expanduser()
+
+    @property
+    def store_folder(self) -> Path:
+        """Where jobs' files are kept, for all workers."""
+        return self.home / "store"
+
+    @property
+    def store_bytes(self) -> int:
+        """How much of them."""
+        return int(self.store_limit * 2**30)
 
     @property
     def owner_keystore(self) -> Path:

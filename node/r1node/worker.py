@@ -34,6 +34,7 @@ from r1node.sandbox import open_sandbox
 from r1node.session import Session
 from r1node.settings import Settings
 from r1node.stopping import Stopping
+from r1node.store import Store
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.terms import Terms
@@ -72,7 +73,7 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             swarm.on_restart = lambda addresses: _announce(session, addresses, events)
             events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
             events.note("engine", f"{engine.name}: {engine.reason}")
-            host = Host(device, engine, sandbox)
+            host = Host(device, engine, sandbox, Store(settings.store_folder, settings.store_bytes))
             terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
             can: tuple[Capability, ...] = ("rollout", "train", "verify") if settings.train else ("rollout", "verify")
             agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events, rest, can)

@@ -32,6 +32,9 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 _BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
+TEMPORARY = ".blob-"
+"""How the names of files begin that are being written beside their places."""
+
 
 class Transport:
     """Requests to one coordinator. Raises Refused for its problems, Busy when it has no room for a request even after
@@ -136,7 +139,7 @@ class Transport:
         """Download a blob (of `size` bytes, where that is known) to a file, whole or not at all. Raises ProtocolError
         when its content isn't what its name says."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".blob-")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
         try:
             with os.fdopen(handle, "wb") as file:
                 self._stream(digest, file, size)

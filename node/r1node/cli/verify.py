@@ -97,10 +97,13 @@ def own_workers(context: Context) -> list[str]:
 def open_desk(context: Context) -> Iterator[Desk]:
     """A place to replay at, with its sandbox."""
     device = torch_device(context)
+    from r1node.store import Store  # noqa: PLC0415 - reads weights
     from r1node.verification.replay import Desk  # noqa: PLC0415 - loads torch
 
     with closing(open_sandbox(context.settings)) as sandbox:
-        yield Desk(context.coordinator(), context.settings.worker_folder, device, sandbox)
+        settings = context.settings
+        store = Store(settings.store_folder, settings.store_bytes)
+        yield Desk(context.coordinator(), store, settings.worker_folder, device, sandbox)
 
 
 def torch_device(context: Context) -> str:
