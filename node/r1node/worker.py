@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import threading
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from r1net.protocol.work import Capability
 from r1net.transport import Transport
 from r1node.agent import Agent
 from r1node.defender import defended
+from r1node.devices import gpus, hardware, own_device
 from r1node.events import Events
 from r1node.hours import Hours
 from r1node.jobs import Host
@@ -47,8 +47,8 @@ LOOK = 1.0
 
 def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
     """Join and work until SIGINT or SIGTERM. Raises PreflightError when the worker runs already."""
-    with exclusive(settings.worker_folder):
-        device = pick_device(settings.device)
+    own = own_device(settings.device, settings.home, gpus())
+    with exclusive(settings.worker_folder), own as device:
         torch.set_num_threads(settings.threads or os.cpu_count() or 1)
         require()
         engine = choose(settings, device)
@@ -134,26 +134,10 @@ def _way_back(chain: Chain, owner: str) -> str:
     return f"its stake is below the minimum of {Amount(chain.registry.min_stake())}: r1node stake add"
 
 
-def pick_device(wanted: str) -> str:
-    """`auto` is the first GPU where there is one. Raises PreflightError for a GPU that isn't there."""
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise PreflightError(f"no {wanted} on this machine", hint="use --device cpu, or check the driver")
-    return wanted
-
-
 def resting(settings: Settings, device: str) -> Rest:
     """When the worker is to rest. Raises PreflightError where a limit can't be watched."""
     folders = settings.home, settings.worker_folder
     return Rest(folders, Hours.parse(settings.hours), settings.max_temperature, thermometer(device))
-
-
-def hardware(device: str) -> str:
-    """One line on what the worker runs on."""
-    if device != "cpu":
-        return str(torch.cuda.get_device_name(device))
-    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
 
 
 def _announce(session: Session, addresses: list[str], events: Events) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import psutil
 import pytest
 
 from r1net import Client
 from r1net.protocol.job import Prices
 from r1net.protocol.views import NodeView
 from tests.e2e.harness.network import Network
-from tests.e2e.harness.processes import wait_until
+from tests.e2e.harness.processes import Process, wait_until
 from tests.e2e.test_faults import finish, submit
 
 pytestmark = pytest.mark.timeout(300)
@@ -60,3 +63,50 @@ def test_a_paused_worker_takes_no_work_until_it_is_resumed(network: Network, cli
     assert worker.popen is not None
     assert worker.popen.wait(10) == 0, worker.tail()
     assert ask(network, "drain") == {"ended": []}
+
+
+def test_one_command_runs_a_worker_for_each_device(network: Network, client: Client, model: Path) -> None:
+    """Two on the processor; on GPUs it is the same with other names."""
+    network.found_node("crew")
+    join = network.r1node("crew", "join", "--devices", "cpu,cpu", "--yes")
+    crew = network.supervisor.add(Process("crew", join, network.logs / "crew.log"))
+
+    def joined() -> int:
+        return crew.log.read_text().count("joined")
+
+    wait_until(lambda: joined() == 2, "two workers", 240, crew)
+    rows = cast(dict[str, Any], network.ask_node("crew", "status"))["workers"]
+    assert [(row["worker"], row["process"]) for row in rows if row["process"]] == [("cpu0", True), ("cpu1", True)]
+    run = submit(client, model, "for a crew", rounds=30)
+    wait_until(lambda: all(f"{name}   " in crew.log.read_text() for name in ("cpu0", "cpu1")), "both to speak", 5, crew)
+    wait_until(lambda: "accepted" in crew.log.read_text(), "work", 120, crew)
+    client.chain.escrow.close(run.job_id)
+
+    assert crew.popen is not None
+    killed, *others = workers_of(crew.popen.pid)
+    killed.kill()
+    wait_until(lambda: joined() == 3, "the one that was killed to come back", 240, crew)
+    assert "starting it again in 5 s" in crew.log.read_text()
+    assert all(other.is_running() for other in others)
+
+    crew.popen.terminate()
+    assert crew.popen.wait(60) == 0, crew.tail()
+    assert crew.log.read_text().count("stopped on request") == 2
+
+
+def test_a_crew_whose_head_is_killed_ends(network: Network) -> None:
+    join = network.r1node("crew", "join", "--devices", "cpu,cpu", "--yes")
+    crew = network.supervisor.add(Process("head", join, network.logs / "head.log"))
+    wait_until(lambda: crew.log.read_text().count("joined") == 2, "two workers", 240, crew)
+    assert crew.popen is not None
+    workers = workers_of(crew.popen.pid)
+    assert len(workers) == 2
+    os.kill(crew.popen.pid, signal.SIGKILL)
+    crew.popen.wait()
+    psutil.wait_procs(workers, timeout=60)
+    assert not any(worker.is_running() for worker in workers)
+
+
+def workers_of(head: int) -> list[psutil.Process]:
+    """The processes of a crew's workers."""
+    return [child for child in psutil.Process(head).children() if "--tied" in child.cmdline()]

@@ -110,7 +110,7 @@ def torch_device(context: Context) -> str:
     """The device to compute on, torch told how many threads it may use."""
     import torch  # noqa: PLC0415 - takes seconds; most commands do without
 
-    from r1node.worker import pick_device  # noqa: PLC0415 - loads hivemind
+    from r1node.devices import pick_device  # noqa: PLC0415 - loads torch
 
     torch.set_num_threads(context.settings.threads or os.cpu_count() or 1)
     return pick_device(context.settings.device)
