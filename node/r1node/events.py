@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 
 from r1net.protocol.work import Receipt, TrainReport, TrainTask
 from r1node.alerts import Alerts
+from r1node.logfile import EVENTS
 
 LAST_ALERTS = 5.0
 """Seconds that a program which ends waits for its last alerts."""
@@ -20,6 +22,7 @@ class Events:
 
     def __init__(self, as_json: bool = False, alert: str | None = None) -> None:
         self._json = as_json
+        self._log = logging.getLogger(EVENTS)
         self._alerts = None if alert is None else Alerts(alert, lambda why: self.note("alert", why))
         self._idle: str | None = None
         self._lock = threading.Lock()
@@ -27,6 +30,7 @@ class Events:
     def note(self, event: str, text: str, **data: object) -> None:
         """Any event, with a sentence."""
         self._idle = None
+        self._log.info("%s: %s", event, text)
         with self._lock:  # a line and its end are two writes
             if self._json:
                 print(json.dumps({"time": time.time(), "event": event, "text": text, **data}), flush=True)

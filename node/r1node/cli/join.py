@@ -18,6 +18,7 @@ from r1node.cli.context import Context
 from r1node.cli.identity import worker_key
 from r1node.crew import Crew, Post, tie_to_input
 from r1node.events import Events
+from r1node.logfile import log_to
 
 
 def join(  # noqa: PLR0913, PLR0917 - one for each option
@@ -54,6 +55,7 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     from r1node.worker import run_worker  # noqa: PLC0415 - torch and hivemind take seconds; other commands need neither
 
     events = Events(context.as_json, settings.alert)
+    log_to(settings.worker_folder)
     try:
         before_staking(context, owner, events, yes)
         run_worker(settings, owner, worker, events)

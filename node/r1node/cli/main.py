@@ -27,6 +27,7 @@ from r1node.cli import (
     odds,
     pause,
     rewards,
+    service,
     stake,
     status,
     trust,
@@ -39,7 +40,7 @@ from r1node.cli.context import Context
 app = application(__doc__)
 modules = (
     *(identity, wallet, trust, join, leave, stake, status, doctor, engine, rewards, audit, verify, calibrate, odds),
-    *(disputes, jury, watch, archive, pause, alert, config),
+    *(disputes, jury, watch, archive, pause, service, alert, config),
 )
 for module in modules:
     module.add_to(app)
