@@ -82,8 +82,15 @@ class Settings(BaseModel):
     max_temperature: float | None = Field(
         default=None, gt=0, description="°C of the GPU, or without one of the processor, above which to rest"
     )
+    gpu_memory: float = Field(default=1.0, gt=0, le=1, description="share of the GPU's memory that a worker may take")
+    bandwidth: float = Field(
+        default=0.0,
+        ge=0,
+        description="Mbit/s that models, data and versions may take of the line, for each worker; 0: no bound. "
+        "Averaging gradients isn't bound by it: see train",
+    )
     train: bool = Field(
-        default=True, description="take part in training too, which sends a model's gradient every round"
+        default=True, description="take part in training too, which sends a model's gradient to other hosts every round"
     )
     listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
 

@@ -18,6 +18,7 @@ from r1net.cli.output import Amount
 from r1net.errors import PreflightError, ProtocolError, Refused, Unreachable
 from r1net.protocol.views import NetworkInfo
 from r1net.protocol.work import Capability
+from r1net.throttle import Throttle
 from r1net.transport import Transport
 from r1node.agent import Agent
 from r1node.defender import defended
@@ -41,6 +42,9 @@ from r1node.terms import Terms
 from r1node.training.exact import require
 from r1node.verification.defence import Defence
 
+BITS = 1e6 / 8
+"""Bytes a second of one Mbit/s."""
+
 LOOK = 1.0
 """Seconds between two looks whether the worker is asked to stop."""
 
@@ -50,6 +54,8 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
     own = own_device(settings.device, settings.home, gpus())
     with exclusive(settings.worker_folder), own as device:
         torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+        if device != "cpu" and settings.gpu_memory < 1:
+            torch.cuda.set_per_process_memory_fraction(settings.gpu_memory, device)
         require()
         engine = choose(settings, device)
         sandbox = open_sandbox(settings)  # before anything is staked
@@ -69,6 +75,7 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
                 hardware=hardware(device),
                 allow_plain_http=settings.allow_plain_http,
             )
+            session.transport.throttle = Throttle(settings.bandwidth * BITS) if settings.bandwidth else None
             patiently(lambda: session.open(swarm.addresses()), events, settings.patience)
             swarm.on_restart = lambda addresses: _announce(session, addresses, events)
             events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
