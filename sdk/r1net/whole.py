@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+TEMPORARY = ".part-"
+"""What the names begin with of files that aren't whole yet."""
+
 
 @contextmanager
 def whole(target: Path, mode: int = 0o600, *, sync: bool = True, replace: bool = True) -> Iterator[IO[bytes]]:
@@ -18,7 +21,7 @@ def whole(target: Path, mode: int = 0o600, *, sync: bool = True, replace: bool =
     target.parent.mkdir(parents=True, exist_ok=True)
     part = None
     try:
-        handle, part = tempfile.mkstemp(dir=target.parent, prefix=".part-")
+        handle, part = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
         with os.fdopen(handle, "wb") as file:
             os.fchmod(handle, mode)
             yield file

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+import typer
 from eth_account.signers.local import LocalAccount
 
 from r1net.chain import Chain, load_keystore
@@ -9,7 +12,10 @@ from r1net.chain.parameters import DAY
 from r1net.cli.output import Amount
 from r1net.errors import KeyFileError, PreflightError, UsageError
 from r1node.cli.context import Context
+from r1node.cli.identity import worker_key
+from r1node.crew import Crew, Post
 from r1node.events import Events
+from r1node.logfile import log_to
 from r1node.settings import Settings
 
 
@@ -22,8 +28,35 @@ def enter(context: Context, events: Events, yes: bool) -> None:
     worker = load_keystore(settings.worker_keystore, password)
     from r1node.worker import run_worker  # noqa: PLC0415 - torch takes seconds, a wrong password is told before
 
+    log_to(settings.worker_folder)
+    try:
+        _before_staking(context, owner, events, yes)
+        run_worker(settings, owner, worker, events)
+    except Exception as error:
+        events.alert("ended", f"this worker works no more: {error}")
+        raise
+    finally:
+        events.close()
+
+
+def enter_on_each(context: Context, events: Events, wanted: str, yes: bool) -> None:
+    """A worker for each of several devices, in processes of their own: stake once, make and bind their keys, run."""
+    from r1node.devices import each_device, gpus, worker_names  # noqa: PLC0415 - loads torch
+    from r1node.worker import enrol  # noqa: PLC0415
+
+    devices = each_device(wanted, gpus())
+    password = context.password()
+    owner = load_keystore(context.settings.owner_keystore, password)
     _before_staking(context, owner, events, yes)
-    run_worker(settings, owner, worker, events)
+    chain = context.chain(owner)
+    threads = context.settings.threads or max(1, (os.cpu_count() or 1) // len(devices))
+    posts = []
+    for name, device in zip(worker_names(devices), devices, strict=True):
+        own = Context(context.flags | {"worker": name, "device": device, "threads": threads}, context.as_json)
+        worker = worker_key(own.settings.worker_keystore, password)
+        enrol(chain, own.settings, owner, worker, events)
+        posts.append(Post(name, own.command("join", "--yes", "--tied")))
+    raise typer.Exit(Crew(posts, password, events).run())
 
 
 def require_keys(settings: Settings) -> None:

@@ -11,6 +11,7 @@ import typer
 from r1net.urls import redact
 from r1node.allocator import keep_memory
 from r1node.cli.context import Context
+from r1node.crew import tie_to_input
 from r1node.events import Events
 
 
@@ -18,24 +19,37 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     ctx: typer.Context,
     stake: Annotated[int | None, typer.Option(help="R1 wei to stake at the first join")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N")] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="a worker for each: all GPUs by `all`, or cuda:0,cuda:1; keys are made as needed")
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="auto, builtin or vllm")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads for tensors; 0 = all cores")] = None,
     listen: Annotated[str | None, typer.Option(help="libp2p listen address")] = None,
     min_price: Annotated[int | None, typer.Option(help="least wei of R1 for a token of work")] = None,
     accept: Annotated[str | None, typer.Option(help="further tokens to be paid in: 0x…=WEI, with commas")] = None,
+    alert: Annotated[str | None, typer.Option(help="who is told of what needs you: a URL or a command")] = None,
+    hours: Annotated[str | None, typer.Option(help='when to work: "mon-fri 22:00-07:00", with commas')] = None,
     yes: Annotated[bool, typer.Option("--yes", help="don't ask before the first stake")] = False,
+    tied: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
 ) -> None:
     """Stake if need be, join the network and work until stopped with Ctrl-C."""
     context: Context = ctx.obj
     context.flags |= {"stake": stake, "device": device, "engine": engine, "threads": threads, "listen": listen}
-    context.flags |= {"min_price": min_price, "accept": accept}
+    context.flags |= {"min_price": min_price, "accept": accept, "alert": alert, "hours": hours}
     settings = context.settings
-    _tune_process(settings.threads)
-    events = Events(context.as_json)
-    events.note("starting", f"worker {settings.worker!r} of {settings.home}, for {redact(settings.coordinator)}")
-    from r1node.cli.enter import enter  # noqa: PLC0415 - torch and hivemind take seconds; the first word doesn't wait
+    if devices is None:
+        _tune_process(settings.threads)
+    if tied:
+        tie_to_input()
+    events = Events(context.as_json, settings.alert)
+    worker = f"worker {settings.worker!r}" if devices is None else f"a worker for each of {devices}"
+    events.note("starting", f"{worker} of {settings.home}, for {redact(settings.coordinator)}")
+    from r1node.cli.enter import enter, enter_on_each  # noqa: PLC0415 - takes seconds; the first word doesn't wait
 
-    enter(context, events, yes)
+    if devices is None:
+        enter(context, events, yes)
+    else:
+        enter_on_each(context, events, devices, yes)
 
 
 def _tune_process(threads: int) -> None:

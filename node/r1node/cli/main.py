@@ -28,7 +28,10 @@ COMMANDS: Commands = {
         "leave": "Leave the network; called again after the date that it names, bring the stake back.",
     },
     "r1node.cli.stake": {"stake": "what this host has at stake"},
-    "r1node.cli.status": {"status": "Every worker of this host: whether it runs, what it does, what was accepted."},
+    "r1node.cli.status": {
+        "status": "Disputes first; then the stake, every worker and what it does, "
+        "and every job and what it brings an hour.",
+    },
     "r1node.cli.doctor": {"doctor": "Check everything that a worker needs; each failure names its fix."},
     "r1node.cli.engine": {"engine": "rollout engines"},
     "r1node.cli.rewards": {
@@ -47,7 +50,8 @@ COMMANDS: Commands = {
     },
     "r1node.cli.disputes": {
         "challenge": "Replay the submission that a trace came in; if it is bad, dispute it on chain against a bond.",
-        "answer": "Answer an accusation, so that jurors are drawn.",
+        "answer": "Answer an accusation, so that jurors are drawn; a running `r1node join` does so by itself.",
+        "appeal": "Ask for a larger committee of other jurors: for whoever lost, twice at most.",
         "disputes": "Every dispute, where it stands and what comes next.",
     },
     "r1node.cli.jury": {"jury": "judging disputes"},
@@ -58,6 +62,16 @@ COMMANDS: Commands = {
     "r1node.cli.archive": {
         "archive": "Keep all that an audit of any line takes: lines, specifications, signed bundles, "
         "statements, tasks, signatures.",
+    },
+    "r1node.cli.pause": {
+        "pause": "Take no more work after the task in hand: of all workers, or of the one that --worker names.",
+        "resume": "Work again: all workers, or the one that --worker names.",
+        "drain": "End the workers of this machine after the task that each has in hand: all, "
+        "or the one that --worker names.",
+    },
+    "r1node.cli.service": {"service": "run as a service"},
+    "r1node.cli.alert": {
+        "alert": "Send a trial to where `alert` points, as `join` and `watch` do when something needs a person.",
     },
     "r1node.cli.config": {"config": "settings"},
 }

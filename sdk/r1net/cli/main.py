@@ -27,7 +27,7 @@ COMMANDS: Commands = {
         "pause": "Have no new work of a job given out for a while.",
         "resume": "Go on with a paused job.",
         "stop": "Cancel a job: what hosts have done is settled, the rest of the budget comes back.",
-        "refund": "Take back what is left of a job that was stopped or is over.",
+        "refund": "Take back what is left of a job that was stopped or is over; too early, say from when on.",
         "top-up": "Give a job more money; one whose budget was spent goes on.",
         "download": "Model, traces and metrics of a completed job.",
         "verify": "Hash a job's traces here, and prove them against the chain; of a curriculum, recompute the weights.",

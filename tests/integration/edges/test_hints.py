@@ -178,7 +178,7 @@ def page(request: pytest.FixtureRequest) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize(("program", "command"), [(NODE, "status"), (NODE, "trust"), (NODE, "wallet"), (NET, "jobs")])
+@pytest.mark.parametrize(("program", "command"), [(NODE, "trust"), (NODE, "wallet"), (NET, "jobs")])
 def test_a_page_instead_of_a_coordinator_is_told_in_a_sentence(
     tmp_path: Path, page: str, program: str, command: str
 ) -> None:
