@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from r1net.errors import R1Error, UsageError
 from r1net.protocol.job import JobSpec, ModelRef
@@ -135,10 +136,17 @@ class Store:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    held.update(json.load(file))
+                    held.update(self._read(file))
                 else:
                     path.unlink()  # its process has ended
         return held
+
+    def _read(self, file: IO[str]) -> list[str]:
+        """What another process holds; all that there is, where a full disk has cut its list."""
+        try:
+            return list(json.load(file))
+        except ValueError:
+            return self.blobs.newest()
 
     def _tidy(self) -> None:
         """Remove the folders of models whose files are gone."""

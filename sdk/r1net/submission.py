@@ -79,6 +79,10 @@ class Submission:
 
     def submit(self, spec: JobSpec, folder: Path, accept_weak_verifier: bool) -> JobView:
         """Check, fund and announce; the job as it stands. The same again is the same job, until it is announced."""
+        with self.pending.alone(spec):
+            return self._submit(spec, folder, accept_weak_verifier)
+
+    def _submit(self, spec: JobSpec, folder: Path, accept_weak_verifier: bool) -> JobView:
         draft = self._funded(spec, folder)
         if draft is None:
             self.check(spec, folder, accept_weak_verifier)

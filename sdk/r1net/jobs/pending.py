@@ -3,12 +3,14 @@ call again goes on with the same job, whatever ended the first one."""
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import Field
 
-from r1net.errors import ProtocolError
+from r1net.errors import ProtocolError, UsageError
 from r1net.protocol.canonical import Address, Hash, Message, canonical_bytes, sha256
 from r1net.protocol.job import JobSpec
 from r1net.whole import write_whole
@@ -41,6 +43,19 @@ class Pending:
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(self._root / draft.key, draft.model_dump_json())
         return draft
+
+    @contextmanager
+    def alone(self, spec: JobSpec) -> Iterator[None]:
+        """While no other process of this machine submits the same. Raises UsageError when one does: both would pay."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self._root / f".{spec.digest()[2:18]}.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    "this very job is being submitted by another process", hint="wait for it: `r1net jobs --mine`"
+                ) from None
+            yield
 
     def has(self, spec: JobSpec) -> bool:
         """Whether there is a draft of a specification, whatever the network."""

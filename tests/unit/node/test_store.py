@@ -105,6 +105,15 @@ def test_what_another_process_holds_stays_until_it_dies(tmp_path: Path) -> None:
     assert len(list((tmp_path / "held").iterdir())) == 1, "the dead process's list is gone"
 
 
+def test_a_list_that_a_full_disk_has_cut_counts_as_holding_all(tmp_path: Path) -> None:
+    first, second = Store(tmp_path, 1500), Store(tmp_path, 1500)
+    bring(first, job("held"))
+    first._list.write_text('["0x')
+    with pytest.raises(NoRoom):
+        bring(second, job("wanted"))
+    assert there(first, job("held"))
+
+
 def test_a_job_that_can_never_fit_clears_nothing_that_is_held(tmp_path: Path) -> None:
     store = Store(tmp_path, 1500)
     small = job("small")

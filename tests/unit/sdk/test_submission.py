@@ -18,6 +18,7 @@ from r1net.local_files import LocalFiles
 from r1net.protocol.canonical import sha256
 from r1net.protocol.files import FileRef
 from r1net.protocol.job import JobSpec, ModelRef, Prices, Verification
+from r1net.submission import Submission
 from tests.unit.coordinator.chain import FakeChain
 from tests.unit.coordinator.jobs import CHAIN_ID, MODEL_FILES, REGISTRY, SUBMITTER_KEY, TOKEN, job_spec, key
 from tests.unit.coordinator.network import World
@@ -148,6 +149,19 @@ def test_a_job_is_funded_announced_and_forgotten(desk: Desk) -> None:
     assert (len(desk.purse.digests), desk.waiting) == (1, [])
     assert said == [f"job {job_id} is funded; if anything interrupts, the same again goes on with it"]
     assert desk.submit(job_spec()) != job_id, "who submits a job anew, when the first is under way, wants two"
+
+
+def test_two_processes_at_once_are_one_job(desk: Desk) -> None:
+    """The second one comes while the first has paid, and not told anybody yet."""
+    refused: list[str] = []
+
+    def again(_: str) -> None:
+        with pytest.raises(UsageError, match="by another process") as caught:
+            Submission(desk.client).submit(job_spec(), desk.folder, False)
+        refused.append(caught.value.message)
+
+    desk.submit(job_spec(), again)
+    assert (len(refused), len(desk.purse.digests)) == (1, 1)
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/v1/jobs"), ("PUT", "/v1/blobs/")])
