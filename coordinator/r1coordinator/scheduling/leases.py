@@ -15,6 +15,7 @@ from r1coordinator.scheduling.standing import charge, standings
 from r1coordinator.settings import Settings
 from r1coordinator.store.tables import BundleRow, JobRow, LeaseRow, WorkerRow
 from r1net.errors import Refused
+from r1net.protocol.reach import Reach
 from r1net.protocol.work import HeartbeatAnswer, PublishTask, RecomputeTask, RolloutTask, Task, VerifyTask
 
 
@@ -180,6 +181,8 @@ def live_workers(s: Session, settings: Settings, now: float) -> list[WorkerState
             floors=None if row.floors is None else {token: int(wei) for token, wei in row.floors.items()},
             avoids=frozenset(row.avoids),
             standing=found[row.worker].points,
+            reach=Reach.model_validate(row.reach),
+            checking=row.checking and not row.reach,
         )
         for row in rows
         if within(owners[row.owner], row.worker, row.slots)

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from r1net.prices import Price
 from r1net.protocol.canonical import Address, Hash
 from r1net.protocol.job import PolicyVersion
+from r1net.protocol.reach import Reach
 
 
 @dataclass(frozen=True)
 class WorkerState:
     """A worker as the rules see it. `busy`: it holds a lease that isn't a publish lease, on the job `doing`, or pauses.
     `standing` are the points that count against it; without `floors` it takes any price; of the jobs that it
-    `avoids` it takes no work."""
+    `avoids` it takes no work. `reach`: whether peers reach it; `checking`: they are trying for the
+    first time."""
 
     worker: Address
     peer_id: str
@@ -28,6 +30,8 @@ class WorkerState:
     floors: Mapping[Address, int] | None = None
     avoids: frozenset[Hash] = frozenset()
     standing: float = 0.0
+    reach: Reach = field(default_factory=Reach)
+    checking: bool = False
 
     def live(self, now: float, lost_after: float) -> bool:
         """Whether it was heard of lately."""

@@ -29,8 +29,10 @@ def open_session(s: Session, request: OpenSession, session_id: str, now: float, 
     s.execute(update(SessionRow).where(SessionRow.worker == grant.worker).values(revoked=True))
     row = s.get(WorkerRow, grant.worker)
     if row is None:
-        row = WorkerRow(worker=grant.worker)
+        row = WorkerRow(worker=grant.worker, maddrs=[], reach={}, check_number=0)
         s.add(row)
+    if row.maddrs != list(request.maddrs) or row.reach.get("state") != "reachable":
+        row.reach, row.checking, row.check_number, row.check_due = {}, False, row.check_number + 1, now
     row.owner, row.peer_id, row.maddrs = grant.owner, grant.peer_id, list(request.maddrs)
     row.software, row.hardware = request.software, request.hardware
     row.capabilities, row.holds, row.last_seen = _UNTIL_IT_ASKS, {}, now
