@@ -34,6 +34,7 @@ from r1node.journal import note_metrics
 from r1node.lease import LeaseKeeper, LeaseLost
 from r1node.pace import Pace
 from r1node.quarantine import Quarantine
+from r1node.reaching import Reaching
 from r1node.session import Session
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
@@ -69,6 +70,7 @@ class Agent:
     host: Host
     terms: Terms
     events: Events
+    reaching: Reaching
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
     avoided: Quarantine = field(default_factory=Quarantine)
@@ -111,6 +113,7 @@ class Agent:
         try:
             self._asking = True
             self.session.renew_if_due()
+            self.reaching.announce()
             answer = self.session.work(request)
         except Stopped:
             return None
@@ -121,6 +124,7 @@ class Agent:
             return None
         finally:
             self._asking = False
+        self.reaching.heard(answer.reach)
         if answer.lease is None:
             self.events.idle(answer.reason or "no work")
         return answer.lease

@@ -24,6 +24,7 @@ from r1node.jobs import Host
 from r1node.locks import exclusive, stop_requested
 from r1node.network import connect_chain, network_info, signing_domain
 from r1node.patience import patiently
+from r1node.reaching import Reaching
 from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
 from r1node.session import Session
@@ -31,6 +32,7 @@ from r1node.settings import Settings
 from r1node.stopping import Stopping
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
+from r1node.swarm.dialling import Doorbell
 from r1node.terms import Terms
 from r1node.training.exact import require
 
@@ -47,13 +49,13 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
         engine = choose(settings, device)
         sandbox = open_sandbox(settings)  # before anything is staked
         info, chain = patiently(lambda: _enrolled(settings, owner, worker, events), events, settings.patience)
-        swarm = Swarm(worker, [settings.listen])
-        averaging = AveragingService()
-        swarm.start(averaging.attach)
+        swarm = open_swarm(settings, worker)
+        averaging, domain = AveragingService(), signing_domain(settings, info)
+        swarm.start(averaging.attach, Doorbell(domain, worker).attach)
         try:
             session = Session(
                 settings.coordinator,
-                signing_domain(settings, info),
+                domain,
                 owner.address,
                 worker,
                 swarm.peer_id,
@@ -67,7 +69,8 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             events.note("engine", f"{engine.name}: {engine.reason}")
             host = Host(device, engine, sandbox)
             terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
-            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events)
+            reaching = Reaching(session, swarm, domain, events)
+            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events, reaching)
             stopping = Stopping(agent, events)
             with _stopping_on_request(settings.worker_folder):
                 agent.run()
@@ -77,6 +80,11 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             swarm.stop()
             sandbox.close()
         events.note("left", "stopped on request")
+
+
+def open_swarm(settings: Settings, worker: LocalAccount) -> Swarm:
+    """A place among the peers as the settings want it, not started yet."""
+    return Swarm(worker, settings.listen_addresses, settings.announced_addresses, settings.port_map)
 
 
 def _enrolled(
@@ -140,6 +148,9 @@ def hardware(device: str) -> str:
 
 
 def _announce(session: Session, addresses: list[str], events: Events) -> None:
+    if set(addresses) == set(session.maddrs):
+        events.note("p2p", "the libp2p daemon was restarted, at the same address")
+        return
     events.note("p2p", "the libp2p daemon was restarted; announcing its new address")
     try:
         session.open(addresses)

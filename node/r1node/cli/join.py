@@ -24,7 +24,9 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, builtin or vllm")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads for tensors; 0 = all cores")] = None,
-    listen: Annotated[str | None, typer.Option(help="libp2p listen address")] = None,
+    listen: Annotated[str | None, typer.Option(help="libp2p addresses to listen at, with commas")] = None,
+    announce: Annotated[str | None, typer.Option(help="libp2p addresses that peers are told, with commas")] = None,
+    port_map: Annotated[bool | None, typer.Option("--port-map", help="have the router forward the port")] = None,
     min_price: Annotated[int | None, typer.Option(help="least wei of R1 for a token of work")] = None,
     accept: Annotated[str | None, typer.Option(help="further tokens to be paid in: 0x…=WEI, with commas")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="don't ask before the first stake")] = False,
@@ -32,7 +34,7 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     """Stake if need be, join the network and work until stopped with Ctrl-C."""
     context: Context = ctx.obj
     context.flags |= {"stake": stake, "device": device, "engine": engine, "threads": threads, "listen": listen}
-    context.flags |= {"min_price": min_price, "accept": accept}
+    context.flags |= {"min_price": min_price, "accept": accept, "announce": announce, "port_map": port_map}
     settings = context.settings
     _tune_process(settings.threads)
     password = context.password()

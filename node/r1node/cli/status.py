@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import typer
 
 from r1net.chain.keystore import keystore_address
+from r1net.protocol.reach import Reach
 from r1net.protocol.views import NodeView
 from r1node.cli.context import Context
 from r1node.locks import running
@@ -15,7 +16,8 @@ from r1node.locks import running
 @dataclass(frozen=True)
 class WorkerStatus:
     """One worker of this host. `process`: whether it runs on this machine; the rest is the coordinator's view.
-    `standing` are points for broken leases (0 is best); `reason` says what for, and why there is no work now."""
+    `standing` are points for broken leases (0 is best); `reach`: by how many owners' workers it was reached;
+    `reason` says what for, and why there is no work now."""
 
     worker: str
     address: str
@@ -25,6 +27,7 @@ class WorkerStatus:
     accepted_tokens: int
     rejected: int
     standing: float
+    reach: str
     reason: str | None
 
 
@@ -46,10 +49,15 @@ def status(ctx: typer.Context) -> list[WorkerStatus]:
                 accepted_tokens=node.accepted_tokens if node else 0,
                 rejected=node.rejected if node else 0,
                 standing=node.standing if node else 0.0,
+                reach=_reach(node.reach) if node else "unknown",
                 reason=_reason(node) if node else None,
             )
         )
     return rows
+
+
+def _reach(reach: Reach) -> str:
+    return f"{reach.state} by {reach.peers}" if reach.state == "reachable" else reach.state
 
 
 def _reason(node: NodeView) -> str | None:
