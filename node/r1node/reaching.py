@@ -87,7 +87,7 @@ def words(reach: Reach, announced: Sequence[str]) -> str:
             f"unreachable: no peer gets through to {places}; it generates and verifies but does not train beside "
             f"others, which earns less; {way_out(announced)}"
         )
-    return "not known yet: no other host has tried to reach this one; until then it trains only where it is alone"
+    return "not known yet whether others reach this host: they try as they come; until then it trains only alone"
 
 
 def _short(address: str) -> str:

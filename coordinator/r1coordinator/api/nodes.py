@@ -28,6 +28,7 @@ from r1coordinator.store.workers import left, live_of, open_session
 from r1net.chain import peer_id_of
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.addresses import check_addresses
+from r1net.protocol.reach import ReachState
 from r1net.protocol.session import OpenSession, SessionGrant, SessionOpened, maddrs_digest
 from r1net.protocol.signing import session_values
 from r1net.protocol.trace import RolloutSubmission
@@ -122,13 +123,9 @@ def _advance_jobs(s: Session, services: Services, ended: list[LeaseRow], now: fl
     advance_all(s, services.ctx, jobs, now)
 
 
-def _worth_telling(answer: WorkAnswer) -> bool:
-    return answer.lease is not None or bool(answer.dials)
-
-
 @router.post("/work")
 async def post_work(request: Request, services: Use, node: Node) -> WorkAnswer:
-    """Ask for work; held for up to `wait` seconds when there is none."""
+    """Ask for work; held for up to `wait` seconds when there is neither work nor other news."""
     asked = await run_in_threadpool(read_message, WorkRequest, node.body)
 
     def look() -> WorkAnswer:
@@ -137,9 +134,15 @@ async def post_work(request: Request, services: Use, node: Node) -> WorkAnswer:
                 update={"dials": orders_for(s, node.worker), "reach": reach_of(s, node.worker)}
             )
 
+    states: set[ReachState | None] = set()
+
+    def worth_telling(answer: WorkAnswer) -> bool:
+        states.add(answer.reach.state if answer.reach is not None else None)
+        return answer.lease is not None or bool(answer.dials) or len(states) > 1
+
     beat = services.settings.heartbeat_seconds / 2
     with services.limits.waits.hold(node.worker):
-        return await poll(services.bell, look, _worth_telling, asked.wait, beat, request.is_disconnected)
+        return await poll(services.bell, look, worth_telling, asked.wait, beat, request.is_disconnected)
 
 
 @router.post("/leave", status_code=204)
