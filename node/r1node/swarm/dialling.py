@@ -103,7 +103,14 @@ async def _ring(order: DialOrder, address: str, seconds: float) -> str | None:
         log.info("%s is not reached at %s: %s", order.worker, address, error)
         return None
     finally:
-        await stranger.shutdown()
+        await _end(stranger)
+
+
+async def _end(stranger: P2P) -> None:
+    """Of a daemon that nobody else needs: at once, so that nothing of it is left where the wait is cancelled."""
+    stranger._terminate()
+    stranger._child._transport.close()
+    await stranger._child.wait()
 
 
 async def _exchange(stranger: P2P, order: DialOrder, address: str) -> str:
