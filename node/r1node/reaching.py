@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from hivemind.p2p.p2p_daemon_bindings.utils import P2PDaemonError
@@ -20,6 +21,9 @@ from r1node.swarm.dialling import dial
 
 log = logging.getLogger(__name__)
 
+ANNOUNCE_PAUSE = 60.0
+"""Seconds between two announcements: what peers say of a host's address, p2pd believes when several say it."""
+
 MOST_WAITING = 8
 """Orders that wait for their turn; one is carried out at a time, whatever a coordinator says."""
 
@@ -32,6 +36,7 @@ class Reaching:
         self._turn = asyncio.Lock()
         self._waiting: set[str] = set()
         self._told: tuple[object, ...] = ()
+        self._announce_again = 0.0
         session.on_dials = self.take
 
     def announce(self) -> None:
@@ -42,7 +47,8 @@ class Reaching:
             addresses = self._swarm.addresses()
         except DaemonError:
             return  # it is being restarted, and announced then
-        if addresses and set(addresses) != set(self._session.maddrs):
+        if addresses and set(addresses) != set(self._session.maddrs) and time.monotonic() >= self._announce_again:
+            self._announce_again = time.monotonic() + ANNOUNCE_PAUSE
             self._events.note("p2p", f"announcing {', '.join(map(_short, addresses))}")
             self._session.open(addresses)
 

@@ -114,9 +114,10 @@ def _check(
     over = not words.given
     before = Reach.model_validate(row.reach)
     if not asked:
-        if not _may_ask(s, row, now) or not reach.stranded(me, workers):
+        unasked = _unasked(s, row, me, workers, now)
+        if unasked is None:
             return False
-        after = Reach(state="unreachable")
+        after = unasked
     else:
         after = before.model_copy(
             update={
@@ -135,6 +136,14 @@ def _check(
         row.check_number += 1
         row.check_due = now + _pause(after, words)
     return given or after != before
+
+
+def _unasked(s: Session, row: WorkerRow, me: WorkerState, workers: Sequence[WorkerState], now: float) -> Reach | None:
+    """What follows where nobody was asked; None: nothing. An owner that uses up what strangers dial for it keeps no
+    worker's good name by that."""
+    if not _may_ask(s, row, now):
+        return Reach() if now > row.check_due + reach.RETRY_SECONDS else None
+    return Reach(state="unreachable") if reach.stranded(me, workers) else None
 
 
 def _pause(after: Reach, words: reach.Words) -> float:

@@ -182,7 +182,7 @@ def live_workers(s: Session, settings: Settings, now: float) -> list[WorkerState
             avoids=frozenset(row.avoids),
             standing=found[row.worker].points,
             reach=Reach.model_validate(row.reach),
-            checking=row.checking and not row.reach,
+            checking=row.checking and row.reach.get("state", "unknown") == "unknown",
         )
         for row in rows
         if within(owners[row.owner], row.worker, row.slots)

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from r1coordinator.scheduling import reach
+from r1coordinator.store.tables import DialRow
 from r1net.protocol.reach import DialOrder, DialReport
 from r1net.protocol.signing import dialled_values
 from tests.unit.coordinator.network import KEYS, Node, World
@@ -165,3 +167,29 @@ def test_two_workers_of_a_liar_count_as_one_word(world: World) -> None:
     view = next(view for view in world.http.get("/v1/nodes").json() if view["worker"] == target.worker)
     assert view["reach"]["state"] == "reachable"
     assert view["reach"]["failed"] <= 1
+
+
+def test_who_uses_up_its_orders_keeps_no_good_name_by_that(world: World) -> None:
+    """One worker was reached and is cut off since; another of its owner announces address after address, so that no
+    order is left for the first one's next check."""
+    hosts = [world.node(n) for n in (1, 2, 3)]
+    cut, busy = world.node(50, owner=50), world.node(51, owner=50)
+    everybody = [*hosts, cut, busy]
+    for _ in range(2):
+        for node in everybody:
+            node.ask()
+    assert states(world)[cut.worker] == "reachable"
+    world.clock.time += reach.RENEW_SECONDS - 60
+    for turn in range(reach.PER_OWNER // 2):
+        busy.maddrs = (f"/ip4/127.0.0.1/tcp/{1000 + turn}",)
+        assert busy.open().status_code == 200
+        for node in everybody:
+            node.ask()
+    with world.services.db.write() as s:  # the first ones, too, were given within the hour
+        s.execute(update(DialRow).where(DialRow.owner == cut.owner).values(given_at=world.clock()))
+    for _ in range(int(reach.RETRY_SECONDS // 20) + 5):
+        world.tick(20)
+        for node in everybody:
+            node.ask()
+    assert states(world)[cut.worker] == "unknown"
+    assert {states(world)[node.worker] for node in hosts} == {"reachable"}

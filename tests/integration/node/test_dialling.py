@@ -15,6 +15,8 @@ from multiaddr import Multiaddr
 
 from r1net.protocol.reach import DialOrder, DialReport
 from r1net.protocol.signing import Domain, dialled_values
+from r1node.doctor.checks import p2p_daemon
+from r1node.settings import Settings
 from r1node.swarm import dialling
 from r1node.swarm.daemon import Swarm
 from r1node.swarm.dialling import PROTOCOL, Doorbell, dial
@@ -190,3 +192,16 @@ def test_whoever_rings_without_a_word_is_let_go(hosts: list[Host]) -> None:
             await stranger.shutdown()
 
     assert run(loiter()).outcome == "reached"
+
+
+def test_the_doctor_says_how_far_the_addresses_lead() -> None:
+    """It promises nothing: whether a public one works is found when others dial it."""
+    here = p2p_daemon(Settings())
+    assert (here.verdict, "this machine only" in here.detail) == ("warning", True)
+    assert "--listen" in str(here.fix)
+    lan = p2p_daemon(Settings(announce="/ip4/192.168.1.5/tcp/4001"))
+    assert (lan.verdict, "the local network only" in lan.detail) == ("warning", True)
+    assert "forward TCP port 4001" in str(lan.fix)
+    far = p2p_daemon(Settings(announce="/dns4/host.example/tcp/4001"))
+    assert (far.verdict, far.fix) == ("ok", None)
+    assert "/dns4/host.example/tcp/4001 (public); whether that works, peers try when it joins" in far.detail

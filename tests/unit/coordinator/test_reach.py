@@ -154,6 +154,10 @@ def test_addresses_that_change_are_unproven_and_a_new_session_for_the_same_keeps
         node.ask()
     assert nodes[0].open().status_code == 200
     assert reach_of(world, nodes[0]).state == "reachable"
+    proven = nodes[0].maddrs
+    nodes[0].maddrs = (*proven, "/ip4/127.0.0.1/tcp/3")
+    assert nodes[0].open().status_code == 200
+    assert (reach_of(world, nodes[0]).state, reach_of(world, nodes[0]).maddrs) == ("reachable", proven)
     nodes[0].maddrs = ("/ip4/127.0.0.1/tcp/2",)
     assert nodes[0].open().status_code == 200
     assert reach_of(world, nodes[0]).state == "unknown"
