@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from r1net.prices import Price
 from r1net.protocol.canonical import Address, Hash
 from r1net.protocol.job import PolicyVersion
-from r1net.protocol.reach import Reach
+from r1net.protocol.reach import ReachState
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Whether peers reach a worker, and where; `failed` is how many owners' workers did not."""
+
+    state: ReachState = "unknown"
+    failed: int = 0
+    maddrs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class WorkerState:
     floors: Mapping[Address, int] | None = None
     avoids: frozenset[Hash] = frozenset()
     standing: float = 0.0
-    reach: Reach = field(default_factory=Reach)
+    reach: Reached = Reached()
     checking: bool = False
 
     def live(self, now: float, lost_after: float) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from httpx import Response
 
 from r1coordinator.scheduling.dials import orders_for
-from r1coordinator.scheduling.model import WorkerState
+from r1coordinator.scheduling.model import Reached, WorkerState
 from r1coordinator.scheduling.reach import DIAL_SECONDS, RENEW_SECONDS, Words, company, judge
 from r1net.protocol.addresses import may_dial, network_of
 from r1net.protocol.reach import DialOrder, DialReport, Reach
@@ -125,8 +125,8 @@ def test_who_says_no_to_the_only_other_owner_does_not_get_all_the_training(world
         for node in nodes:
             node.ask()
     assert [reach_of(world, node).state for node in nodes] == ["unreachable", "reachable"]
-    able = [state(node.worker, Reach(state="unreachable", failed=1)) for node in nodes[:1]]
-    able.append(state(nodes[1].worker, Reach(state="reachable", peers=1, maddrs=(PUBLIC,))))
+    able = [state(node.worker, Reached("unreachable", 1)) for node in nodes[:1]]
+    able.append(state(nodes[1].worker, at(PUBLIC)))
     chosen = {company(able, f"job/{number}/1")[0].worker for number in range(32)}
     assert chosen == {node.worker for node in nodes}
 
@@ -217,12 +217,12 @@ def test_who_announces_only_its_own_network_is_not_reached_from_elsewhere(world:
     assert [reach_of(world, node).state for node in far] == ["reachable", "unreachable", "unreachable"]
 
 
-def state(name: str, reach: Reach, checking: bool = False) -> WorkerState:
+def state(name: str, reach: Reached, checking: bool = False) -> WorkerState:
     return WorkerState(name, name, (), frozenset({"train"}), {}, 0.0, owner=name, reach=reach, checking=checking)
 
 
-def at(*maddrs: str) -> Reach:
-    return Reach(state="reachable", peers=1, maddrs=maddrs)
+def at(*maddrs: str) -> Reached:
+    return Reached("reachable", 0, maddrs)
 
 
 def test_trainers_of_one_group_were_reached_in_one_network() -> None:
@@ -243,11 +243,11 @@ def test_trainers_of_one_group_were_reached_in_one_network() -> None:
 
 
 def test_one_trains_alone_where_no_two_reach_each_other_and_the_unproven_are_waited_for() -> None:
-    fresh, proven = state("a", Reach(), checking=True), state("b", at(PUBLIC))
+    fresh, proven = state("a", Reached(), checking=True), state("b", at(PUBLIC))
     assert company([fresh, proven], "s") == ()
     assert company([fresh], "s") == (fresh,)
     assert company([fresh, proven, state("c", at(PUBLIC))], "s") == (proven, state("c", at(PUBLIC))), "not by many"
-    condemned = state("d", Reach(state="unreachable", failed=2))
+    condemned = state("d", Reached("unreachable", 2))
     assert {company([condemned, proven], str(seed))[0].worker for seed in range(20)} == {"b"}
     assert company([condemned], "s") == (condemned,)
 
