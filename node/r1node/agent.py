@@ -19,6 +19,7 @@ from r1net.protocol.gradients import GradientCommitment
 from r1net.protocol.job import JobView, PolicyVersion
 from r1net.protocol.work import (
     AttemptOutcome,
+    Capability,
     Lease,
     PublishTask,
     RecomputeTask,
@@ -35,7 +36,9 @@ from r1node.lease import LeaseKeeper, LeaseLost
 from r1node.pace import Pace
 from r1node.quarantine import Quarantine
 from r1node.reaching import Reaching
+from r1node.rest import LOOK, Rest
 from r1node.session import Session
+from r1node.store import NoRoom
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.tasks import prove, roll_out, upload
@@ -71,6 +74,8 @@ class Agent:
     terms: Terms
     events: Events
     reaching: Reaching
+    rest: Rest
+    capabilities: tuple[Capability, ...] = ("rollout", "train", "verify")
     stop: threading.Event = field(default_factory=threading.Event)
     jobs: dict[str, JobRuntime] = field(default_factory=dict)
     avoided: Quarantine = field(default_factory=Quarantine)
@@ -78,11 +83,14 @@ class Agent:
     _asking: bool = False
     _idle_since: float = field(default_factory=time.monotonic)
     _waited: float = 0.0
+    _rests: bool = False
 
     def run(self) -> None:
         """Work until stopped."""
         with suppress(Stopped):
             while not self.stop.is_set():
+                if self._resting():
+                    continue
                 lease = self._ask()
                 if lease is not None:
                     self._waited = time.monotonic() - self._idle_since
@@ -102,10 +110,37 @@ class Agent:
         if self._asking or self.pace.busy:
             raise Stopped
 
+    def _resting(self) -> bool:
+        """Whether the worker rests, which it does for a moment. Then it holds no memory, and nobody waits for it."""
+        why = self.rest.reason()
+        if (why is not None) != self._rests:
+            self._rests = why is not None
+            self.events.note("resting" if self._rests else "working", why or "again")
+            if self._rests:
+                self._make_room()
+        if self._rests:
+            self.stop.wait(LOOK)
+        return self._rests
+
+    def _make_room(self) -> None:
+        for job in self.jobs.values():
+            job.rest_engine()
+        self._forget_jobs()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        try:
+            self.session.leave()
+        except (Unreachable, Refused, ProtocolError) as error:
+            self.events.note("resting", f"could not tell the coordinator: {error.message}; it will notice")
+
+    def _forget_jobs(self) -> None:
+        self.jobs.clear()
+        self.host.store.release()
+
     def _ask(self) -> Lease | None:
         holds = {job_id: job.at.number for job_id, job in self.jobs.items() if job.at is not None}
         request = WorkRequest(
-            capabilities=("rollout", "train", "verify"),
+            capabilities=self.capabilities,
             holds=holds,
             floors=dict(self.terms.floors),
             without=self.avoided.jobs(),
@@ -144,7 +179,7 @@ class Agent:
                 self._give_back(lease, "nan_gradient", str(error))
             except Refused as refusal:
                 self._give_back(lease, refusal.code, refusal.message)
-            except Unfit as error:
+            except (Unfit, NoRoom) as error:
                 self._leave_job(lease, error.code, error.message)
             except UsageError as error:
                 self._leave_job(lease, "job_fault", str(error))
@@ -160,7 +195,7 @@ class Agent:
 
     def _leave_job(self, lease: Lease, code: str, detail: str) -> None:
         """Give a task back, and stay away from its job for a while: longer each time."""
-        self.jobs.clear()
+        self._forget_jobs()
         seconds = self.avoided.add(lease.job_id)
         self._give_back(lease, code, f"{detail}; no work of this job for {seconds:g} s")
 
@@ -300,7 +335,7 @@ class Agent:
             self.terms.check(view)
         if job_id not in self.jobs:
             self.events.note("job", f"{view.spec.name}: loading {view.spec.model.name}")
-            self.jobs.clear()  # one job's model in memory at a time
+            self._forget_jobs()  # one job's model in memory at a time
             self.jobs[job_id] = JobRuntime.open(view, self.session.transport, self.folder, self.host)
         return self.jobs[job_id]
 

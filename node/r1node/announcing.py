@@ -9,7 +9,6 @@ from r1net.errors import ProtocolError
 from r1net.protocol.addresses import MOST_ADDRESSES, NOWHERE, PUBLIC, check_addresses, network_of
 
 FIRST_PORT = 4001
-LAST_NUMBER = 999
 
 
 def listening(text: str) -> tuple[str, ...]:
@@ -39,7 +38,8 @@ def default_listen(here: bool, worker: str) -> str:
     address, at a port that can be forwarded, and that the next worker of this machine doesn't want."""
     if here:
         return "/ip4/127.0.0.1/tcp/0"
-    port = FIRST_PORT + (int(worker) if worker.isdigit() and int(worker) <= LAST_NUMBER else 0)
+    number = re.search(r"[0-9]{1,3}\Z", worker)
+    port = FIRST_PORT + (int(number[0]) if number else 0)
     return f"/ip4/0.0.0.0/tcp/{port},/ip6/::/tcp/{port}"
 
 

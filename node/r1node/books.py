@@ -84,11 +84,9 @@ class Books:
         _, line = self._chain.settlement.locate(epoch, job)
         if state.disputed >> line & 1:
             return None, "the end of a dispute over the line: `r1node disputes`"
-        left = state.finalisable_at - self._chain.settlement.clock()
-        if left <= 0:
+        if state.finalisable_at <= self._chain.settlement.clock():
             return None, f"epoch {epoch}, whose challenge window is over, to be paid"
-        start = max(self._chain.now(), self._chain.settlement.paused_until())
-        return start + left, f"the end of the challenge window of epoch {epoch}"
+        return self._chain.moment(state.finalisable_at), f"the end of the challenge window of epoch {epoch}"
 
 
 def open_books(chain: Chain, source: Transport, account: str) -> Books:

@@ -15,7 +15,7 @@ from r1node.models.precision import computing
 from r1node.rollout.choice import EngineChoice
 from r1node.rollout.engine import RolloutEngine
 from r1node.sandbox import job_scorer
-from r1node.store import job_files
+from r1node.store import Store
 from r1node.verification.replay import Replayer
 from r1node.verification.selfcheck import check
 
@@ -29,6 +29,7 @@ class Host:
     device: str
     engine: EngineChoice
     sandbox: SandboxPool
+    store: Store
 
 
 @dataclass
@@ -44,12 +45,12 @@ class JobRuntime(Learner):
 
     @classmethod
     def open(cls, view: JobView, source: Transport, folder: Path, host: Host) -> JobRuntime:
-        """Fetch the model and build everything at version 0. Files are kept below `folder`.
+        """Fetch the model and build everything at version 0. What is this worker's own is kept below `folder`.
 
-        Raises UsageError when the job's files or settings are at fault.
+        Raises UsageError when the job's files or settings are at fault, NoRoom where they don't fit.
         """
-        learner = open_learner(view, source, folder, host.device)
-        files = job_files(view.spec, source, folder)
+        learner = open_learner(view, source, host.store, folder, host.device)
+        files = host.store.files(view.spec, source)
         scorer = job_scorer(host.sandbox, view.spec, learner.model_dir, files, job_mix(view, source))
         scorer.load()
         dtype = computing(host.device, view.spec.dtype)

@@ -9,7 +9,8 @@ from pathlib import Path
 from r1net.protocol.job import JobSpec, JobView, PolicyVersion
 from r1net.protocol.trace import TraceBundle
 from r1net.transport import Transport
-from r1node.store import BlobCache, assemble_model, version_cache
+from r1node.blobs import BlobCache, version_cache
+from r1node.store import Store
 from r1node.training.policy import TrainablePolicy, load_policy
 from r1node.training.trainer import Trainer
 
@@ -73,13 +74,14 @@ class Learner:
         return TraceBundle.parse(self.source.get_blob(digest))
 
 
-def open_learner(view: JobView, source: Transport, folder: Path, device: str) -> Learner:
-    """Fetch a job's model, and hold it at version 0. Files are kept below `folder`.
+def open_learner(view: JobView, source: Transport, store: Store, folder: Path, device: str) -> Learner:
+    """Fetch a job's model, and hold it at version 0. Policy versions are kept below `folder`.
 
-    Raises UsageError when the job's files or settings are at fault.
+    Raises UsageError when the job's files or settings are at fault, NoRoom where they don't fit.
     """
     spec = view.spec
-    model_dir = assemble_model(spec.model, source, folder)
+    store.claim(spec)
+    model_dir = store.model(spec.model, source)
     policy = load_policy(spec, model_dir, device)
     trainer = Trainer(spec, policy, device)
     base = PolicyVersion(number=0, policy=spec.model.digest())

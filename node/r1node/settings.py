@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from r1net.errors import UsageError
 from r1net.urls import is_loopback, require_tls
+from r1node.alerts import check_target
 from r1node.announcing import announcing, default_listen, listening
+from r1node.hours import Hours
 
 ENV_PREFIX = "R1_"
 LOCAL_FILE = Path("r1.toml")
@@ -67,6 +69,30 @@ class Settings(BaseModel):
         ge=0,
         description="seconds that `join` waits for a coordinator or chain that is away when it starts",
     )
+    alert: str | None = Field(
+        default=None,
+        description="who is told of what needs a person, such as an accusation: a URL that takes JSON, or a command "
+        "that reads it from its standard input",
+    )
+    store_limit: float = Field(
+        default=100.0, gt=0, description="GiB of jobs' models and data that are kept, for all workers of data_dir"
+    )
+    hours: str = Field(
+        default="", description='when to work, by this machine\'s clock: "mon-fri 22:00-07:00, sat-sun 00:00-24:00"'
+    )
+    max_temperature: float | None = Field(
+        default=None, gt=0, description="°C of the GPU, or without one of the processor, above which to rest"
+    )
+    gpu_memory: float = Field(default=1.0, gt=0, le=1, description="share of the GPU's memory that a worker may take")
+    bandwidth: float = Field(
+        default=0.0,
+        ge=0,
+        description="Mbit/s that models, data and versions may take of the line, for each worker; 0: no bound. "
+        "Averaging gradients isn't bound by it: see train",
+    )
+    train: bool = Field(
+        default=True, description="take part in training too, which sends a model's gradient to other hosts every round"
+    )
     listen: str | None = Field(
         default=None,
         description="libp2p addresses to listen at, with commas; default: this machine alone if the coordinator is on "
@@ -96,11 +122,19 @@ class Settings(BaseModel):
         announcing(value)
         return value
 
+    @field_validator("hours")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        Hours.parse(value)
+        return value
+
     @model_validator(mode="after")
     def _encrypted(self) -> Settings:
         urls = [place for place in self.mirror_places if isinstance(place, str)]
         for url in (self.coordinator, *((self.rpc_url,) if self.rpc_url else ()), *urls):
             require_tls(url, self.allow_plain_http)
+        if self.alert is not None:
+            check_target(self.alert, self.allow_plain_http)
         return self
 
     def floors(self, r1: str) -> dict[str, int]:
@@ -137,6 +171,16 @@ class Settings(BaseModel):
     def vllm_folder(self) -> Path:
         """Where vLLM's environment is, or would be."""
         return self.home / "engines" / "vllm" if self.vllm_dir is None else self.vllm_dir.expanduser()
+
+    @property
+    def store_folder(self) -> Path:
+        """Where jobs' files are kept, for all workers."""
+        return self.home / "store"
+
+    @property
+    def store_bytes(self) -> int:
+        """How much of them."""
+        return int(self.store_limit * 2**30)
 
     @property
     def owner_keystore(self) -> Path:

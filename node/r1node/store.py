@@ -1,105 +1,156 @@
-"""The node's content-addressed files: model files and policy versions, named by their SHA-256."""
+"""What jobs are made of (models, rows, code), once for all workers of a host, and no more of it than the host allows.
+
+What a living process holds stays; of the rest, what was used longest ago goes first, when a job needs its room.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
+import json
 import os
-import tempfile
-from collections.abc import Callable
+import secrets
+import shutil
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from r1net.errors import UsageError
+from r1net.errors import R1Error, UsageError
 from r1net.protocol.job import JobSpec, ModelRef
 from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.transport import Transport
 from r1net.weights.checkpoint import read_checkpoint
+from r1node.blobs import BlobCache
 
-_CHUNK = 1 << 20
-"""Bytes read at a time."""
-
-
-class BlobCache:
-    """Files under `root`, shared by every worker of a host; a name is a promise of the content."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        root.mkdir(parents=True, exist_ok=True)
-
-    def path(self, digest: str) -> Path:
-        """Where a blob lies, or would."""
-        return self.root / digest[2:4] / digest[2:]
-
-    def has(self, digest: str) -> bool:
-        """Whether it is here."""
-        return self.path(digest).is_file()
-
-    def add(self, data: bytes) -> str:
-        """Keep bytes; returns their digest."""
-        digest = "0x" + hashlib.sha256(data).hexdigest()
-        path = self.path(digest)
-        if not path.is_file():
-            path.parent.mkdir(exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".blob-")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(name, path)
-        return digest
-
-    def salted(self, digest: str, salt: str) -> str:
-        """SHA-256(salt || the blob): what proves that one holds it."""
-        hashed = hashlib.sha256(bytes.fromhex(salt.removeprefix("0x")))
-        with self.path(digest).open("rb") as file:
-            while data := file.read(_CHUNK):
-                hashed.update(data)
-        return "0x" + hashed.hexdigest()
-
-    def fetch(self, digest: str, source: Transport, size: int | None = None) -> Path:
-        """The file of a blob (of `size` bytes, where that is known), downloaded when it isn't here."""
-        path = self.path(digest)
-        if not path.is_file():
-            source.fetch_blob(digest, path, size)
-        return path
-
-    def newest(self, count: int) -> list[str]:
-        """Digests of the blobs that came last, the newest first."""
-        files = sorted(self.root.glob("??/[0-9a-f]*"), key=lambda path: path.stat().st_mtime, reverse=True)
-        return [f"0x{path.name}" for path in files[:count]]
-
-    def prune(self, keep: int) -> None:
-        """Forget all but the newest blobs."""
-        for digest in self.newest(1_000_000)[keep:]:
-            self.path(digest).unlink(missing_ok=True)
+GIB = 2**30
+SPARE = GIB
+"""Bytes that stay free on the disk: policy versions and logs need room too."""
 
 
-def assemble_model(model: ModelRef, source: Transport, folder: Path) -> Path:
-    """A model in Hugging Face layout below `folder`; its files are links into the blob cache there.
+class NoRoom(R1Error):
+    """A job whose files don't fit on this host."""
 
-    Raises UsageError when a file is more than a library should be trusted to read, or the weights aren't whole.
+    code = "no_room"
+
+
+class Store:
+    """Files of jobs below `root`, `limit` bytes of them at most. One for each process; processes may share the root.
+
+    What a process holds is a list in a file that it has locked: the lock ends with the process, whatever ends it.
     """
-    cache = BlobCache(folder / "blobs")
-    target = folder / "models" / model.digest()[2:18]
-    target.mkdir(parents=True, exist_ok=True)
-    for name, file in model.files.items():
-        blob = cache.fetch(file.sha256, source, file.size)
-        if name in JSON_FILES:
-            check_config(blob.read_bytes(), name)
-        link = target / name
-        if not link.exists():
-            link.unlink(missing_ok=True)
-            link.symlink_to(blob.resolve())
-    try:
-        read_checkpoint(target, model.weights)
-    except UsageError as error:
-        raise UsageError(f"the job's model can't be loaded: {error.message}", hint=error.hint) from error
-    return target
+
+    def __init__(self, root: Path, limit: int | None = None) -> None:
+        self.root, self.limit = root, limit
+        self.blobs = BlobCache(root / "blobs")
+        (root / "held").mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            self._list = root / "held" / f"{os.getpid()}-{secrets.token_hex(4)}"
+            handle = os.open(self._list, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            weakref.finalize(self, os.close, handle)
+            self._hold(set())
+
+    def claim(self, spec: JobSpec) -> None:
+        """Hold a job's files from now on, and make room for those that aren't here. Raises NoRoom."""
+        files = spec.files
+        with self._alone():
+            self._hold(self._held | set(files))
+            missing = sum(size for digest, size in files.items() if not self.blobs.has(digest))
+            try:
+                self._make_room(missing)
+            except NoRoom:
+                self._hold(self._held - set(files))
+                raise
+        for digest in files:
+            if self.blobs.has(digest):
+                os.utime(self.blobs.path(digest))
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        with self._alone():
+            self._hold(set())
+
+    def model(self, model: ModelRef, source: Transport) -> Path:
+        """A model in Hugging Face layout; its files are links to blobs. To be claimed before.
+
+        Raises UsageError when a file is more than a library should be trusted to read, or the weights aren't whole.
+        """
+        target = self.root / "models" / model.digest()[2:18]
+        target.mkdir(parents=True, exist_ok=True)
+        for name, file in model.files.items():
+            blob = self.blobs.fetch(file.sha256, source, file.size)
+            if name in JSON_FILES:
+                check_config(blob.read_bytes(), name)
+            _link(target / name, blob)
+        try:
+            read_checkpoint(target, model.weights)
+        except UsageError as error:
+            raise UsageError(f"the job's model can't be loaded: {error.message}", hint=error.hint) from error
+        return target
+
+    def files(self, spec: JobSpec, source: Transport) -> Callable[[str], Path]:
+        """What brings a job's files by their digests: each is downloaded when it is first needed."""
+        sizes = spec.files
+        return lambda digest: self.blobs.fetch(digest, source, sizes[digest])
+
+    def _hold(self, digests: set[str]) -> None:
+        self._held = digests
+        self._list.write_text(json.dumps(sorted(digests)))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other process claims or clears away."""
+        with (self.root / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _make_room(self, size: int) -> None:
+        """Clear away until so many more bytes fit."""
+        sizes = {digest: self.blobs.path(digest).stat().st_size for digest in self.blobs.newest()}
+        used = sum(sizes.values())
+        held = self._held_by_all()
+        for digest in reversed([digest for digest in sizes if digest not in held]):
+            if self._fits(used, size):
+                break
+            self.blobs.path(digest).unlink(missing_ok=True)
+            used -= sizes[digest]
+        self._tidy()
+        if not self._fits(used, size):
+            raise NoRoom(
+                f"the job's files take {size / GIB:.2f} GiB more than there are, beside {used / GIB:.2f} GiB in use",
+                hint="raise store_limit, or free disk space",
+            )
+
+    def _fits(self, used: int, size: int) -> bool:
+        if size == 0:
+            return True
+        return (self.limit is None or used + size <= self.limit) and size + SPARE <= shutil.disk_usage(self.root).free
+
+    def _held_by_all(self) -> set[str]:
+        held = set(self._held)
+        for path in (self.root / "held").iterdir():
+            if path == self._list:
+                continue
+            with path.open("r+") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    held.update(json.load(file))
+                else:
+                    path.unlink()  # its process has ended
+        return held
+
+    def _tidy(self) -> None:
+        """Remove the folders of models whose files are gone."""
+        for folder in (self.root / "models").glob("*"):
+            if not all(link.exists() for link in folder.iterdir()):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def job_files(spec: JobSpec, source: Transport, folder: Path) -> Callable[[str], Path]:
-    """What brings a job's files by their digests: each is downloaded when it is first needed."""
-    cache, sizes = BlobCache(folder / "blobs"), spec.files
-    return lambda digest: cache.fetch(digest, source, sizes[digest])
-
-
-def version_cache(folder: Path) -> BlobCache:
-    """The files of policy versions that a worker made or fetched, across its restarts."""
-    return BlobCache(folder / "versions")
+def _link(link: Path, blob: Path) -> None:
+    """A link to a blob, made in one step: another worker may be making the same."""
+    if link.exists():
+        return
+    fresh = link.with_name(f".{link.name}-{secrets.token_hex(4)}")
+    fresh.symlink_to(blob.resolve())
+    os.replace(fresh, link)

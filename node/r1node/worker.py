@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import threading
 from collections.abc import Iterator
@@ -18,23 +17,35 @@ from r1net.chain import Chain
 from r1net.cli.output import Amount
 from r1net.errors import PreflightError, ProtocolError, Refused, Unreachable
 from r1net.protocol.views import NetworkInfo
+from r1net.protocol.work import Capability
+from r1net.throttle import Throttle
+from r1net.transport import Transport
 from r1node.agent import Agent
+from r1node.defender import defended
+from r1node.devices import gpus, hardware, own_device
 from r1node.events import Events
+from r1node.hours import Hours
 from r1node.jobs import Host
 from r1node.locks import exclusive, stop_requested
 from r1node.network import connect_chain, network_info, signing_domain
 from r1node.patience import patiently
 from r1node.reaching import Reaching
+from r1node.rest import Rest, thermometer
 from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
 from r1node.session import Session
 from r1node.settings import Settings
 from r1node.stopping import Stopping
+from r1node.store import Store
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.swarm.dialling import Doorbell
 from r1node.terms import Terms
 from r1node.training.exact import require
+from r1node.verification.defence import Defence
+
+BITS = 1e6 / 8
+"""Bytes a second of one Mbit/s."""
 
 LOOK = 1.0
 """Seconds between two looks whether the worker is asked to stop."""
@@ -42,12 +53,15 @@ LOOK = 1.0
 
 def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
     """Join and work until SIGINT or SIGTERM. Raises PreflightError when the worker runs already."""
-    with exclusive(settings.worker_folder):
-        device = pick_device(settings.device)
+    own = own_device(settings.device, settings.home, gpus())
+    with exclusive(settings.worker_folder), own as device:
         torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+        if device != "cpu" and settings.gpu_memory < 1:
+            torch.cuda.set_per_process_memory_fraction(settings.gpu_memory, device)
         require()
         engine = choose(settings, device)
         sandbox = open_sandbox(settings)  # before anything is staked
+        rest = resting(settings, device)
         info, chain = patiently(lambda: _enrolled(settings, owner, worker, events), events, settings.patience)
         swarm = open_swarm(settings, worker)
         averaging, domain = AveragingService(), signing_domain(settings, info)
@@ -63,16 +77,20 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
                 hardware=hardware(device),
                 allow_plain_http=settings.allow_plain_http,
             )
+            session.transport.throttle = Throttle(settings.bandwidth * BITS) if settings.bandwidth else None
             patiently(lambda: session.open(swarm.addresses()), events, settings.patience)
             swarm.on_restart = lambda addresses: _announce(session, addresses, events)
             events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
             events.note("engine", f"{engine.name}: {engine.reason}")
-            host = Host(device, engine, sandbox)
+            host = Host(device, engine, sandbox, Store(settings.store_folder, settings.store_bytes))
             terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
             reaching = Reaching(session, swarm, domain, events)
-            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events, reaching)
+            can: tuple[Capability, ...] = ("rollout", "train", "verify") if settings.train else ("rollout", "verify")
+            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events, reaching, rest, can)
             stopping = Stopping(agent, events)
-            with _stopping_on_request(settings.worker_folder):
+            source = Transport(settings.coordinator, allow_plain_http=settings.allow_plain_http)
+            defence = Defence(chain, source, domain, owner.address, settings.home)
+            with _stopping_on_request(settings.worker_folder), defended(defence, settings.home, events):
                 agent.run()
             stopping.done()
             _say_goodbye(session, events)
@@ -131,20 +149,10 @@ def _way_back(chain: Chain, owner: str) -> str:
     return f"its stake is below the minimum of {Amount(chain.registry.min_stake())}: r1node stake add"
 
 
-def pick_device(wanted: str) -> str:
-    """`auto` is the first GPU where there is one. Raises PreflightError for a GPU that isn't there."""
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise PreflightError(f"no {wanted} on this machine", hint="use --device cpu, or check the driver")
-    return wanted
-
-
-def hardware(device: str) -> str:
-    """One line on what the worker runs on."""
-    if device != "cpu":
-        return str(torch.cuda.get_device_name(device))
-    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+def resting(settings: Settings, device: str) -> Rest:
+    """When the worker is to rest. Raises PreflightError where a limit can't be watched."""
+    folders = settings.home, settings.worker_folder
+    return Rest(folders, Hours.parse(settings.hours), settings.max_temperature, thermometer(device))
 
 
 def _announce(session: Session, addresses: list[str], events: Events) -> None:

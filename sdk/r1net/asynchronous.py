@@ -19,6 +19,7 @@ from r1net.mixing import MixReport
 from r1net.protocol.job import JobSpec, JobState, JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.views import EvaluationRecord, RoundRecord, TraceView
+from r1net.refunds import Refund
 from r1net.runs import Run
 from r1net.showing import Cost
 
@@ -60,7 +61,7 @@ class AsyncRun:
         """See `Run.to_pandas`."""
         return await asyncio.to_thread(self._run.to_pandas)
 
-    async def refund(self) -> int:
+    async def refund(self) -> Refund:
         """See `Run.refund`."""
         return await asyncio.to_thread(self._run.refund)
 

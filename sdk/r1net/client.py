@@ -29,6 +29,7 @@ from r1net.protocol.job import JobSpec, JobView
 from r1net.protocol.settlement import TraceProof
 from r1net.protocol.views import NetworkInfo, TraceView
 from r1net.runs import Run
+from r1net.showing import at_a_terminal
 from r1net.submission import Submission
 from r1net.transport import Transport
 from r1net.urls import is_loopback, require_tls
@@ -48,6 +49,8 @@ class Client:
 
     Beyond loopback the chain is used only with an endpoint of your own (`rpc_url`) and a `deployment`: the operator's
     file, or a file that `r1node trust` wrote. What the coordinator names must be the same.
+
+    `say` hears what a long call is at; unless you set another, it is told at a terminal and nowhere else.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Client:
         self._password_file = Path(password_file) if password_file else None
         self._rpc_url = rpc_url
         self.files = LocalFiles()
+        self.say: Callable[[str], None] = at_a_terminal
 
     def close(self) -> None:
         """Close the connections; also done by leaving `with Client(…)`."""
@@ -148,13 +152,12 @@ class Client:
         *,
         sample: int = GROUPS,
         buy: bool = False,
-        note: Callable[[str], None] = lambda words: None,
         **job: Unpack[JobArguments],
     ) -> Estimate:
         """What a job would come to: tokens, price, time at the network's present speed, what there is to say of its
         data, and the signal: what the model's own completions on `sample` groups earn, computed on this machine where a
         node is installed (0 leaves that out). Nothing is paid, unless you `buy` the sample: then it is a small job of
-        its own, at the job's prices. `note` hears how far the sample is.
+        its own, at the job's prices.
 
         Raises UsageError where `train` would, NoSample, RunFailed.
         """
@@ -162,20 +165,21 @@ class Client:
         weak, sample = bool(job.get("accept_weak_verifier")), whole("sample", sample)
         r1 = job.get("token") is None
         if buy:
-            return estimate(composed, self.transport, self._bought(composed, sample, weak, note), r1)
+            return estimate(composed, self.transport, self._bought(composed, sample, weak), r1)
         self._submission.check(composed.spec, composed.folder, weak)
-        signal = take_sample(composed.spec, composed.folder, self.files.root, sample, note) if sample else None
+        signal = take_sample(composed.spec, composed.folder, self.files.root, sample, self.say) if sample else None
         return estimate(composed, self.transport, signal, r1)
 
-    def _bought(self, composed: Composed, groups: int, weak: bool, note: Callable[[str], None]) -> Signal:
+    def _bought(self, composed: Composed, groups: int, weak: bool) -> Signal:
         run = self.submit(sample_job(composed.spec, groups), composed.folder, accept_weak_verifier=weak)
-        note(f"the sample is job {run.job_id}")
+        self.say(f"the sample is job {run.job_id}")
         run.wait()
         return run.signal()
 
     def compose(self, **job: Unpack[JobArguments]) -> Composed:
         """The specification of a job and what there is to say of its data; nothing is paid, nobody is told."""
         account = self._require_signer()
+        self.say("reading the model and its data")
         return compose(job, account.address, lambda: self.deployment.address("R1Token"), self.files)
 
     def submit(
@@ -184,7 +188,6 @@ class Client:
         folder: Path,
         *,
         accept_weak_verifier: bool = False,
-        note: Callable[[str], None] = lambda words: None,
     ) -> Run:
         """Check a specification here and with the coordinator, fund it on chain, announce it, upload the files that are
         missing. Its verifiers are tried on 64 of its problems (`r1net.probe`) unless `accept_weak_verifier`.
@@ -192,7 +195,7 @@ class Client:
         The same again after an interruption goes on with the same job. Raises UsageError and Refused before anything is
         paid; NotAnnounced, JobRefused (its escrow is closed then), ChainError.
         """
-        view = self._submission.submit(spec, folder, accept_weak_verifier, note)
+        view = self._submission.submit(spec, folder, accept_weak_verifier)
         return Run(self, view.job_id, view)
 
     def announce(self, job_id: str, spec: JobSpec | None = None, folder: Path | None = None) -> Run:

@@ -22,6 +22,7 @@ from r1net.protocol.job import JobState, JobView
 from r1net.protocol.settlement import DueView, TraceProof
 from r1net.protocol.steering import SignedSteering, Steering
 from r1net.protocol.views import EvaluationRecord, JobCost, RoundMix, RoundPage, RoundRecord, TraceView
+from r1net.refunds import Refund, take_back
 from r1net.showing import Cost, Seen, as_frame, as_html, as_line, progress
 from r1net.tracking import json_line, open_tracker
 
@@ -129,13 +130,16 @@ class Run:
         with `refund` after the grace period. Raises ChainError."""
         self._client.chain.escrow.close(self.job_id)
 
-    def refund(self) -> int:
-        """Take back what is left of a job whose escrow is closed, after the grace period; how much that was, in wei.
-        Raises ChainError, which says from when on."""
-        escrow = self._client.chain.escrow
-        before = escrow.job(self.job_id).refunded
-        escrow.refund(self.job_id)
-        return escrow.job(self.job_id).refunded - before
+    def refund(self) -> Refund:
+        """Take back what is left of a job that is over: `.returned` in wei. Before the grace period, in which its work
+        can still be settled, has passed, nothing comes back and `.due` says from when on it does: call it again then.
+
+        Raises UsageError for a job that still runs, ChainError.
+        """
+        chain = self._client.chain
+        if chain.escrow.job(self.job_id).closed_at == 0 and self.view().state not in _OVER:
+            raise UsageError("the job runs still", hint="run.cancel(), or `r1net stop`, ends it")
+        return take_back(chain, self.job_id)
 
     def pause(self) -> JobView:
         """Have no new work of the job given out. What hosts have in hand they finish, and are paid for."""

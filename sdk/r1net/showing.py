@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,12 @@ from r1net.protocol.job import JobView
 from r1net.protocol.views import RoundRecord
 
 _FIGURES = ("reward", "frac_reward_zero_std", "completions/mean_length", "kl", "grad_norm")
+
+
+def at_a_terminal(words: str) -> None:
+    """Say what goes on to a person who looks; programs' logs are left alone."""
+    if sys.stderr.isatty():
+        print(words, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ own limits. What it refuses all the same is closed by the same call.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,6 @@ from r1net.protocol.upload import UPLOAD_HEADER, UPLOAD_LIFETIME, SignedUpload, 
 if TYPE_CHECKING:
     from r1net.client import Client
 
-Note = Callable[[str], None]
 _LAG = 30.0
 """Seconds for which the coordinator's endpoint may be behind the one that the job was funded at."""
 _PAUSE = 2.0
@@ -70,6 +69,7 @@ class Submission:
     def check(self, spec: JobSpec, folder: Path, accept_weak_verifier: bool) -> None:
         """All that can be told before money moves. Raises UsageError, Refused, Unreachable."""
         require_sensible(spec)
+        self._client.say("making the job's problems, and trying its rewards on them")
         check_job(spec, folder, self._client.files.path, accept_weak_verifier)
         self.ask(spec)
 
@@ -77,15 +77,15 @@ class Submission:
         """Whether the coordinator would take a job, by its own limits. Raises Refused, Unreachable."""
         self._client.transport.tell("/v1/jobs/check", spec)
 
-    def submit(self, spec: JobSpec, folder: Path, accept_weak_verifier: bool, note: Note) -> JobView:
+    def submit(self, spec: JobSpec, folder: Path, accept_weak_verifier: bool) -> JobView:
         """Check, fund and announce; the job as it stands. The same again is the same job, until it is announced."""
         draft = self._funded(spec, folder)
         if draft is None:
             self.check(spec, folder, accept_weak_verifier)
             draft = self._fund(spec, folder)
-            note(f"job {draft.job_id} is funded; if anything interrupts, the same again goes on with it")
+            self._client.say(f"job {draft.job_id} is funded; if anything interrupts, the same again goes on with it")
         else:
-            note(f"job {draft.job_id} was funded before: going on with it")
+            self._client.say(f"job {draft.job_id} was funded before: going on with it")
         assert draft.job_id is not None
         return self.announce(draft.job_id, spec, folder)
 
@@ -161,6 +161,8 @@ class Submission:
         self._require_funds(spec)
         fresh = self._draft(spec, folder).model_copy(update={"block": chain.head()})
         draft = self.pending.like(fresh) or self.pending.keep(fresh)
+        r1 = spec.payment_token.lower() == chain.token.address.lower()
+        self._client.say(f"paying {amount_of(spec.budget, r1)} into the job's escrow")
         job_id = chain.escrow.create_job(spec.payment_token, spec.budget, spec.budget, spec.digest())
         return self.pending.keep(draft.model_copy(update={"job_id": job_id, "folder": fresh.folder}))
 
@@ -182,6 +184,7 @@ class Submission:
         from r1net.protocol.signing import upload_values  # noqa: PLC0415 - loads eth_account
 
         for digest in view.missing_blobs:
+            self._client.say(f"uploading {paths[digest].name} ({paths[digest].stat().st_size / 1e6:,.1f} MB)")
             upload = Upload(job_id=view.job_id, expires=int(time.time()) + UPLOAD_LIFETIME // 2)
             signature = self._client.sign("Upload", upload_values(upload))
             signed = SignedUpload(upload=upload, signature=signature)

@@ -20,11 +20,14 @@ from r1net.bounded import bound
 from r1net.errors import Busy, ProtocolError, Refused, Unreachable
 from r1net.protocol.canonical import Message, sha256
 from r1net.protocol.session import DIGEST_HEADER, content_digest
+from r1net.throttle import Throttle
 from r1net.urls import redact, require_tls
 
 M = TypeVar("M", bound=Message)
 
 CHUNK = 1 << 20
+PIECE = 1 << 14
+"""Bytes at a time where they are counted: a slow line must not stand still until a read times out."""
 
 PATIENCE = 60.0
 """Seconds for which a request is tried again while the coordinator has no room for it (429, 503)."""
@@ -32,11 +35,14 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 _BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
+TEMPORARY = ".blob-"
+"""How the names of files begin that are being written beside their places."""
+
 
 class Transport:
     """Requests to one coordinator. Raises Refused for its problems, Busy when it has no room for a request even after
     `patience` seconds of trying, Unreachable when it doesn't answer, and UsageError for a URL that is not encrypted
-    (see `r1net.urls.require_tls`)."""
+    (see `r1net.urls.require_tls`). `throttle` bounds what blobs take of the line."""
 
     def __init__(
         self,
@@ -48,6 +54,7 @@ class Transport:
         allow_plain_http: bool = False,
     ) -> None:
         require_tls(url, allow_plain_http)
+        self.throttle: Throttle | None = None
         self.url = url.rstrip("/")
         self._patience = patience
         self._http = httpx.Client(
@@ -121,7 +128,7 @@ class Transport:
     def put_blob(self, digest: str, data: bytes | Path, headers: Mapping[str, str] | None = None) -> None:
         """Upload a blob. The coordinator takes only those it expects, from whom it expects them; `headers` say so."""
         size = data.stat().st_size if isinstance(data, Path) else len(data)
-        content = _Chunks(data) if isinstance(data, Path) else data
+        content = _Chunks(data, self.throttle)
         fields = {**(headers or {}), "Content-Length": str(size), DIGEST_HEADER: content_digest(digest)}
         self._request("PUT", f"/v1/blobs/{digest}", content=content, headers=fields)
 
@@ -136,7 +143,7 @@ class Transport:
         """Download a blob (of `size` bytes, where that is known) to a file, whole or not at all. Raises ProtocolError
         when its content isn't what its name says."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".blob-")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
         try:
             with os.fdopen(handle, "wb") as file:
                 self._stream(digest, file, size)
@@ -153,7 +160,9 @@ class Transport:
                 if response.is_error:
                     response.read()
                     return response
-                for chunk in response.iter_bytes(CHUNK):
+                for chunk in response.iter_bytes(CHUNK if self.throttle is None else PIECE):
+                    if self.throttle is not None:
+                        self.throttle.take(len(chunk))
                     if size is not None and file.tell() + len(chunk) > size:
                         raise ProtocolError(f"blob {digest} has more than its {size} bytes", hint="try again")
                     state.update(chunk)
@@ -212,12 +221,14 @@ def _refusal(response: httpx.Response) -> Refused:
 
 
 class _Chunks:
-    """A file's bytes, as often as they are asked for: a request may have to be sent again."""
+    """A file's bytes, or those that are there, as often as they are asked for: a request may have to be sent again."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, data: bytes | Path, throttle: Throttle | None) -> None:
+        self._data, self._throttle = data, throttle
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
-            while chunk := file.read(CHUNK):
+        with self._data.open("rb") if isinstance(self._data, Path) else BytesIO(self._data) as file:
+            while chunk := file.read(CHUNK if self._throttle is None else PIECE):
+                if self._throttle is not None:
+                    self._throttle.take(len(chunk))
                 yield chunk

@@ -84,8 +84,11 @@ def test_a_host_earns_claims_and_audits(network: Network, client: Client, model:
 
 
 def test_status_and_doctor(network: Network, client: Client) -> None:
-    workers = ask(network, "node1", "status")
-    assert [(row["worker"], row["process"], row["state"]) for row in workers] == [("0", True, "active")]
+    shown = ask(network, "node1", "status")
+    assert next(iter(shown)) == "court", "what needs the host comes first"
+    assert (shown["court"], shown["disputes"]) == ("not accused of anything", [])
+    assert [(row["worker"], row["process"], row["state"]) for row in shown["workers"]] == [("0", True, "active")]
+    assert all(int(job["tokens"]) > 0 and int(job["price"]) > 0 for job in shown["jobs"])
     findings = {row["check"]: row for row in ask(network, "node1", "doctor")["findings"]}
     assert {name for name, row in findings.items() if row["verdict"] == "failure"} == set()
     assert findings["stake"]["detail"].startswith("active with")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -43,9 +44,8 @@ def test_the_unreachable_is_told_and_does_not_train(network: Network, client: Cl
     wait_for_line(dead[0], "unreachable: no peer gets through to /ip4/127.0.0.1/tcp/", 0)
     assert "does not train" in dead[0].log.read_text()
     assert reach(client) == ["reachable", "reachable", "unreachable"]
-    status = network.ask_node("node3", "status")
-    assert isinstance(status, list)
-    assert status[0]["reach"] == "unreachable"
+    status = cast(dict[str, Any], network.ask_node("node3", "status"))
+    assert status["workers"][0]["reach"] == "unreachable"
     run = submit(client, model, "one of three is cut off", rounds=4, groups_per_round=48)
     records = finish(run)
     workers = {address(network, name) for name in NODES[:2]}
@@ -73,9 +73,8 @@ def reach(client: Client) -> list[str]:
 
 
 def address(network: Network, name: str) -> str:
-    status = network.ask_node(name, "status")
-    assert isinstance(status, list)
-    return str(status[0]["address"])
+    status = cast(dict[str, Any], network.ask_node(name, "status"))
+    return str(status["workers"][0]["address"])
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def show(ctx: typer.Context) -> list[Setting]:
 def _shown(name: str, value: str) -> str:
     if name == "mirrors":
         return ",".join(redact(place) if "://" in place else place for place in value.split(","))
-    return redact(value) if name in ("coordinator", "rpc_url") else value
+    return redact(value) if "://" in value else value
 
 
 def add_to(app: typer.Typer) -> None:

@@ -40,6 +40,14 @@ class Context:
         """The merged settings."""
         return self.resolved.settings
 
+    def command(self, *words: str) -> list[str]:
+        """The command line of another process of this program that is to run under the same flags, but for the
+        password's file."""
+        flags = {name: value for name, value in self.flags.items() if value is not None and name != "password_file"}
+        given = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+        program = [sys.executable, "-m", "r1node", *words, *given]
+        return [*program, "--json"] if self.as_json else program
+
     def coordinator(self) -> Transport:
         """Unauthenticated requests to the coordinator."""
         return Transport(self.settings.coordinator, allow_plain_http=self.settings.allow_plain_http)

@@ -1,4 +1,4 @@
-"""`r1node challenge`, `answer` and `disputes`: accusing, answering, looking."""
+"""`r1node challenge`, `answer`, `appeal` and `disputes`: accusing, answering, looking."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import typer
 
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputePhase, DisputeState, SignedSubmission, Verdict
+from r1net.cli.output import Moment
 from r1net.errors import R1Error, UsageError
 from r1net.protocol.evidence import Evidence
 from r1net.protocol.signing import Domain
 from r1node.cli.context import Context
 from r1node.cli.verify import open_desk
 from r1node.network import open_domain
-from r1node.verification.exhibit import fetch_exhibit, fetch_signed, job_of
+from r1node.verification.defence import Defence
+from r1node.verification.exhibit import fetch_exhibit
+from r1node.verification.filing import file_evidence
 
 if TYPE_CHECKING:
     from r1node.verification.replay import Desk
@@ -25,7 +28,7 @@ NEXT_STEPS = {
     DisputePhase.OPEN: "the accused answers: r1node answer {0}; after the deadline: r1node jury run",
     DisputePhase.DRAWING: "the committee is drawn: r1node jury run",
     DisputePhase.VOTING: "jurors commit until the deadline, then reveal: r1node jury run",
-    DisputePhase.DECIDED: "the loser may appeal, twice in all; after the deadline: r1node jury run",
+    DisputePhase.DECIDED: "the loser may, twice in all: r1node appeal {0}; after the deadline: r1node jury run",
     DisputePhase.RESOLVED: "nothing, it is over",
 }
 
@@ -46,7 +49,7 @@ class Challenge:
     faults: tuple[str, ...]
     evidence: str
     file: Path
-    answer_until: int
+    answer_until: Moment
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class DisputeRow:
-    """Where a dispute stands. `deadline` ends the present step, in seconds of the settlement's clock: Unix time less
-    all pauses."""
+    """Where a dispute stands. `deadline` ends the present step: later, if settlement is paused before it."""
 
     dispute: int
     phase: str
@@ -70,7 +72,7 @@ class DisputeRow:
     subject: str
     challenger: str
     accused: str
-    deadline: int
+    deadline: Moment | None
     next_step: str
 
 
@@ -97,12 +99,13 @@ def challenge_trace(context: Context, desk: Desk, job: str, trace: str) -> Chall
             hint="`r1node verify` names traces that are bad; a lost challenge costs the bond",
         )
     signed = exhibit.signed
-    file, digest = keep_evidence(context, Evidence(kind="accusation", submission=signed, finding=finding))
+    file, digest = file_evidence(context.settings.home, Evidence(kind="accusation", submission=signed, finding=finding))
     chain = context.chain(context.owner())
     submission = SignedSubmission(signed.lease_id, signed.traces_root, signed.count, signed.signature)
     number = chain.disputes.challenge_trace(submission, trace, signed.proof, digest)
     state = chain.disputes.dispute(number)
-    return Challenge(number, state.accused, trace, finding.faults, digest, file, state.deadline)
+    until = Moment(chain.moment(state.deadline))
+    return Challenge(number, state.accused, trace, finding.faults, digest, file, until)
 
 
 def answer(
@@ -110,28 +113,51 @@ def answer(
     dispute: Annotated[int, typer.Argument(min=1, help="number of the dispute")],
     words: Annotated[str, typer.Option(help="what you have to say; goes into the file")] = "",
 ) -> Answer:
-    """Answer an accusation, so that jurors are drawn. Without an answer the accuser wins."""
+    """Answer an accusation, so that jurors are drawn; a running `r1node join` does so by itself.
+
+    Without an answer the accuser wins.
+    """
     context: Context = ctx.obj
-    source, chain = context.coordinator(), context.chain(context.owner())
+    owner = context.owner()
+    chain = context.chain(owner)
+    state = _existing(chain, dispute)
+    defence = Defence(chain, context.coordinator(), signing_domain_of(context), owner.address, context.settings.home)
+    given = defence.answer(state, words)
+    return Answer(dispute, given.digest, given.file, given.transaction)
+
+
+def appeal(
+    ctx: typer.Context, dispute: Annotated[int, typer.Argument(min=1, help="number of the dispute")]
+) -> DisputeRow:
+    """Ask for a larger committee of other jurors: for whoever lost, twice at most.
+
+    The accused stakes more with each, the accuser adds to the bond; who loses in the end loses that too.
+    """
+    context: Context = ctx.obj
+    chain = context.chain(context.owner())
+    _existing(chain, dispute)
+    chain.disputes.appeal(dispute)
+    return row_of(chain, chain.disputes.dispute(dispute))
+
+
+def _existing(chain: Chain, dispute: int) -> DisputeState:
     state = chain.disputes.dispute(dispute)
     if state.phase is DisputePhase.NONE:
         raise UsageError(f"there is no dispute {dispute}", hint="`r1node disputes` lists them")
-    signed = None
-    if not state.epoch:
-        trace, _ = chain.disputes.subject(dispute)
-        signed = fetch_signed(source, signing_domain_of(context), job_of(source, trace), trace)
-    file, digest = keep_evidence(context, Evidence(kind="answer", submission=signed, words=words))
-    return Answer(dispute, digest, file, chain.disputes.answer(dispute, digest).tx_hash)
+    return state
 
 
 def disputes(ctx: typer.Context) -> list[DisputeRow]:
     """Every dispute, where it stands and what comes next."""
     context: Context = ctx.obj
     chain = context.chain()
-    return [_row(chain, chain.disputes.dispute(number)) for number in range(1, chain.disputes.count() + 1)]
+    return [row_of(chain, chain.disputes.dispute(number)) for number in range(1, chain.disputes.count() + 1)]
 
 
-def _row(chain: Chain, state: DisputeState) -> DisputeRow:
+def row_of(chain: Chain, state: DisputeState) -> DisputeRow:
+    """A dispute as it is shown."""
+    deadline = state.reveal_until if state.phase is DisputePhase.VOTING else state.deadline
+    waits = state.phase not in {DisputePhase.DRAWING, DisputePhase.RESOLVED}
     return DisputeRow(
         dispute=state.dispute_id,
         phase=state.phase.name.lower(),
@@ -141,7 +167,7 @@ def _row(chain: Chain, state: DisputeState) -> DisputeRow:
         else chain.disputes.subject(state.dispute_id)[0],
         challenger=state.challenger,
         accused=state.accused,
-        deadline=state.reveal_until if state.phase is DisputePhase.VOTING else state.deadline,
+        deadline=Moment(chain.moment(deadline)) if waits else None,
         next_step=NEXT_STEPS[state.phase].format(state.dispute_id),
     )
 
@@ -151,18 +177,9 @@ def signing_domain_of(context: Context) -> Domain:
     return open_domain(context.settings)
 
 
-def keep_evidence(context: Context, evidence: Evidence) -> tuple[Path, str]:
-    """Keep the file whose digest goes on chain: whoever is asked for it shows it."""
-    folder = context.settings.home / "disputes"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    digest = evidence.digest()
-    path = folder / f"{digest}.json"
-    path.write_bytes(evidence.canonical())
-    return path, digest
-
-
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(challenge)
     app.command()(answer)
+    app.command()(appeal)
     app.command()(disputes)

@@ -37,8 +37,8 @@ def list_engines(ctx: typer.Context) -> list[EngineRow]:
 
 def list_rows(settings: Settings) -> list[EngineRow]:
     """One row for each engine."""
+    from r1node.devices import pick_device  # noqa: PLC0415
     from r1node.rollout.choice import choose  # noqa: PLC0415 - it loads torch
-    from r1node.worker import pick_device  # noqa: PLC0415
 
     choice = choose(settings, pick_device(settings.device))
     variant = choice.environment.variant

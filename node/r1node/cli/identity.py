@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from eth_account.signers.local import LocalAccount
 
 from r1net.chain import create_keystore, peer_id_of
 from r1net.chain.keystore import keystore_address, load_keystore
@@ -33,10 +34,7 @@ def init(ctx: typer.Context) -> Keys:
         load_keystore(settings.owner_keystore, password)  # the worker's key gets the same password
     else:
         create_keystore(settings.owner_keystore, password)
-    if settings.worker_keystore.exists():
-        worker = load_keystore(settings.worker_keystore, password)
-    else:
-        worker = create_keystore(settings.worker_keystore, password)
+    worker = worker_key(settings.worker_keystore, password)
     return Keys(
         owner=keystore_address(settings.owner_keystore),
         worker=worker.address,
@@ -45,6 +43,11 @@ def init(ctx: typer.Context) -> Keys:
         worker_file=settings.worker_keystore,
         next_step="send R1 for the stake, and some coin for gas, to the owner's address; then: r1node join",
     )
+
+
+def worker_key(file: Path, password: str) -> LocalAccount:
+    """A worker's key, made if there is none."""
+    return load_keystore(file, password) if file.exists() else create_keystore(file, password)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -15,13 +15,19 @@ from r1net.cli.output import Amount
 from r1net.errors import PreflightError, UsageError
 from r1node.allocator import keep_memory
 from r1node.cli.context import Context
+from r1node.cli.identity import worker_key
+from r1node.crew import Crew, Post, tie_to_input
 from r1node.events import Events
+from r1node.logfile import log_to
 
 
 def join(  # noqa: PLR0913, PLR0917 - one for each option
     ctx: typer.Context,
     stake: Annotated[int | None, typer.Option(help="R1 wei to stake at the first join")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N")] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="a worker for each: all GPUs by `all`, or cuda:0,cuda:1; keys are made as needed")
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="auto, builtin or vllm")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads for tensors; 0 = all cores")] = None,
     listen: Annotated[str | None, typer.Option(help="libp2p addresses to listen at, with commas")] = None,
@@ -29,25 +35,62 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     port_map: Annotated[bool | None, typer.Option("--port-map", help="have the router forward the port")] = None,
     min_price: Annotated[int | None, typer.Option(help="least wei of R1 for a token of work")] = None,
     accept: Annotated[str | None, typer.Option(help="further tokens to be paid in: 0x…=WEI, with commas")] = None,
+    alert: Annotated[str | None, typer.Option(help="who is told of what needs you: a URL or a command")] = None,
+    hours: Annotated[str | None, typer.Option(help='when to work: "mon-fri 22:00-07:00", with commas')] = None,
     yes: Annotated[bool, typer.Option("--yes", help="don't ask before the first stake")] = False,
+    tied: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
 ) -> None:
     """Stake if need be, join the network and work until stopped with Ctrl-C."""
     context: Context = ctx.obj
     context.flags |= {"stake": stake, "device": device, "engine": engine, "threads": threads, "listen": listen}
     context.flags |= {"min_price": min_price, "accept": accept, "announce": announce, "port_map": port_map}
+    context.flags |= {"alert": alert, "hours": hours}
     settings = context.settings
+    if devices is not None:
+        join_on_each(context, devices, yes)
+        return
     _tune_process(settings.threads)
+    if tied:
+        tie_to_input()
     password = context.password()
     owner = load_keystore(settings.owner_keystore, password)
     worker = load_keystore(settings.worker_keystore, password)
     from r1node.worker import run_worker  # noqa: PLC0415 - torch and hivemind take seconds; other commands need neither
 
-    events = Events(context.as_json)
-    _before_staking(context, owner, events, yes)
-    run_worker(settings, owner, worker, events)
+    events = Events(context.as_json, settings.alert)
+    log_to(settings.worker_folder)
+    try:
+        before_staking(context, owner, events, yes)
+        run_worker(settings, owner, worker, events)
+    except Exception as error:
+        events.alert("ended", f"this worker works no more: {error}")
+        raise
+    finally:
+        events.close()
 
 
-def _before_staking(context: Context, owner: LocalAccount, events: Events, yes: bool) -> None:
+def join_on_each(context: Context, wanted: str, yes: bool) -> None:
+    """A worker for each of several devices, in processes of their own: stake once, make and bind their keys, run."""
+    from r1node.devices import each_device, gpus, worker_names  # noqa: PLC0415 - loads torch
+    from r1node.worker import enrol  # noqa: PLC0415
+
+    devices = each_device(wanted, gpus())
+    password = context.password()
+    owner = load_keystore(context.settings.owner_keystore, password)
+    events = Events(context.as_json, context.settings.alert)
+    before_staking(context, owner, events, yes)
+    chain = context.chain(owner)
+    threads = context.settings.threads or max(1, (os.cpu_count() or 1) // len(devices))
+    posts = []
+    for name, device in zip(worker_names(devices), devices, strict=True):
+        own = Context(context.flags | {"worker": name, "device": device, "threads": threads}, context.as_json)
+        worker = worker_key(own.settings.worker_keystore, password)
+        enrol(chain, own.settings, owner, worker, events)
+        posts.append(Post(name, own.command("join", "--yes", "--tied")))
+    raise typer.Exit(Crew(posts, password, events).run())
+
+
+def before_staking(context: Context, owner: LocalAccount, events: Events, yes: bool) -> None:
     """A first stake is put in knowingly, and by a machine that can work. Raises PreflightError for one that can't, and
     UsageError where a person says no; without a terminal there is nobody to ask."""
     from r1node.doctor.checks import examine  # noqa: PLC0415

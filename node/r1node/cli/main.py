@@ -12,6 +12,7 @@ import typer
 
 from r1net.cli.program import application, run
 from r1node.cli import (
+    alert,
     archive,
     audit,
     calibrate,
@@ -24,7 +25,9 @@ from r1node.cli import (
     jury,
     leave,
     odds,
+    pause,
     rewards,
+    service,
     stake,
     status,
     trust,
@@ -37,7 +40,7 @@ from r1node.cli.context import Context
 app = application(__doc__)
 modules = (
     *(identity, wallet, trust, join, leave, stake, status, doctor, engine, rewards, audit, verify, calibrate, odds),
-    *(disputes, jury, watch, archive, config),
+    *(disputes, jury, watch, archive, pause, service, alert, config),
 )
 for module in modules:
     module.add_to(app)

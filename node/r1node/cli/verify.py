@@ -97,17 +97,20 @@ def own_workers(context: Context) -> list[str]:
 def open_desk(context: Context) -> Iterator[Desk]:
     """A place to replay at, with its sandbox."""
     device = torch_device(context)
+    from r1node.store import Store  # noqa: PLC0415 - reads weights
     from r1node.verification.replay import Desk  # noqa: PLC0415 - loads torch
 
     with closing(open_sandbox(context.settings)) as sandbox:
-        yield Desk(context.coordinator(), context.settings.worker_folder, device, sandbox)
+        settings = context.settings
+        store = Store(settings.store_folder, settings.store_bytes)
+        yield Desk(context.coordinator(), store, settings.worker_folder, device, sandbox)
 
 
 def torch_device(context: Context) -> str:
     """The device to compute on, torch told how many threads it may use."""
     import torch  # noqa: PLC0415 - takes seconds; most commands do without
 
-    from r1node.worker import pick_device  # noqa: PLC0415 - loads hivemind
+    from r1node.devices import pick_device  # noqa: PLC0415 - loads torch
 
     torch.set_num_threads(context.settings.threads or os.cpu_count() or 1)
     return pick_device(context.settings.device)

@@ -14,11 +14,12 @@ from r1net.errors import ChainUnavailable, Unreachable
 from r1net.protocol.evidence import Evidence
 from r1node.cli.archive import opened
 from r1node.cli.context import Context
-from r1node.cli.disputes import challenge_trace, keep_evidence, signing_domain_of
+from r1node.cli.disputes import challenge_trace, signing_domain_of
 from r1node.cli.jury import POLL
 from r1node.cli.verify import open_desk
 from r1node.events import Events
 from r1node.verification.bailiff import Bailiff
+from r1node.verification.filing import file_evidence
 from r1node.verification.patrol import Patrol
 
 
@@ -39,7 +40,7 @@ def watch(
     for disputed traces is held, and goes back to the job when they are convicted.
     """
     context: Context = ctx.obj
-    events = Events(context.as_json)
+    events = Events(context.as_json, context.settings.alert)
     owner = context.owner()
     chain = context.chain(owner)
     from r1node.verification.watcher import Watcher  # noqa: PLC0415 - its desk loads torch
@@ -52,7 +53,7 @@ def watch(
 
         def object_to(epoch: int, line: int, faults: tuple[str, ...]) -> int:
             words = f"line {line} of epoch {epoch}: {'; '.join(faults)}"
-            _, digest = keep_evidence(context, Evidence(kind="accusation", words=words))
+            _, digest = file_evidence(context.settings.home, Evidence(kind="accusation", words=words))
             return chain.disputes.challenge_line(epoch, line, digest)
 
         bailiff = Bailiff(chain, desk.source, signing_domain_of(context))
@@ -62,11 +63,13 @@ def watch(
         for _ in _turns(once):
             try:
                 for seen in watcher.round():
-                    events.note("disputed" if seen.dispute else "looked", f"{seen.subject}: {seen.detail}")
+                    tell = events.alert if seen.dispute else events.note
+                    tell("disputed" if seen.dispute else "looked", f"{seen.subject}: {seen.detail}")
             except (Unreachable, ChainUnavailable) as error:
                 if once:
                     raise
                 events.note("waiting", f"{error.message}; trying again")
+        events.close()
 
 
 def _turns(once: bool) -> Iterator[None]:

@@ -23,6 +23,7 @@ from r1net.protocol.session import MAX_SKEW
 from r1net.urls import is_loopback, redact
 from r1node.allocator import keep_memory, tcmalloc
 from r1node.announcing import reach_of, way_out
+from r1node.devices import pick_device
 from r1node.kernels.build import library
 from r1node.models.precision import has_fast_bf16
 from r1node.network import connect_chain, network_info, pinned
@@ -30,7 +31,7 @@ from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
 from r1node.settings import Settings
 from r1node.training.exact import require
-from r1node.worker import first_stake, open_swarm, pick_device
+from r1node.worker import first_stake, open_swarm
 
 GIB = 2**30
 Check = Callable[[Settings], Finding]

@@ -14,13 +14,13 @@ from r1net.protocol.job import Grpo, JobSpec, ModelRef, Precision, RewardSpec, S
 from r1net.protocol.model_files import check_config
 from r1net.protocol.problems import EnvironmentSpec
 from r1net.tokens import stop_tokens
+from r1node.devices import pick_device
 from r1node.models.precision import computing
 from r1node.rollout.choice import choose
 from r1node.settings import Settings
 from r1node.training.policy import load_policy
 from r1node.training.trainer import Trainer
 from r1node.verification.selfcheck import check
-from r1node.worker import pick_device
 
 _NOBODY = "0x" + "00" * 20
 _PROMPT = 32

@@ -33,12 +33,13 @@ class EngineChoice:
     environment: Environment
     threads: int = 1
     required: bool = False
+    share: float = 1.0
 
     def make(self, policy: TrainablePolicy, dtype: torch.dtype, device: str, folder: Path) -> RolloutEngine:
         """The engine for a policy's model. `folder` is for what it keeps. Raises UsageError for a model that vLLM
         doesn't serve."""
         if self.name == "vllm" and self._served(policy.config.model_type):
-            return VllmEngine(policy.config, dtype, device, self.environment, folder, self.threads)
+            return VllmEngine(policy.config, dtype, device, self.environment, folder, self.threads, self.share)
         if policy.why_not_plain is None:
             return BuiltinEngine(policy.config, dtype, device)
         log.info("decoding with transformers, at a fraction of the speed: %s", policy.why_not_plain)
@@ -59,7 +60,14 @@ def choose(settings: Settings, device: str) -> EngineChoice:
     """The engine for a device ("cpu", "cuda", "cuda:1"). Raises PreflightError when vLLM is asked for and missing."""
     environment = Environment(settings.vllm_folder)
     name, reason = _decide(settings.engine, environment, device)
-    return EngineChoice(name, reason, environment, settings.threads or torch.get_num_threads(), settings.engine == name)
+    return EngineChoice(
+        name,
+        reason,
+        environment,
+        settings.threads or torch.get_num_threads(),
+        settings.engine == name,
+        settings.gpu_memory,
+    )
 
 
 def _decide(wanted: str, environment: Environment, device: str) -> tuple[EngineName, str]:

@@ -95,7 +95,7 @@ def _vote(view: JobView, desk: Desk, exhibit: VoteExhibit) -> Finding | Gradient
 
 
 def _gradient(view: JobView, desk: Desk, question: RecomputeTask, statement: GradientStatement) -> GradientFinding:
-    learner = open_learner(view, desk.source, desk.folder, desk.device)
+    learner = open_learner(view, desk.source, desk.store, desk.folder, desk.device)
     return repeat(learner, question, statement, _unhurried)
 
 

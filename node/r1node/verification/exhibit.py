@@ -3,6 +3,7 @@ checked."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from r1net.errors import ProtocolError, Refused
@@ -16,6 +17,8 @@ from r1net.protocol.work import RecomputeTask, TrainTask, VerifyTask, Vote
 from r1net.transport import Transport
 
 _PAGE = 100
+SEARCH = 120.0
+"""Seconds in which a coordinator must have named all its jobs: whoever goes on for ever keeps jurors from a verdict."""
 MOST_TRACES = 256
 """Traces of one submission that are replayed, the disputed one among them."""
 
@@ -114,8 +117,12 @@ def _statement(source: Transport, signed: SignedTrace, blob: bytes) -> Statement
 
 
 def job_of(source: Transport, digest: str) -> str:
-    """The job that a trace belongs to: a dispute names the trace only. Raises Refused when no job has it."""
+    """The job that a trace belongs to: a dispute names the trace only. Raises Refused when no job has it,
+    ProtocolError where there is no end of jobs."""
+    until = time.monotonic() + SEARCH
     for view in source.walk("/v1/jobs", JobView, _PAGE):
+        if time.monotonic() > until:
+            raise ProtocolError(f"the coordinator went on naming jobs for {SEARCH:g} s, none with trace {digest}")
         try:
             return source.get(f"/v1/jobs/{view.job_id}/traces/{digest}/submission", SignedTrace).job_id
         except Refused as refusal:

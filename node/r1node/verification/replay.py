@@ -24,13 +24,14 @@ from r1net.protocol.trace import Split, Trace
 from r1net.sandbox import SandboxedScorer, SandboxPool
 from r1net.sandbox.replies import wrong_replies
 from r1net.transport import Transport
+from r1node.blobs import BlobCache, version_cache
 from r1node.mixes import job_mix
 from r1node.models.precision import has_fast_bf16
 from r1node.models.rounding import rounding
 from r1node.rollout.noise import Noise
 from r1node.rollout.sampler import redraw, sample
 from r1node.sandbox import job_scorer
-from r1node.store import BlobCache, assemble_model, job_files, version_cache
+from r1node.store import Store
 from r1node.training.packing import Group, Sample
 from r1node.training.policy import load_policy
 from r1node.training.rows import Rows, lay_rows, row_batches, row_logits
@@ -178,18 +179,20 @@ class Archive:
 
 @dataclass(frozen=True)
 class Desk:
-    """Where a replay happens: its files come from `source` and lie below `folder`."""
+    """Where a replay happens: its files come from `source`, policy versions lie below `folder`."""
 
     source: Transport
+    store: Store
     folder: Path
     device: str
     sandbox: SandboxPool
 
     def open_job(self, view: JobView) -> tuple[Replayer, Archive]:
-        """A job's replayer and archive. Fetches the model when it isn't there."""
+        """A job's replayer and archive. Fetches the model when it isn't there. Raises NoRoom."""
         spec = view.spec
-        model_dir = assemble_model(spec.model, self.source, self.folder)
-        files = job_files(spec, self.source, self.folder)
+        self.store.claim(spec)
+        model_dir = self.store.model(spec.model, self.source)
+        files = self.store.files(spec, self.source)
         scorer = job_scorer(self.sandbox, spec, model_dir, files, job_mix(view, self.source))
         replayer = Replayer(spec, model_dir, scorer, self.device)
         return replayer, Archive(spec.model.digest(), version_cache(self.folder), self.source)

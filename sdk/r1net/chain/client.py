@@ -74,6 +74,11 @@ class Chain:
         block = self.sender.read(lambda: self.sender.w3.eth.get_block("latest"))
         return int(block["timestamp"])
 
+    def moment(self, deadline: int) -> int:
+        """The Unix second at which the settlement's clock, which stands still in pauses, comes to a deadline: in the
+        past, if it is over."""
+        return max(self.now(), self.settlement.paused_until()) + deadline - self.settlement.clock()
+
     def at_risk(self) -> int:
         """What a conviction takes of any owner's stake, in wei of R1: the penalty, or all that the least stake has."""
         return min(self.disputes.penalty(), self.registry.min_stake())

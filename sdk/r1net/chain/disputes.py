@@ -107,6 +107,10 @@ class Disputes:
         """What a conviction takes of the accused's stake, in wei, before appeals."""
         return int(self._contract.call("parameters")[1])
 
+    def answer_period(self) -> int:
+        """Seconds that an accused has to answer, by the settlement's clock."""
+        return int(self._contract.call("parameters")[4])
+
     def challenge_line(self, epoch: int, line: int, evidence: str) -> int:
         """Challenge a line that is not paid yet, and freeze it, and no other. `evidence` is a digest, each taken once.
         Returns the dispute's number."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from r1net.client import Client
@@ -24,8 +25,10 @@ class Context:
         return resolve(self.flags)
 
     def client(self) -> Client:
-        """A connection to the network."""
-        return self.settings.client()
+        """A connection to the network, which says what it is at."""
+        client = self.settings.client()
+        client.say = partial(self.note, "step")
+        return client
 
     def note(self, event: str, words: str) -> None:
         """Say what happens: a line of words, or of JSON for a program, on standard error."""

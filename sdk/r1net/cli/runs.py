@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from r1net.amounts import about, wei_of
+from r1net.amounts import wei_of
 from r1net.cli.context import Context
+from r1net.cli.output import Amount, Moment
 from r1net.errors import ProtocolError
 from r1net.mixing import percentages
 from r1net.protocol.job import JobView
@@ -62,6 +63,15 @@ class Stopped:
     refundable_after: int
 
 
+@dataclass(frozen=True)
+class Refunded:
+    """What came back by this command; where it was too early, from when on the rest does."""
+
+    returned: Amount
+    due: Moment | None
+    next_step: str
+
+
 def jobs(ctx: typer.Context, mine: Annotated[bool, typer.Option(help="only this account's")] = False) -> list[JobLine]:
     """Jobs of the network, the oldest first."""
     context: Context = ctx.obj
@@ -107,12 +117,17 @@ def resume(ctx: typer.Context, job: JobArgument) -> JobLine:
         return _line(client.run(job).resume())
 
 
-def refund(ctx: typer.Context, job: JobArgument) -> None:
-    """Take back what is left of a job that was stopped or is over."""
+def refund(ctx: typer.Context, job: JobArgument) -> Refunded:
+    """Take back what is left of a job that was stopped or is over; too early, say from when on."""
     context: Context = ctx.obj
     with context.client() as client:
         token, back = client.chain.escrow.job(job).token, client.run(job).refund()
-        context.note("refund", f"{about(back, client.is_r1(token))} of {job} are back")
+        r1 = client.is_r1(token)
+        return Refunded(
+            returned=Amount(back.returned) if r1 else Amount(back.returned, token, 0),
+            due=None if back.due is None else Moment(back.due),
+            next_step="nothing, all is back" if back.due is None else f"after that date: r1net refund {job}",
+        )
 
 
 def top_up(

@@ -36,7 +36,7 @@ def estimate(
     context: Context = ctx.obj
     with context.client() as client:
         job = read_job_file(file, changes or ())
-        return client.estimate(sample=sample, buy=buy, note=lambda words: context.note("sample", words), **job)
+        return client.estimate(sample=sample, buy=buy, **job)
 
 
 def submit(
@@ -55,13 +55,8 @@ def submit(
         for label, report in composed.reports.items():
             for line in report.lines():
                 context.note("data", f"{label}: {line}")
-        context.note("check", "trying the job's verifiers")
-        run = client.submit(
-            composed.spec,
-            composed.folder,
-            accept_weak_verifier=bool(job.get("accept_weak_verifier")),
-            note=lambda words: context.note("funded", words),
-        )
+        weak = bool(job.get("accept_weak_verifier"))
+        run = client.submit(composed.spec, composed.folder, accept_weak_verifier=weak)
         return Submitted(run.job_id, run.view().state)
 
 

@@ -22,6 +22,7 @@ from r1net.errors import Unreachable
 from r1net.protocol.canonical import sha256
 from r1net.protocol.trace import SignedTrace, TraceBundle
 from r1net.transport import Transport
+from r1node.store import Store
 from r1node.verification.archivist import Archivist
 from r1node.verification.bench import LAST_CALL, Bench
 from r1node.verification.replay import Desk
@@ -124,7 +125,7 @@ def judged_without_being_shown(world: LiveWorld, source: Transport, shelf: Shelf
     now = world.chain.settlement.clock()
 
     def judged(deadline: int, *mirrors: Shelf) -> Verdict:
-        desk = Desk(source, world.folder, "cpu", SANDBOX)
+        desk = Desk(source, Store(world.folder / "store"), world.folder, "cpu", SANDBOX)
         nobody = "0x" + "00" * 20
         times = {"deadline": deadline, "reveal_until": deadline + 60, "draw_block": 0}
         counts = {"round": 1, "appeals": 0, "redrawn": False, "bond": 0, "at_risk": 0, "epoch": 1, "line": 0}

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from eth_account import Account
 
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputePhase, SignedSubmission, Verdict
+from r1net.protocol.evidence import Evidence
 from r1net.protocol.settlement import ClaimProof
 from r1net.transport import Transport
 from r1node.books import open_books
 from r1node.claims import Claimed, claim_all
 from r1node.earnings import Sums
 from r1node.verification.bailiff import Bailiff
+from r1node.verification.defence import Defence
 from r1node.verification.exhibit import fetch_signed
 from tests.integration.chain.conftest import COIN
 from tests.integration.coordinator.conftest import PARAMETERS, LastingAnvil
@@ -106,18 +109,24 @@ def test_pay_for_a_convicted_trace_goes_back_to_its_job(case: Case) -> None:
     assert case.world.chain.rewards.paid_lines(cheat.owner) == set()
 
 
-def test_pay_for_an_acquitted_trace_is_free_again(case: Case, anvil: LastingAnvil) -> None:
-    """There is nobody to judge: the dispute ends without a verdict."""
+def test_pay_for_an_acquitted_trace_is_free_again(case: Case, anvil: LastingAnvil, tmp_path: Path) -> None:
+    """The host answers by itself, with what it signed. There is nobody to judge: the dispute ends without a verdict."""
     accused, _ = case.nodes
     dispute = case.accuse(accused)
     look = case.bailiff()
     assert [done.endswith("is held") for done in look()] == [True]
     chain = case.connect(accused.owner_key)
-    chain.disputes.answer(dispute, EVIDENCE)
+    defence = Defence(chain, case.source, case.world.domain, accused.owner, tmp_path)
+    assert [turn.step for turn in defence.round()] == ["accused", "answered"]
+    (file,) = (tmp_path / "disputes").iterdir()
+    shown = Evidence.parse(file.read_bytes()).submission
+    assert shown is not None
+    assert (shown.worker, shown.trace_digest) == (accused.worker, chain.disputes.subject(dispute)[0])
     anvil.rpc("anvil_mine", "0x8")
     chain.disputes.draw(dispute)
     state = chain.disputes.dispute(dispute)
     assert (state.phase, state.verdict) == (DisputePhase.RESOLVED, Verdict.NONE)
+    assert [turn.step for turn in defence.round()] == ["acquitted"]
     assert [done.endswith("is free again") for done in look()] == [True]
     (claimed,) = case.claim(accused)
     assert claimed.paid > 0

@@ -19,7 +19,8 @@ def test_a_host_listens_beyond_its_machine_where_the_coordinator_is_elsewhere() 
     far = "https://coordinator.example"
     assert Settings(coordinator=far).listen_addresses == ("/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001")
     assert Settings(coordinator=far, worker="2").listen_addresses[0] == "/ip4/0.0.0.0/tcp/4003"
-    assert Settings(coordinator=far, worker="gpu").listen_addresses[0] == "/ip4/0.0.0.0/tcp/4001"
+    assert Settings(coordinator=far, worker="gpu1").listen_addresses[0] == "/ip4/0.0.0.0/tcp/4002"
+    assert Settings(coordinator=far, worker="mine").listen_addresses[0] == "/ip4/0.0.0.0/tcp/4001"
     assert Settings(coordinator=far, listen="/ip4/10.0.0.1/tcp/0").listen_addresses == ("/ip4/10.0.0.1/tcp/0",)
 
 

@@ -12,7 +12,7 @@ from r1net.errors import UsageError
 from r1net.models import describe_model
 from r1net.protocol.weight_files import INDEX
 from r1net.transport import Transport
-from r1node.store import assemble_model
+from r1node.store import Store
 from tests.adversarial.coordinator.served import Served
 from tests.unit.coordinator.jobs import MODEL_FILES, job_spec
 from tests.unit.node.models import llama
@@ -35,7 +35,7 @@ def test_shards_come_together(served: Served, tmp_path: Path) -> None:
     assert len(model.weights) > 1
     served.take(job_spec(model=model), {name: (base / name).read_bytes() for name in model.files})
     with Transport(served.url) as transport:
-        folder = assemble_model(model, transport, tmp_path / "node")
+        folder = Store(tmp_path / "node").model(model, transport)
     found = AutoModelForCausalLM.from_pretrained(folder).state_dict()
     assert all((value == found[name]).all() for name, value in llama().state_dict().items())
 
@@ -59,7 +59,7 @@ def test_weights_that_are_not_whole_are_refused(
     served.take(job_spec(model=model), files)
     with Transport(served.url) as transport:
         if words is None:
-            assert (assemble_model(model, transport, tmp_path) / INDEX).is_file()
+            assert (Store(tmp_path).model(model, transport) / INDEX).is_file()
             return
         with pytest.raises(UsageError, match=f"the job's model can't be loaded.*({words})"):
-            assemble_model(model, transport, tmp_path)
+            Store(tmp_path).model(model, transport)

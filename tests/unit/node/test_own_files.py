@@ -9,7 +9,8 @@ import pytest
 
 from r1net.protocol.canonical import sha256
 from r1net.transport import Transport
-from r1node.store import BlobCache, job_files
+from r1node.blobs import BlobCache
+from r1node.store import Store
 from tests.adversarial.sandbox.rewards import Kit, wheel
 
 
@@ -29,7 +30,7 @@ class Network:
 def test_files_come_once_and_with_their_size(tmp_path: Path) -> None:
     kit = Kit("def reward(**rest): return [1.0]\n", {"tool-1.0-py3-none-any.whl": wheel("tool", {"tool.py": ""})})
     network = Network(kit.files)
-    path_of = job_files(kit.spec(), cast(Transport, network), tmp_path)
+    path_of = Store(tmp_path).files(kit.spec(), cast(Transport, network))
     for digest, data in (*kit.files.items(), *kit.files.items()):
         assert path_of(digest).read_bytes() == data
         assert BlobCache(tmp_path / "blobs").has(digest)

@@ -103,7 +103,8 @@ class Desk:
         self.client.__dict__["chain"] = self.purse
 
     def submit(self, spec: JobSpec, note: Callable[[str], None] = lambda words: None) -> str:
-        return self.client.submit(spec, self.folder, note=note).job_id
+        self.client.say = lambda words: note(words) if words.startswith("job ") else None
+        return self.client.submit(spec, self.folder).job_id
 
     @property
     def waiting(self) -> list[str | None]:

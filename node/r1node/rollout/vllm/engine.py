@@ -47,11 +47,18 @@ class VllmEngine:
     """
 
     def __init__(
-        self, config: Any, dtype: torch.dtype, device: str, environment: Environment, folder: Path, threads: int = 1
+        self,
+        config: Any,
+        dtype: torch.dtype,
+        device: str,
+        environment: Environment,
+        folder: Path,
+        threads: int = 1,
+        share: float = 1.0,
     ) -> None:
         environment.require()
         self._environment, self._folder, self._threads = environment, folder, threads
-        self._options = options(config, dtype, device)
+        self._options = options(config, dtype, device, share)
         self._device = device
         self._tied = bool(getattr(config, "tie_word_embeddings", False))
         self._vocabulary = int(config.vocab_size)
@@ -187,8 +194,8 @@ class _Running:
         self.model.remove()
 
 
-def options(config: Any, dtype: torch.dtype, device: str) -> dict[str, object]:
-    """Options of vLLM's `LLM`, for what the host has."""
+def options(config: Any, dtype: torch.dtype, device: str, share: float) -> dict[str, object]:
+    """Options of vLLM's `LLM`, for what the host has; `share` is what the worker may take of a GPU's memory."""
     chosen: dict[str, object] = {
         "dtype": str(dtype).removeprefix("torch."),
         "max_num_seqs": MAX_SEQUENCES,
@@ -199,4 +206,4 @@ def options(config: Any, dtype: torch.dtype, device: str) -> dict[str, object]:
         lowest, highest = CACHE_BOUNDS
         room = int(psutil.virtual_memory().available * CACHE_SHARE)
         return chosen | {"kv_cache_memory_bytes": min(max(room, lowest), highest), "block_size": CPU_BLOCK}
-    return chosen | {"gpu_memory_utilization": GPU_SHARE}
+    return chosen | {"gpu_memory_utilization": GPU_SHARE * share}
