@@ -36,6 +36,7 @@ from r1node.journal import note_metrics
 from r1node.lease import LeaseKeeper, LeaseLost
 from r1node.pace import Pace
 from r1node.quarantine import Quarantine
+from r1node.reaching import Reaching
 from r1node.rest import LOOK, Rest
 from r1node.session import Session
 from r1node.store import NoRoom
@@ -73,6 +74,7 @@ class Agent:
     host: Host
     terms: Terms
     events: Events
+    reaching: Reaching
     rest: Rest
     capabilities: tuple[Capability, ...] = ("rollout", "train", "verify")
     stop: threading.Event = field(default_factory=threading.Event)
@@ -147,6 +149,7 @@ class Agent:
         try:
             self._asking = True
             self.session.renew_if_due()
+            self.reaching.announce()
             answer = self.session.work(request)
         except Stopped:
             return None
@@ -157,6 +160,7 @@ class Agent:
             return None
         finally:
             self._asking = False
+        self.reaching.heard(answer.reach)
         if answer.lease is None:
             self.events.idle(answer.reason or "no work")
         return answer.lease

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 
 import httpx
 from cryptography.hazmat.primitives import serialization
@@ -14,6 +14,7 @@ from eth_account.signers.local import LocalAccount
 
 from r1net.errors import Refused
 from r1net.protocol.gradients import GradientCommitment, GradientStatement, SignedStatement
+from r1net.protocol.reach import DialOrder, DialReport
 from r1net.protocol.session import (
     DIGEST_HEADER,
     NONCE_HEADER,
@@ -70,6 +71,7 @@ class Session(httpx.Auth):
         self._domain, self._owner, self._worker, self._peer_id = domain, owner, worker, peer_id
         self._software, self._hardware = software, hardware
         self._maddrs: tuple[str, ...] = ()
+        self.on_dials: Callable[[Sequence[DialOrder]], None] = lambda orders: None
         self._key = Ed25519PrivateKey.generate()
         self._id = ""
         self._expires = 0.0
@@ -101,6 +103,11 @@ class Session(httpx.Auth):
             opened = self._public.post("/v1/sessions", body, SessionOpened)
             self._key, self._id, self._expires = key, opened.session_id, opened.expires
 
+    @property
+    def maddrs(self) -> tuple[str, ...]:
+        """The addresses that were announced last."""
+        return self._maddrs
+
     def renew_if_due(self) -> None:
         """Grant a fresh key when the present one is about to end."""
         if time.time() > self._expires - RENEW_BEFORE:
@@ -129,7 +136,9 @@ class Session(httpx.Auth):
 
     def work(self, request: WorkRequest) -> WorkAnswer:
         """Ask for a lease."""
-        return self.transport.post("/v1/work", request, WorkAnswer)
+        answer = self.transport.post("/v1/work", request, WorkAnswer)
+        self.on_dials(answer.dials)
+        return answer
 
     def leave(self) -> None:
         """Tell that this worker stops, so that nobody waits for it."""
@@ -137,7 +146,13 @@ class Session(httpx.Auth):
 
     def heartbeat(self, lease_id: str) -> HeartbeatAnswer:
         """Keep a lease."""
-        return HeartbeatAnswer.parse(self.transport.post_empty(f"/v1/leases/{lease_id}/heartbeat"))
+        answer = HeartbeatAnswer.parse(self.transport.post_empty(f"/v1/leases/{lease_id}/heartbeat"))
+        self.on_dials(answer.dials)
+        return answer
+
+    def report_dial(self, report: DialReport) -> None:
+        """Tell what came of an order to dial."""
+        self.transport.tell(f"/v1/dials/{report.id}", report)
 
     def submit_rollout(self, bundle: TraceBundle, metrics: dict[str, float]) -> Receipt:
         """Hand in a signed bundle."""

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from r1net.errors import UsageError
 from r1net.faults import first_fault, shown
-from r1net.urls import require_tls
+from r1net.urls import is_loopback, require_tls
 from r1node.alerts import check_target
+from r1node.announcing import announcing, default_listen, listening
 from r1node.hours import Hours
 
 ENV_PREFIX = "R1_"
@@ -92,7 +93,15 @@ class Settings(BaseModel):
     train: bool = Field(
         default=True, description="take part in training too, which sends a model's gradient to other hosts every round"
     )
-    listen: str = Field(default="/ip4/127.0.0.1/tcp/0", description="libp2p listen address")
+    listen: str | None = Field(
+        default=None,
+        description="libp2p addresses to listen at, with commas; default: this machine alone if the coordinator is on "
+        "it, else every address at TCP port 4001, plus the worker's number",
+    )
+    announce: str = Field(
+        default="", description="libp2p addresses that peers are told instead of those listened at, with commas"
+    )
+    port_map: bool = Field(default=False, description="ask the router (UPnP, NAT-PMP) to forward the port to this host")
 
     @field_validator("worker")
     @classmethod
@@ -112,6 +121,19 @@ class Settings(BaseModel):
     @classmethod
     def _readable(cls, value: str) -> str:
         _tokens(value)
+        return value
+
+    @field_validator("listen")
+    @classmethod
+    def _listenable(cls, value: str | None) -> str | None:
+        if value is not None:
+            listening(value)
+        return value
+
+    @field_validator("announce")
+    @classmethod
+    def _announceable(cls, value: str) -> str:
+        announcing(value)
         return value
 
     @field_validator("hours")
@@ -138,6 +160,16 @@ class Settings(BaseModel):
         """The mirrors in the order in which they are asked: a URL is a string, a folder a path."""
         places = filter(None, (place.strip() for place in self.mirrors.split(",")))
         return [place if "://" in place else Path(place).expanduser() for place in places]
+
+    @property
+    def listen_addresses(self) -> tuple[str, ...]:
+        """Where the libp2p daemon listens."""
+        return listening(self.listen or default_listen(is_loopback(self.coordinator), self.worker))
+
+    @property
+    def announced_addresses(self) -> tuple[str, ...]:
+        """What peers are told instead; empty: the daemon's own addresses."""
+        return announcing(self.announce)
 
     @property
     def home(self) -> Path:

@@ -29,6 +29,7 @@ from r1node.jobs import Host
 from r1node.locks import exclusive, stop_requested
 from r1node.network import connect_chain, network_info, signing_domain
 from r1node.patience import patiently
+from r1node.reaching import Reaching
 from r1node.rest import Rest, thermometer
 from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
@@ -38,6 +39,7 @@ from r1node.stopping import Stopping
 from r1node.store import Store
 from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
+from r1node.swarm.dialling import Doorbell
 from r1node.terms import Terms
 from r1node.training.exact import require
 from r1node.verification.defence import Defence
@@ -61,13 +63,13 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
         sandbox = open_sandbox(settings)  # before anything is staked
         rest = resting(settings, device)
         info, chain = patiently(lambda: _enrolled(settings, owner, worker, events), events, settings.patience)
-        swarm = Swarm(worker, [settings.listen])
-        averaging = AveragingService()
-        swarm.start(averaging.attach)
+        swarm = open_swarm(settings, worker)
+        averaging, domain = AveragingService(), signing_domain(settings, info)
+        swarm.start(averaging.attach, Doorbell(domain, worker).attach)
         try:
             session = Session(
                 settings.coordinator,
-                signing_domain(settings, info),
+                domain,
                 owner.address,
                 worker,
                 swarm.peer_id,
@@ -82,11 +84,12 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             events.note("engine", f"{engine.name}: {engine.reason}")
             host = Host(device, engine, sandbox, Store(settings.store_folder, settings.store_bytes))
             terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
+            reaching = Reaching(session, swarm, domain, events)
             can: tuple[Capability, ...] = ("rollout", "train", "verify") if settings.train else ("rollout", "verify")
-            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events, rest, can)
+            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events, reaching, rest, can)
             stopping = Stopping(agent, events)
             source = Transport(settings.coordinator, allow_plain_http=settings.allow_plain_http)
-            defence = Defence(chain, source, signing_domain(settings, info), owner.address, settings.home)
+            defence = Defence(chain, source, domain, owner.address, settings.home)
             with _stopping_on_request(settings.worker_folder), defended(defence, settings.home, events):
                 agent.run()
             stopping.done()
@@ -95,6 +98,11 @@ def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, ev
             swarm.stop()
             sandbox.close()
         events.note("left", "stopped on request")
+
+
+def open_swarm(settings: Settings, worker: LocalAccount) -> Swarm:
+    """A place among the peers as the settings want it, not started yet."""
+    return Swarm(worker, settings.listen_addresses, settings.announced_addresses, settings.port_map)
 
 
 def _enrolled(
@@ -148,6 +156,9 @@ def resting(settings: Settings, device: str) -> Rest:
 
 
 def _announce(session: Session, addresses: list[str], events: Events) -> None:
+    if set(addresses) == set(session.maddrs):
+        events.note("p2p", "the libp2p daemon was restarted, at the same address")
+        return
     events.note("p2p", "the libp2p daemon was restarted; announcing its new address")
     try:
         session.open(addresses)

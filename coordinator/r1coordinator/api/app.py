@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from anyio import to_thread
 from fastapi import FastAPI
 
-from r1coordinator.api import blobs, checks, gradients, jobs, money, network, nodes, openapi, problems, traces
+from r1coordinator.api import blobs, checks, dials, gradients, jobs, money, network, nodes, openapi, problems, traces
 from r1coordinator.api.gate import Gate
 from r1coordinator.background import running
 from r1coordinator.dashboard import page
@@ -32,7 +32,7 @@ def create_app(services: Services, *, background: bool = True) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(Gate, limits=services.limits)
-    for module in (network, nodes, checks, gradients, jobs, traces, blobs, money, page):
+    for module in (network, nodes, dials, checks, gradients, jobs, traces, blobs, money, page):
         app.include_router(module.router)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     return app

@@ -13,6 +13,7 @@ from r1coordinator.scheduling.standing import Standing, reasons, standings
 from r1coordinator.settings import Settings
 from r1coordinator.store.tables import ContributionRow, LeaseRow, RefusalRow, WorkerRow
 from r1coordinator.verification.codes import CONTENT
+from r1net.protocol.reach import Reach
 from r1net.protocol.views import NetworkInfo, NodeView
 
 router = APIRouter(tags=["network"])
@@ -71,6 +72,7 @@ def get_nodes(services: Use) -> list[NodeView]:
             standing=round(standing[row.worker].points, 3),
             reasons=charged.get(row.worker, {}),
             refused=row.refused or _pause(standing[row.worker], now),
+            reach=Reach.model_validate(row.reach),
         )
         for row in rows
     ]

@@ -17,6 +17,7 @@ from r1coordinator.api.wire import Caller, Node, Use, message, read_message, req
 from r1coordinator.bell import poll
 from r1coordinator.registrations import Registration
 from r1coordinator.scheduling import leases, publishing, reports
+from r1coordinator.scheduling.dials import check_reach, orders_for, reach_of
 from r1coordinator.scheduling.offers import offer
 from r1coordinator.scheduling.quarantine import JOB_FAULT, look_for_fault
 from r1coordinator.scheduling.shield import advance_all
@@ -27,6 +28,7 @@ from r1coordinator.store.workers import left, live_of, open_session
 from r1net.chain import peer_id_of
 from r1net.errors import ProtocolError, Refused
 from r1net.protocol.addresses import check_addresses
+from r1net.protocol.reach import ReachState
 from r1net.protocol.session import OpenSession, SessionGrant, SessionOpened, maddrs_digest
 from r1net.protocol.signing import session_values
 from r1net.protocol.trace import RolloutSubmission
@@ -110,6 +112,7 @@ def _open(services: Services, checked: OpenSession, slots: int, now: float) -> s
         _require_room(s, services, checked.grant, slots, now)
         open_session(s, checked, session_id, now, slots)
         lost = leases.revoke_worker(s, checked.grant.worker, now, "the worker opened a new session")
+        check_reach(s, services.ctx, now)
         _advance_jobs(s, services, lost, now)
     return session_id
 
@@ -122,18 +125,24 @@ def _advance_jobs(s: Session, services: Services, ended: list[LeaseRow], now: fl
 
 @router.post("/work")
 async def post_work(request: Request, services: Use, node: Node) -> WorkAnswer:
-    """Ask for work; held for up to `wait` seconds when there is none."""
+    """Ask for work; held for up to `wait` seconds when there is neither work nor other news."""
     asked = await run_in_threadpool(read_message, WorkRequest, node.body)
 
     def look() -> WorkAnswer:
         with services.db.write() as s:
-            return offer(s, services.ctx, node.worker, asked, services.clock())
+            return offer(s, services.ctx, node.worker, asked, services.clock()).model_copy(
+                update={"dials": orders_for(s, node.worker), "reach": reach_of(s, node.worker)}
+            )
+
+    states: set[ReachState | None] = set()
+
+    def worth_telling(answer: WorkAnswer) -> bool:
+        states.add(answer.reach.state if answer.reach is not None else None)
+        return answer.lease is not None or bool(answer.dials) or len(states) > 1
 
     beat = services.settings.heartbeat_seconds / 2
     with services.limits.waits.hold(node.worker):
-        return await poll(
-            services.bell, look, lambda answer: answer.lease is not None, asked.wait, beat, request.is_disconnected
-        )
+        return await poll(services.bell, look, worth_telling, asked.wait, beat, request.is_disconnected)
 
 
 @router.post("/leave", status_code=204)
@@ -152,7 +161,8 @@ def post_leave(services: Use, node: Node) -> None:
 def post_heartbeat(lease_id: str, services: Use, node: Node) -> HeartbeatAnswer:
     """Keep a lease alive."""
     with services.db.write() as s:
-        return leases.heartbeat(s, services.settings, lease_id, node.worker, services.clock())
+        kept = leases.heartbeat(s, services.settings, lease_id, node.worker, services.clock())
+        return kept.model_copy(update={"dials": orders_for(s, node.worker)})
 
 
 @router.post("/leases/{lease_id}/rollout")

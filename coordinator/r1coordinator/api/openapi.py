@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from r1net.protocol.canonical import Message
 from r1net.protocol.gradients import GradientCommitment, SignedStatement
 from r1net.protocol.job import JobSpec, SubmitJob
+from r1net.protocol.reach import DialReport
 from r1net.protocol.session import (
     DIGEST_HEADER,
     NONCE_HEADER,
@@ -38,6 +39,7 @@ BODIES: dict[str, type[Message] | None] = {
     "POST /v1/sessions": OpenSession,
     "POST /v1/work": WorkRequest,
     "POST /v1/leave": None,
+    "POST /v1/dials/{order_id}": DialReport,
     "POST /v1/leases/{lease_id}/heartbeat": None,
     "POST /v1/leases/{lease_id}/rollout": RolloutSubmission,
     "POST /v1/leases/{lease_id}/train": TrainReport,

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from r1coordinator.scheduling import blame, statements, training
 from r1coordinator.scheduling.conclude import conclude
 from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.dials import recheck
 from r1coordinator.scheduling.groups import round_work
 from r1coordinator.scheduling.leases import end, give, lapse, live_workers
 from r1coordinator.scheduling.market import Market
@@ -17,6 +18,7 @@ from r1coordinator.scheduling.model import Abandoned, Agreed, SlotState, WorkerS
 from r1coordinator.scheduling.progress import progress
 from r1coordinator.scheduling.publishing import begin, publish_orders, publish_step
 from r1coordinator.scheduling.rates import train_deadline
+from r1coordinator.scheduling.reach import company
 from r1coordinator.scheduling.suspicions import history, keep_suspicion, suspicion_of, tried
 from r1coordinator.store.rows import parse_spec
 from r1coordinator.store.tables import AttemptRow, GradientRow, JobRow, LeaseRow, ReportRow, WorkerRow
@@ -44,6 +46,8 @@ def train_step(s: Session, ctx: Context, job: JobRow, now: float) -> bool | str:
     outcome = training.verdict(slots, max(row.deadline for row in leases), now)
     if isinstance(outcome, Abandoned):
         _abandon(s, job, attempt, leases, outcome, now)
+        if any(slot.failure in training.SHARED_FAILURES for slot in slots):
+            recheck(s, [slot.worker for slot in slots], now)
         return True
     if isinstance(outcome, Agreed):
         begin(s, ctx, job, attempt, outcome)
@@ -166,7 +170,8 @@ def _choose(s: Session, ctx: Context, job: JobRow, failed_at: float | None, now:
     workers = live_workers(s, ctx.settings, now)
     market = Market(s, ctx, workers, now)
     idle = training.able_trainers(workers, standing, now, patience, failed_at)
-    able = [worker for worker in idle if market.would_train(job, worker)]
+    willing = [worker for worker in idle if market.would_train(job, worker)]
+    able = company(willing, f"{job.job_id}/{job.round}/{job.attempt + 1}")
     suspicion, before = suspicion_of(job), history(s, job)
     if not able:
         return ()

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r1coordinator.scheduling.context import Context
-from r1coordinator.scheduling.model import WorkerState
+from r1coordinator.scheduling.model import Reached, WorkerState
 from r1coordinator.scheduling.slots import within
 from r1coordinator.scheduling.standing import charge, standings
 from r1coordinator.settings import Settings
@@ -180,7 +180,15 @@ def live_workers(s: Session, settings: Settings, now: float) -> list[WorkerState
             floors=None if row.floors is None else {token: int(wei) for token, wei in row.floors.items()},
             avoids=frozenset(row.avoids),
             standing=found[row.worker].points,
+            reach=(known := _reached(row)),
+            checking=row.checking and known.state == "unknown",
         )
         for row in rows
         if within(owners[row.owner], row.worker, row.slots)
     ]
+
+
+def _reached(row: WorkerRow) -> Reached:
+    """Of a `Reach` that was kept as JSON; it is read without checks, for every worker at every request."""
+    kept = row.reach
+    return Reached(kept["state"], kept["failed"], tuple(kept["maddrs"])) if kept else Reached()

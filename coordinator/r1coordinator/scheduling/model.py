@@ -8,13 +8,24 @@ from dataclasses import dataclass, field
 from r1net.prices import Price
 from r1net.protocol.canonical import Address, Hash
 from r1net.protocol.job import PolicyVersion
+from r1net.protocol.reach import ReachState
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Whether peers reach a worker, and where; `failed` is how many owners' workers did not."""
+
+    state: ReachState = "unknown"
+    failed: int = 0
+    maddrs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class WorkerState:
     """A worker as the rules see it. `busy`: it holds a lease that isn't a publish lease, on the job `doing`, or pauses.
     `standing` are the points that count against it; without `floors` it takes any price; of the jobs that it
-    `avoids` it takes no work."""
+    `avoids` it takes no work. `reach`: whether peers reach it; `checking`: they are trying for the
+    first time."""
 
     worker: Address
     peer_id: str
@@ -28,6 +39,8 @@ class WorkerState:
     floors: Mapping[Address, int] | None = None
     avoids: frozenset[Hash] = frozenset()
     standing: float = 0.0
+    reach: Reached = Reached()
+    checking: bool = False
 
     def live(self, now: float, lost_after: float) -> bool:
         """Whether it was heard of lately."""

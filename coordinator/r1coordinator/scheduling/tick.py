@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from r1coordinator.scheduling.advance import advance
 from r1coordinator.scheduling.context import Context
+from r1coordinator.scheduling.dials import check_reach, forget_dials
 from r1coordinator.scheduling.leases import expire
 from r1coordinator.scheduling.quarantine import fail_job
 from r1coordinator.store.database import Database
@@ -24,10 +25,12 @@ def tick(db: Database, ctx: Context, now: float) -> bool:
     with db.write() as s:
         ended = expire(s, ctx.settings, now)
         forget_nonces(s, now)
+        forget_dials(s, now)
+        dialled = check_reach(s, ctx, now)
     with db.read() as s:
         running = list(s.scalars(select(JobRow.job_id).where(JobRow.state == "running")))
     moved = [_advance(db, ctx, job_id, now) for job_id in running]
-    return bool(ended) or any(moved)
+    return bool(ended) or dialled or any(moved)
 
 
 def _advance(db: Database, ctx: Context, job_id: str, now: float) -> bool:

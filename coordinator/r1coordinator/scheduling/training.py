@@ -17,6 +17,7 @@ from r1coordinator.scheduling.model import (
     WorkerState,
 )
 from r1coordinator.scheduling.penalties import TRAIN_LIMIT
+from r1coordinator.scheduling.reach import trainers_addresses
 from r1net.protocol.canonical import Address, Hash
 from r1net.protocol.work import TrainerSlot
 
@@ -83,7 +84,7 @@ def build_slots(chosen: Sequence[WorkerState], bundles: Sequence[BundleState]) -
         TrainerSlot(
             worker=worker.worker,
             peer_id=worker.peer_id,
-            maddrs=worker.maddrs,
+            maddrs=trainers_addresses(worker),
             bundles=tuple(given[worker.worker]),
             tokens=load[worker.worker],
         )

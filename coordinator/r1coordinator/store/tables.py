@@ -72,7 +72,9 @@ class BlobRow(Base):
 
 class WorkerRow(Base):
     """One worker, as of its last session, its last request for work, and the last look at the registry: `slots` is how
-    many workers its owner's stake is good for, `refused` why it gets no work."""
+    many workers its owner's stake is good for, `refused` why it gets no work. `reach` is what peers' dialling has shown
+    (r1net.protocol.reach.Reach) by the check `check_number`, which goes on while `checking`; the next is due at
+    `check_due`."""
 
     __tablename__ = "workers"
     worker: Mapped[str] = mapped_column(String(42), primary_key=True)
@@ -88,6 +90,29 @@ class WorkerRow(Base):
     avoids: Mapped[list[str]] = mapped_column(JSON)
     slots: Mapped[int | None]
     refused: Mapped[str | None] = mapped_column(Text)
+    reach: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    check_number: Mapped[int] = mapped_column(default=0)
+    check_due: Mapped[float] = mapped_column(default=0.0)
+    checking: Mapped[bool] = mapped_column(default=False)
+
+
+class DialRow(Base):
+    """An order to `dialler`, a worker of the owner `by`, to dial `worker` of `owner`. `state`: "given", what came of it
+    (r1net.protocol.reach.DialReport), or "lapsed"; `maddr` is where the worker was reached."""
+
+    __tablename__ = "dials"
+    order_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    worker: Mapped[str] = mapped_column(String(42), index=True)
+    owner: Mapped[str] = mapped_column(String(42), index=True)
+    check_number: Mapped[int]
+    dialler: Mapped[str] = mapped_column(String(42), index=True)
+    by: Mapped[str] = mapped_column(String(42))
+    maddrs: Mapped[list[str]] = mapped_column(JSON)
+    nonce: Mapped[str] = mapped_column(String(66))
+    state: Mapped[str] = mapped_column(String(10))
+    fetched: Mapped[bool]
+    maddr: Mapped[str | None] = mapped_column(Text)
+    given_at: Mapped[float] = mapped_column(index=True)
 
 
 class RateRow(Base):

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from r1coordinator.store.tables import AttemptRow, GrantRow, LeaseRow, NonceRow, SessionRow, WorkerRow
 from r1net.errors import Refused
+from r1net.protocol.reach import Reach
 from r1net.protocol.session import OpenSession
 
 _REOPEN = "open a new session"
@@ -29,8 +30,10 @@ def open_session(s: Session, request: OpenSession, session_id: str, now: float, 
     s.execute(update(SessionRow).where(SessionRow.worker == grant.worker).values(revoked=True))
     row = s.get(WorkerRow, grant.worker)
     if row is None:
-        row = WorkerRow(worker=grant.worker)
+        row = WorkerRow(worker=grant.worker, maddrs=[], reach={}, check_number=0)
         s.add(row)
+    if not _still_there(row, request):
+        row.reach, row.checking, row.check_number, row.check_due = {}, False, row.check_number + 1, now
     row.owner, row.peer_id, row.maddrs = grant.owner, grant.peer_id, list(request.maddrs)
     row.software, row.hardware = request.software, request.hardware
     row.capabilities, row.holds, row.last_seen = _UNTIL_IT_ASKS, {}, now
@@ -45,6 +48,12 @@ def open_session(s: Session, request: OpenSession, session_id: str, now: float, 
         )
     )
     s.flush()
+
+
+def _still_there(row: WorkerRow, request: OpenSession) -> bool:
+    """Whether the worker announces every address at which it was reached. Others may come and go beside them."""
+    reach = Reach.model_validate(row.reach)
+    return reach.state == "reachable" and set(reach.maddrs) <= set(request.maddrs)
 
 
 def session_of(s: Session, session_id: str, now: float) -> SessionRow:

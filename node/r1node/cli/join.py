@@ -24,7 +24,9 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     ] = None,
     engine: Annotated[str | None, typer.Option(help="auto, builtin or vllm")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads for tensors; 0 = all cores")] = None,
-    listen: Annotated[str | None, typer.Option(help="libp2p listen address")] = None,
+    listen: Annotated[str | None, typer.Option(help="libp2p addresses to listen at, with commas")] = None,
+    announce: Annotated[str | None, typer.Option(help="libp2p addresses that peers are told, with commas")] = None,
+    port_map: Annotated[bool | None, typer.Option("--port-map", help="have the router forward the port")] = None,
     min_price: Annotated[int | None, typer.Option(help="least wei of R1 for a token of work")] = None,
     accept: Annotated[str | None, typer.Option(help="further tokens to be paid in: 0x…=WEI, with commas")] = None,
     alert: Annotated[str | None, typer.Option(help="who is told of what needs you: a URL or a command")] = None,
@@ -35,7 +37,8 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     """Stake if need be, join the network and work until stopped with Ctrl-C."""
     context: Context = ctx.obj
     context.flags |= {"stake": stake, "device": device, "engine": engine, "threads": threads, "listen": listen}
-    context.flags |= {"min_price": min_price, "accept": accept, "alert": alert, "hours": hours}
+    context.flags |= {"min_price": min_price, "accept": accept, "announce": announce, "port_map": port_map}
+    context.flags |= {"alert": alert, "hours": hours}
     settings = context.settings
     if devices is None:
         _tune_process(settings.threads)

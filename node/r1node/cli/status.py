@@ -12,6 +12,7 @@ from r1net.chain.keystore import keystore_address
 from r1net.cli.output import Amount
 from r1net.errors import ProtocolError, R1Error, Refused, Unreachable
 from r1net.protocol.job import JobView
+from r1net.protocol.reach import Reach
 from r1net.protocol.views import NodeView
 from r1net.transport import Transport
 from r1node.cli.context import Context
@@ -33,8 +34,8 @@ class OwnDispute(DisputeRow):
 @dataclass(frozen=True)
 class WorkerStatus:
     """One worker of this host. `process`: whether it runs on this machine; the rest is the coordinator's view.
-    `standing` are points for broken leases (0 is best); `reason` says what for, and why there is no work now.
-    `rests`: why it takes no work by its host's will."""
+    `standing` are points for broken leases (0 is best); `reach`: by how many owners' workers it was reached;
+    `reason` says what for, and why there is no work now. `rests`: why it takes no work by its host's will."""
 
     worker: str
     process: bool
@@ -44,6 +45,7 @@ class WorkerStatus:
     accepted_tokens: int
     rejected: int
     standing: float
+    reach: str
     reason: str | None
     address: str
 
@@ -140,11 +142,16 @@ def _workers(context: Context, source: Transport) -> list[WorkerStatus]:
                 accepted_tokens=node.accepted_tokens if node else 0,
                 rejected=node.rejected if node else 0,
                 standing=node.standing if node else 0.0,
+                reach=_reach(node.reach) if node else "unknown",
                 reason=_reason(node) if node else None,
                 address=address,
             )
         )
     return rows
+
+
+def _reach(reach: Reach) -> str:
+    return f"{reach.state} by {reach.peers}" if reach.state == "reachable" else reach.state
 
 
 def _reason(node: NodeView) -> str | None:

@@ -22,6 +22,7 @@ from r1net.protocol.session import MAX_SKEW
 from r1net.system import as_fault
 from r1net.urls import is_loopback, redact
 from r1node.allocator import keep_memory, tcmalloc
+from r1node.announcing import reach_of, way_out
 from r1node.devices import pick_device
 from r1node.kernels.build import library
 from r1node.models.precision import has_fast_bf16
@@ -29,9 +30,8 @@ from r1node.network import connect_chain, network_info, pinned
 from r1node.rollout.choice import choose
 from r1node.sandbox import open_sandbox
 from r1node.settings import Settings
-from r1node.swarm.daemon import Swarm
 from r1node.training.exact import require
-from r1node.worker import first_stake
+from r1node.worker import first_stake, open_swarm
 
 GIB = 2**30
 Check = Callable[[Settings], Finding]
@@ -142,16 +142,26 @@ def sandbox(settings: Settings) -> Finding:
 def p2p_daemon(settings: Settings) -> Finding:
     """Start p2pd for real, with a throw-away identity, and ask it for its address."""
     started = time.monotonic()
-    swarm = Swarm(Account.create(), [settings.listen])
+    swarm = open_swarm(settings, Account.create())
     swarm.start()
     try:
         addresses = swarm.addresses()
     finally:
         swarm.stop()
-    detail = f"p2pd up in {time.monotonic() - started:.1f} s at {addresses[0].split('/p2p/')[0]}"
-    if all("/127.0.0.1/" in address for address in addresses):
-        return Finding("p2p_daemon", "warning", detail, "peers on other machines need --listen /ip4/0.0.0.0/tcp/PORT")
-    return Finding("p2p_daemon", "ok", detail)
+    far = reach_of(addresses)
+    where = ", ".join(address.split("/p2p/")[0] for address in addresses) or "no address"
+    detail = f"p2pd up in {time.monotonic() - started:.1f} s; peers are told {where} ({_FAR[far]})"
+    if far != "public":
+        return Finding("p2p_daemon", "warning", detail, way_out(addresses))
+    return Finding("p2p_daemon", "ok", f"{detail}; whether that works, peers try when it joins")
+
+
+_FAR = {
+    "loopback": "this machine only",
+    "private": "the local network only, unless the router maps the port",
+    "public": "public",
+}
+"""How far announced addresses lead."""
 
 
 def coordinator(settings: Settings) -> Finding:

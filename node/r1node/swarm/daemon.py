@@ -19,6 +19,7 @@ from multiaddr import Multiaddr
 from multiaddr.exceptions import Error as MultiaddrError
 
 from r1net.errors import DaemonError, SwarmError
+from r1node.announcing import worth_announcing
 from r1node.swarm.identity import identity_file
 
 log = logging.getLogger(__name__)
@@ -31,15 +32,48 @@ BACKOFF = (1.0, 2.0, 5.0, 15.0)
 
 WATCH_EVERY = 0.5
 
+DAEMON = {"startup_timeout": STARTUP_TIMEOUT, "nat_port_map": False, "use_relay": False}
+"""What every p2pd is started with. It relays for nobody: by its own default it would carry strangers' connections."""
+
 T = TypeVar("T")
 Attach = Callable[[P2P], Coroutine[Any, Any, None]]
 
 
-class Swarm:
-    """This node's place among its peers. `attach` is called with each fresh P2P to register protocol handlers."""
+async def create(**options: Any) -> P2P:
+    """One start of p2pd, which has ended before an error is raised."""
+    made: list[P2P] = []
 
-    def __init__(self, worker: LocalAccount, listen: Sequence[str] = ("/ip4/127.0.0.1/tcp/0",)) -> None:
+    class Known(P2P):  # type: ignore[misc]
+        """Known from the beginning: `P2P.create` lets go of a daemon that failed without waiting for its end."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    try:
+        return await Known.create(**(DAEMON | options))
+    except BaseException:
+        for started in made:
+            await started.shutdown()
+        raise
+
+
+class Swarm:
+    """This node's place among its peers. `attach` is called with each fresh P2P to register protocol handlers.
+
+    Peers are told the addresses to `announce`, else those that the daemon has; with `port_map` it asks the router for
+    one (UPnP, NAT-PMP).
+    """
+
+    def __init__(
+        self,
+        worker: LocalAccount,
+        listen: Sequence[str] = ("/ip4/127.0.0.1/tcp/0",),
+        announce: Sequence[str] = (),
+        port_map: bool = False,
+    ) -> None:
         self._worker, self._listen = worker, tuple(listen)
+        self._announce, self._port_map = tuple(announce), port_map
         self._attachments: list[Attach] = []
         self._p2p: P2P | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -93,14 +127,14 @@ class Swarm:
         return str(self.p2p.peer_id.to_base58())
 
     def addresses(self) -> list[str]:
-        """Multiaddresses at which peers reach this node, with /p2p/<peer id>."""
-        return [str(address) for address in self.run(self.p2p.get_visible_maddrs())]
+        """Multiaddresses that peers are told, with /p2p/<peer id>. Raises DaemonError while p2pd is down."""
+        return self.run(self._addresses())
 
     async def connect(self, peer_id: str, addresses: Sequence[str]) -> PeerID:
         """Make sure there is a connection to a peer. Raises SwarmError when it can't be reached."""
         try:
             peer = PeerID.from_base58(peer_id)
-            plain = [Multiaddr(address).decapsulate("/p2p/" + peer_id) for address in addresses]
+            plain = [Multiaddr(address.removesuffix(f"/p2p/{peer_id}")) for address in addresses]
         except (ValueError, LookupError, MultiaddrError) as error:
             raise SwarmError(f"peer {peer_id[:80]!r} announces what is no address: {error}") from error
         try:
@@ -129,31 +163,31 @@ class Swarm:
         )
 
     async def _create(self) -> P2P:
-        """One start of p2pd. One that did not come up, or took no handlers, has ended before the error is raised."""
-        made: list[P2P] = []
-
-        class Known(P2P):  # type: ignore[misc]
-            """Known from the beginning: `P2P.create` lets go of a daemon that failed without waiting for its end."""
-
-            def __init__(self) -> None:
-                super().__init__()
-                made.append(self)
-
+        """One start of p2pd. One that took no handlers has ended before the error is raised."""
+        with identity_file(self._worker) as path:
+            p2p = await create(
+                identity_path=path,
+                host_maddrs=self._listen,
+                announce_maddrs=self._announce or None,
+                nat_port_map=self._port_map,
+            )
         try:
-            with identity_file(self._worker) as path:
-                p2p = await Known.create(
-                    identity_path=path,
-                    host_maddrs=[Multiaddr(address) for address in self._listen],
-                    startup_timeout=STARTUP_TIMEOUT,
-                    nat_port_map=False,
-                )
             for attach in self._attachments:
                 await attach(p2p)
         except BaseException:
-            for started in made:
-                await started.shutdown()
+            await p2p.shutdown()
             raise
         return p2p
+
+    async def _addresses(self) -> list[str]:
+        p2p = self.p2p
+        try:
+            _, addresses = await p2p._client.identify()
+        except (ControlFailure, OSError, asyncio.IncompleteReadError) as error:
+            raise DaemonError(f"the libp2p daemon does not answer: {error}") from error
+        suffix = f"/p2p/{p2p.peer_id.to_base58()}"
+        found = [f"{address}{suffix}" for address in addresses]
+        return found if self._announce else worth_announcing(found)
 
     async def _watch(self) -> None:
         while True:
@@ -161,22 +195,26 @@ class Swarm:
             if self._p2p is not None and self.ready:
                 continue
             log.warning("p2pd is down; restarting it")
-            self._p2p = None
+            await self._let_go()
             try:
                 await self._start()
             except DaemonError as error:
                 log.error("%s", error)
                 continue
             self.restarts += 1
-            addresses = [str(address) for address in await self.p2p.get_visible_maddrs()]
+            addresses = await self._addresses()
             await asyncio.to_thread(self.on_restart, addresses)
+
+    async def _let_go(self) -> None:
+        """Of the daemon, dead or alive, and of what listens to it."""
+        if self._p2p is not None:
+            await self._p2p.shutdown()
+            self._p2p = None
 
     async def _stop(self) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
-        if self._p2p is not None:
-            await self._p2p.shutdown()
-            self._p2p = None
+        await self._let_go()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()

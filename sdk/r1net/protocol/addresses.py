@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 from r1net.errors import ProtocolError
 
@@ -55,3 +56,41 @@ def _is_host(kind: str, host: str) -> bool:
 
 def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 2**16
+
+
+PUBLIC, NOWHERE = "public", "nowhere"
+_NAT64 = ipaddress.ip_network("64:ff9b::/32")
+"""Such an address means an IPv4 one, which may be a private one of whoever dials it."""
+
+
+def network_of(address: str) -> str:
+    """The network in which an address (that `check_addresses` takes) means something: PUBLIC, "loopback", or the one
+    that a private address begins with (16 bits of IPv4, 48 of IPv6); NOWHERE where nobody should dial. A name is taken
+    for a public one: whoever dials it looks at what it stands for."""
+    _, kind, host = address.split("/")[:3]
+    if "/p2p-circuit" in address:
+        return NOWHERE
+    return PUBLIC if kind.startswith("dns") else network_of_host(host)
+
+
+def network_of_host(host: str) -> str:
+    """The same of an IP address."""
+    ip = ipaddress.ip_address(host)
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if ip.is_loopback:
+        return "loopback"
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in _NAT64:
+        return NOWHERE
+    if ip.is_global:
+        return PUBLIC
+    if ip.is_reserved and ip.version == 4:
+        return NOWHERE
+    return str(ipaddress.ip_network((ip, 16 if ip.version == 4 else 48), strict=False))
+
+
+def may_dial(address: str, own: Iterable[str]) -> bool:
+    """Whether a worker that announces `own` addresses dials this one for others: a public one, or one of a network
+    that it has said to be in itself. Nobody's loopback or private network is looked around in."""
+    network = network_of(address)
+    return network == PUBLIC or (network != NOWHERE and network in {network_of(one) for one in own})

@@ -46,6 +46,10 @@ _TYPES: dict[str, list[dict[str, str]]] = {
         {"name": "tracesRoot", "type": "bytes32"},
         {"name": "count", "type": "uint256"},
     ],
+    "Dialled": [
+        {"name": "worker", "type": "address"},
+        {"name": "nonce", "type": "bytes32"},
+    ],
     "Receipt": [
         {"name": "lease", "type": "string"},
         {"name": "worker", "type": "address"},
@@ -121,6 +125,11 @@ def steering_values(steering: Steering) -> dict[str, Any]:
 def submission_values(lease_id: str, traces_root: str, count: int) -> dict[str, Any]:
     """Typed-data values of a rollout submission."""
     return {"lease": lease_id, "tracesRoot": bytes.fromhex(traces_root[2:]), "count": count}
+
+
+def dialled_values(worker: str, nonce: str) -> dict[str, Any]:
+    """Typed-data values of a proof that a worker was reached."""
+    return {"worker": worker, "nonce": bytes.fromhex(nonce[2:])}
 
 
 def receipt_values(lease_id: str, worker: str, traces_root: str, accepted: int, tokens: int) -> dict[str, Any]:

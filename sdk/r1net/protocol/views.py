@@ -9,6 +9,7 @@ from pydantic import Field
 from r1net.protocol.canonical import Address, Hash, Message, Wei
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.problems import MOST_PARTS
+from r1net.protocol.reach import Reach
 from r1net.protocol.trace import Trace
 
 Weight = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
@@ -105,6 +106,7 @@ class NodeView(Message):
     standing: float = Field(default=0.0, description="points for broken leases, halved with time; 0 is best")
     reasons: dict[str, int] = Field(default_factory=dict, description="what the points were for, ever")
     refused: str | None = Field(default=None, description="why it gets no work now")
+    reach: Reach = Reach()
 
 
 class TraceView(Message):

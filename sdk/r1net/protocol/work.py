@@ -10,6 +10,7 @@ from r1net.protocol.canonical import Address, Hash, Message, Signature, Wei, sha
 from r1net.protocol.evidence import Finding, GradientFinding
 from r1net.protocol.gradients import GradientCommitment
 from r1net.protocol.job import PolicyVersion
+from r1net.protocol.reach import DialOrder, Reach
 from r1net.protocol.trace import Split, trace_tree
 
 Capability = Literal["rollout", "train", "verify"]
@@ -136,10 +137,12 @@ class Lease(Message):
 
 
 class WorkAnswer(Message):
-    """Answer of POST /v1/work: a lease, or nothing yet."""
+    """Answer of POST /v1/work: a lease, or nothing yet; whom to dial beside it; and whether others reach the asker."""
 
     lease: Lease | None = None
     reason: str | None = Field(default=None, description="why there is nothing, in words")
+    dials: tuple[DialOrder, ...] = ()
+    reach: Reach | None = None
 
 
 class HeartbeatAnswer(Message):
@@ -148,6 +151,7 @@ class HeartbeatAnswer(Message):
     alive: bool
     expires_at: float
     reason: str | None = None
+    dials: tuple[DialOrder, ...] = ()
 
 
 class TrainReport(Message):

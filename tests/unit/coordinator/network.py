@@ -30,8 +30,9 @@ from r1net.environments import Shards, Weights
 from r1net.protocol.canonical import sha256
 from r1net.protocol.gradients import BUCKETS, GradientCommitment, GradientStatement, SignedStatement, pack
 from r1net.protocol.job import JobSpec
+from r1net.protocol.reach import DialOrder, DialReport
 from r1net.protocol.session import OpenSession, SessionGrant, content_digest, maddrs_digest, sign_request
-from r1net.protocol.signing import Domain, session_values, submission_values, upload_values
+from r1net.protocol.signing import Domain, dialled_values, session_values, submission_values, upload_values
 from r1net.protocol.trace import RolloutSubmission, Trace, TraceBundle
 from r1net.protocol.upload import SignedUpload, Upload
 from r1net.protocol.views import RoundMix
@@ -214,6 +215,8 @@ def sketch_of(value: float) -> str:
 
 
 _MADDRS = ("/ip4/127.0.0.1/tcp/1",)
+KEYS: dict[str, LocalAccount] = {}
+"""Worker -> its key, of every node that was made: each is there when it is dialled."""
 
 
 class Node:
@@ -230,6 +233,9 @@ class Node:
         self.holds: dict[str, int] = {}
         self.floors: dict[str, int] | None = None
         self.file_of: Callable[[int, str], bytes] = file_of
+        self.maddrs: tuple[str, ...] = _MADDRS
+        self.dials: list[DialOrder] = []
+        KEYS[self.worker] = self.key
         world.bind(self)
 
     def grant(self, **changes: Any) -> OpenSession:
@@ -240,13 +246,13 @@ class Node:
             "worker": self.worker,
             "session_key": "0x" + public.hex(),
             "peer_id": peer_id_of(self.key),
-            "maddrs": maddrs_digest(_MADDRS),
+            "maddrs": maddrs_digest(self.maddrs),
             "nonce": "0x" + secrets.token_hex(32),
             "expires": int(self.world.clock()) + 86400,
         }
         grant = SessionGrant(**(values | changes))
         signature = self.world.domain.sign(self.key, "Session", session_values(grant))
-        return OpenSession(grant=grant, signature=signature, maddrs=_MADDRS)
+        return OpenSession(grant=grant, signature=signature, maddrs=self.maddrs)
 
     def open(self, request: OpenSession | None = None) -> Response:
         """POST /v1/sessions."""
@@ -286,11 +292,26 @@ class Node:
             body["floors"] = {token: str(wei) for token, wei in self.floors.items()}
         answer = self.post("/v1/work", json.dumps(body))
         assert answer.status_code == 200, answer.text
-        return WorkAnswer.parse(answer.content)
+        found = WorkAnswer.parse(answer.content)
+        for order in found.dials:
+            self.dial(order)
+        return found
+
+    def dial(self, order: DialOrder) -> Response:
+        """Do what an order says: whoever is dialled answers."""
+        self.dials.append(order)
+        proof = self.world.domain.sign(KEYS[order.worker], "Dialled", dialled_values(order.worker, order.nonce))
+        return self.say(DialReport(id=order.id, outcome="reached", maddr=order.maddrs[0], proof=proof))
+
+    def say(self, report: DialReport) -> Response:
+        """What came of an order."""
+        return self.post(f"/v1/dials/{report.id}", report.model_dump_json())
 
     def heartbeat(self, lease: Lease) -> dict[str, Any]:
         """Keep a lease alive."""
         answer: dict[str, Any] = self.post(f"/v1/leases/{lease.id}/heartbeat").json()
+        for order in answer.get("dials", ()):
+            self.dial(DialOrder.model_validate_json(json.dumps(order)))
         return answer
 
     def traces(self, lease: Lease) -> list[Trace]:
