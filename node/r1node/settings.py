@@ -218,6 +218,11 @@ class Settings(BaseModel):
         return self.home / "workers" / self.worker
 
     @property
+    def worker_folders(self) -> list[Path]:
+        """The folders of this machine's workers, those that were retired left out."""
+        return sorted(file.parent for file in (self.home / "workers").glob("*/key.json"))
+
+    @property
     def worker_keystore(self) -> Path:
         """The worker's key, which is also its libp2p identity."""
         return self.worker_folder / "key.json"

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from eth_account.signers.local import LocalAccount
 from r1net.chain import Chain
 from r1net.cli.output import Amount
 from r1net.errors import PreflightError, ProtocolError, Refused, Unreachable
+from r1net.protocol.signing import Domain
 from r1net.protocol.views import NetworkInfo
 from r1net.protocol.work import Capability
 from r1net.throttle import Throttle
@@ -23,6 +24,7 @@ from r1net.transport import Transport
 from r1node.agent import Agent
 from r1node.defender import defended
 from r1node.devices import gpus, hardware, own_device
+from r1node.errands import Errands
 from r1node.events import Events
 from r1node.hours import Hours
 from r1node.jobs import Host
@@ -41,6 +43,7 @@ from r1node.swarm.allreduce import AveragingService
 from r1node.swarm.daemon import Swarm
 from r1node.swarm.dialling import Doorbell
 from r1node.terms import Terms
+from r1node.trainee import Trainee
 from r1node.training.exact import require
 from r1node.verification.defence import Defence
 
@@ -53,51 +56,70 @@ LOOK = 1.0
 
 def run_worker(settings: Settings, owner: LocalAccount, worker: LocalAccount, events: Events) -> None:
     """Join and work until SIGINT or SIGTERM. Raises PreflightError when the worker runs already."""
-    own = own_device(settings.device, settings.home, gpus())
-    with exclusive(settings.worker_folder), own as device:
-        torch.set_num_threads(settings.threads or os.cpu_count() or 1)
-        if device != "cpu" and settings.gpu_memory < 1:
-            torch.cuda.set_per_process_memory_fraction(settings.gpu_memory, device)
-        require()
+    with ExitStack() as stack:
+        stack.enter_context(exclusive(settings.worker_folder))
+        device = stack.enter_context(own_device(settings.device, settings.home, gpus()))
+        _tune(settings, device)
         engine = choose(settings, device)
-        sandbox = open_sandbox(settings)  # before anything is staked
+        sandbox = stack.enter_context(closing(open_sandbox(settings)))  # before anything is staked
         rest = resting(settings, device)
         info, chain = patiently(lambda: _enrolled(settings, owner, worker, events), events, settings.patience)
-        swarm = open_swarm(settings, worker)
-        averaging, domain = AveragingService(), signing_domain(settings, info)
+        domain = signing_domain(settings, info)
+        source = Transport(settings.coordinator, allow_plain_http=settings.allow_plain_http)
+        defence = Defence(chain, source, domain, owner.address, settings.home)
+        stack.enter_context(defended(defence, settings.home, events))  # whatever the coordinator makes of this worker
+        swarm, averaging = open_swarm(settings, worker), AveragingService()
         swarm.start(averaging.attach, Doorbell(domain, worker).attach)
-        try:
-            session = Session(
-                settings.coordinator,
-                domain,
-                owner.address,
-                worker,
-                swarm.peer_id,
-                software=f"r1net {version('r1net')}",
-                hardware=hardware(device),
-                allow_plain_http=settings.allow_plain_http,
-            )
-            session.transport.throttle = Throttle(settings.bandwidth * BITS) if settings.bandwidth else None
-            patiently(lambda: session.open(swarm.addresses()), events, settings.patience)
-            swarm.on_restart = lambda addresses: _announce(session, addresses, events)
-            events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
-            events.note("engine", f"{engine.name}: {engine.reason}")
-            host = Host(device, engine, sandbox, Store(settings.store_folder, settings.store_bytes))
-            terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
-            reaching = Reaching(session, swarm, domain, events)
-            can: tuple[Capability, ...] = ("rollout", "train", "verify") if settings.train else ("rollout", "verify")
-            agent = Agent(session, swarm, averaging, settings.worker_folder, host, terms, events, reaching, rest, can)
-            stopping = Stopping(agent, events)
-            source = Transport(settings.coordinator, allow_plain_http=settings.allow_plain_http)
-            defence = Defence(chain, source, domain, owner.address, settings.home)
-            with _stopping_on_request(settings.worker_folder), defended(defence, settings.home, events):
-                agent.run()
-            stopping.done()
-            _say_goodbye(session, events)
-        finally:
-            swarm.stop()
-            sandbox.close()
-        events.note("left", "stopped on request")
+        stack.callback(swarm.stop)
+        session = _join(settings, owner, worker, swarm, domain, device, events)
+        events.note("engine", f"{engine.name}: {engine.reason}")
+        host = Host(device, engine, sandbox, Store(settings.store_folder, settings.store_bytes))
+        terms = Terms(settings.floors(chain.token.address), chain.escrow.job)
+        reaching = Reaching(session, swarm, domain, events)
+        can: tuple[Capability, ...] = ("rollout", "train", "verify") if settings.train else ("rollout", "verify")
+        errands, folder = Errands(session, events), settings.worker_folder
+        agent = Agent(errands, Trainee(errands, swarm, averaging, folder), folder, host, terms, reaching, rest, can)
+        stopping = Stopping(agent, events)
+        with _stopping_on_request(folder):
+            agent.run()
+        stopping.done()
+        _say_goodbye(session, events)
+    events.note("left", "stopped on request")
+
+
+def _tune(settings: Settings, device: str) -> None:
+    """What a worker may take of its device. Raises PreflightError where this machine comes to other versions."""
+    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    if device != "cpu" and settings.gpu_memory < 1:
+        torch.cuda.set_per_process_memory_fraction(settings.gpu_memory, device)
+    require()
+
+
+def _join(
+    settings: Settings,
+    owner: LocalAccount,
+    worker: LocalAccount,
+    swarm: Swarm,
+    domain: Domain,
+    device: str,
+    events: Events,
+) -> Session:
+    """A session with the coordinator, as patiently as it takes."""
+    session = Session(
+        settings.coordinator,
+        domain,
+        owner.address,
+        worker,
+        swarm.peer_id,
+        software=f"r1net {version('r1net')}",
+        hardware=hardware(device),
+        allow_plain_http=settings.allow_plain_http,
+    )
+    session.transport.throttle = Throttle(settings.bandwidth * BITS) if settings.bandwidth else None
+    patiently(lambda: session.open(swarm.addresses()), events, settings.patience)
+    swarm.on_restart = lambda addresses: _announce(session, addresses, events)
+    events.note("joined", f"worker {worker.address} for {owner.address} on {device}", peer_id=swarm.peer_id)
+    return session
 
 
 def open_swarm(settings: Settings, worker: LocalAccount) -> Swarm:

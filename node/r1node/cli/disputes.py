@@ -11,7 +11,7 @@ import typer
 from r1net.chain import Chain
 from r1net.chain.disputes import DisputePhase, DisputeState, SignedSubmission, Verdict
 from r1net.cli.output import Moment
-from r1net.errors import R1Error, UsageError
+from r1net.errors import ProtocolError, R1Error, Refused, Unreachable, UsageError
 from r1net.protocol.evidence import Evidence
 from r1net.protocol.signing import Domain
 from r1node.cli.context import Context
@@ -122,7 +122,11 @@ def answer(
     chain = context.chain(owner)
     state = _existing(chain, dispute)
     defence = Defence(chain, context.coordinator(), signing_domain_of(context), owner.address, context.settings.home)
-    given = defence.answer(state, words)
+    try:
+        given = defence.answer(state, words)
+    except (Unreachable, Refused, ProtocolError) as error:
+        context.note("answer", f"what was signed can't be shown ({error.message}): answering without it")
+        given = defence.answer(state, words, insist=False)
     return Answer(dispute, given.digest, given.file, given.transaction)
 
 

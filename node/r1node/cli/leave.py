@@ -52,7 +52,7 @@ def leave(
         return _left(node, 0)
     if cancel:
         return _stay(chain, node)
-    folders = [path for path in sorted((context.settings.home / "workers").glob("*")) if path.is_dir()]
+    folders = context.settings.worker_folders
     if node.workers > len(folders):
         words = (
             f"{node.workers} workers act for this owner, {len(folders)} of this machine: stop the others where they run"

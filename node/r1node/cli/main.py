@@ -69,6 +69,7 @@ COMMANDS: Commands = {
         "drain": "End the workers of this machine after the task that each has in hand: all, "
         "or the one that --worker names.",
     },
+    "r1node.cli.workers": {"worker": "workers of this machine and their keys"},
     "r1node.cli.service": {"service": "run as a service"},
     "r1node.cli.alert": {
         "alert": "Send a trial to where `alert` points, as `join` and `watch` do when something needs a person.",

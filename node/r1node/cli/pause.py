@@ -66,7 +66,7 @@ def drain(ctx: typer.Context) -> Drained:
     """End the workers of this machine after the task that each has in hand: all, or the one that --worker names."""
     context: Context = ctx.obj
     one, _ = _meant(context)
-    folders = [one] if one != context.settings.home else sorted((one / "workers").glob("*"))
+    folders = [one] if one != context.settings.home else context.settings.worker_folders
     ran = [folder for folder in folders if running(folder)]
     with stopped_workers(ran, context.note):
         return Drained([folder.name for folder in ran])

@@ -129,7 +129,7 @@ def _workers(context: Context, source: Transport) -> list[WorkerStatus]:
     except (Unreachable, Refused, ProtocolError) as error:
         seen, unseen = {}, f"not known: {error.message}"
     rows = []
-    for folder in sorted((context.settings.home / "workers").glob("*")):
+    for folder in context.settings.worker_folders:
         address = keystore_address(folder / "key.json")
         node = seen.get(address)
         rows.append(

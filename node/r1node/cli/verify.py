@@ -90,7 +90,7 @@ def _row(checked: Checked) -> WorkerCheck:
 
 def own_workers(context: Context) -> list[str]:
     """The addresses of this host's workers."""
-    return [keystore_address(file) for file in (context.settings.home / "workers").glob("*/key.json")]
+    return [keystore_address(folder / "key.json") for folder in context.settings.worker_folders]
 
 
 @contextmanager

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import r1node.agent
 import r1node.attempt
+import r1node.trainee
 from r1net.protocol.job import PolicyVersion
 from r1net.protocol.work import PublishTask, TrainerSlot, TrainTask
-from r1node.agent import Agent
 from r1node.attempt import Step, train
 from r1node.jobs import JobRuntime
 from r1node.learner import Learner
 from r1node.lease import LeaseKeeper
 from r1node.slot import slot_gradient
+from r1node.trainee import Trainee
 from r1node.training.trainer import Tick, Trainer
 from tests.adversarial.network.lies import told
 
@@ -37,7 +37,7 @@ class Lying:
     def __call__(self) -> None:
         """Put it in the honest one's place."""
         r1node.attempt.slot_gradient = self._gradient  # type: ignore[attr-defined]
-        r1node.agent.train = self._train  # type: ignore[attr-defined]
+        r1node.trainee.train = self._train  # type: ignore[attr-defined]
 
     def _gradient(self, job: Learner, task: TrainTask, slot: TrainerSlot, tick: Tick) -> dict[str, float]:
         metrics = slot_gradient(job, task, slot, tick)
@@ -122,7 +122,7 @@ def not_finite() -> None:
 
     r1node.attempt.sections, r1node.attempt.average = committed, sent  # type: ignore[attr-defined,assignment]
     r1node.attempt.slot_gradient = alone  # type: ignore[attr-defined]
-    r1node.agent.train = lying  # type: ignore[attr-defined]
+    r1node.trainee.train = lying  # type: ignore[attr-defined]
 
 
 def withheld_report() -> None:
@@ -134,7 +134,7 @@ def withheld_report() -> None:
             keeper.check()
             time.sleep(PAUSE)
 
-    r1node.agent.train = silent  # type: ignore[attr-defined]
+    r1node.trainee.train = silent  # type: ignore[attr-defined]
 
 
 def withheld_weights() -> None:
@@ -146,11 +146,11 @@ def withheld_weights() -> None:
         training.append(keeper.lease.id)
         return train(job, task, keeper, *rest)
 
-    def silent(_agent: Agent, _job: JobRuntime, _task: PublishTask, _keeper: LeaseKeeper) -> None:
+    def silent(_trainee: Trainee, _job: JobRuntime, _task: PublishTask, _keeper: LeaseKeeper) -> None:
         told(training[-1])
 
-    r1node.agent.train = noting  # type: ignore[attr-defined]
-    Agent._publish = silent  # type: ignore[method-assign]
+    r1node.trainee.train = noting  # type: ignore[attr-defined]
+    Trainee.publish = silent  # type: ignore[method-assign]
 
 
 def made_up_version() -> None:
@@ -169,7 +169,7 @@ def made_up_version() -> None:
         return step
 
     Learner.save_step = save_step  # type: ignore[method-assign]
-    r1node.agent.train = lying  # type: ignore[attr-defined]
+    r1node.trainee.train = lying  # type: ignore[attr-defined]
 
 
 TRAINERS: dict[str, Callable[[], None]] = {

@@ -101,6 +101,14 @@ def test_status_shows_what_one_is_accused_of_before_all_else(host: Host, chain: 
     assert f"r1node answer {number}" in host.read("status")
 
 
+def test_by_hand_without_a_coordinator(host: Host, chain: Chain) -> None:
+    number = accuse(host, chain)
+    given = host.ask("answer", str(number), "--words", "I was right")
+    assert given["dispute"] == number
+    assert json.loads(Path(given["file"]).read_bytes())["words"] == "I was right"
+    assert chain.disputes.dispute(number).phase is DisputePhase.DRAWING
+
+
 def test_appeals_are_for_parties_of_decided_disputes(host: Host, chain: Chain) -> None:
     with pytest.raises(UsageError, match="there is no dispute 4000"):
         host.ask("appeal", "4000")
