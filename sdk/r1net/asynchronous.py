@@ -45,6 +45,11 @@ class AsyncRun:
         return self._run._repr_html_()
 
     @property
+    def page(self) -> str:
+        """See `Run.page`."""
+        return self._run.page
+
+    @property
     def state(self) -> Awaitable[JobState]:
         """See `Run.state`: `await run.state`."""
         return asyncio.to_thread(lambda: self._run.state)

@@ -54,7 +54,12 @@ class Run:
         return as_line(self.job_id, self._seen)
 
     def _repr_html_(self) -> str:
-        return as_html(self.job_id, self._seen)
+        return as_html(self.job_id, self._seen, self.page)
+
+    @property
+    def page(self) -> str:
+        """Where to watch the job in a browser: its coordinator's page."""
+        return f"{self._client.transport.url}/#{self.job_id}"
 
     def view(self) -> JobView:
         """The job as it stands. What is printed of a run is what was last heard of it here."""

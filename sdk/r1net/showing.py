@@ -73,14 +73,15 @@ def as_line(job_id: str, seen: Seen) -> str:
     return f"<Run {job_id}: {', '.join(facts) or 'not looked at yet'}>"
 
 
-def as_html(job_id: str, seen: Seen) -> str:
-    """For notebooks. A job's name and its errors are a stranger's."""
+def as_html(job_id: str, seen: Seen, page: str) -> str:
+    """For notebooks, with a link to the job's page. A job's name and its errors are a stranger's."""
     facts = [("job", job_id), *seen.facts()]
     rows = (
         f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
         for name, value in facts
     )
-    return f"<table>{''.join(rows)}</table>"
+    link = f"<a href='{escape(page)}' target='_blank' rel='noopener'>{escape(page)}</a>"
+    return f"<table>{''.join(rows)}</table>{link}"
 
 
 def round_words(record: RoundRecord) -> str:

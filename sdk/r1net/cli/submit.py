@@ -23,6 +23,7 @@ class Submitted:
 
     job: str
     state: str
+    page: str
 
 
 def estimate(
@@ -57,7 +58,7 @@ def submit(
                 context.note("data", f"{label}: {line}")
         weak = bool(job.get("accept_weak_verifier"))
         run = client.submit(composed.spec, composed.folder, accept_weak_verifier=weak)
-        return Submitted(run.job_id, run.view().state)
+        return Submitted(run.job_id, run.view().state, run.page)
 
 
 def announce(ctx: typer.Context, job: Annotated[str, typer.Argument(help="id of the job")]) -> Submitted:
@@ -65,7 +66,7 @@ def announce(ctx: typer.Context, job: Annotated[str, typer.Argument(help="id of 
     context: Context = ctx.obj
     with context.client() as client:
         run = client.announce(job)
-        return Submitted(run.job_id, run.view().state)
+        return Submitted(run.job_id, run.view().state, run.page)
 
 
 def add_to(app: typer.Typer) -> None:
