@@ -14,7 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from r1net.errors import UsageError
-from r1net.faults import first_fault, shown
+from r1net.faults import first_fault, look_for_slips, shown
+from r1net.settings import Settings as submitters
 from r1net.urls import is_loopback, require_tls
 from r1node.alerts import check_target
 from r1node.announcing import announcing, default_listen, listening
@@ -272,6 +273,7 @@ def resolve(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    look_for_slips(environ, ENV_PREFIX, Settings.model_fields, submitters.model_fields)
     names = {ENV_PREFIX + name.upper(): name for name in Settings.model_fields}
     return {names[key]: value for key, value in environ.items() if key in names}
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from r1net.errors import UsageError
 
+log = logging.getLogger(__name__)
+
 _HIDDEN = frozenset({"v", "kind"})
 """Fields that nobody sets: they tell messages apart."""
 _SHOWN = 80
+_SLIP = 0.85
+"""How alike a mistyped variable is to what was meant."""
+_COMMON = ("debug", "cache_dir")
+"""What all programs of this package heed."""
 Where = tuple[str | int, ...]
 
 
@@ -34,6 +42,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     found = closest(name, names)
     return f"did you mean {found}?" if found else f"there are {', '.join(names)}"
+
+
+@cache
+def warn_of(variable: str, meant: str) -> None:
+    """Say once that a variable of the environment is no setting."""
+    log.warning("%s is no setting: did you mean %s?", variable, meant)
+
+
+def look_for_slips(environ: Iterable[str], prefix: str, known: Iterable[str], others: Iterable[str] = ()) -> None:
+    """Warn of variables with a program's prefix that are nearly its settings and no other program's."""
+    names = [prefix + name.upper() for name in known]
+    used = {*names, *(prefix + name.upper() for name in (*others, *_COMMON))}
+    for variable in environ:
+        if variable.startswith(prefix) and variable not in used:
+            close = difflib.get_close_matches(variable, names, n=1, cutoff=_SLIP)
+            if close:
+                warn_of(variable, close[0])
 
 
 def shown(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from r1net.errors import UsageError
-from r1net.faults import in_words
+from r1net.faults import in_words, look_for_slips
 
 if TYPE_CHECKING:
     from r1net.client import Client
@@ -58,6 +58,7 @@ def resolve(flags: Mapping[str, Any]) -> Settings:
     for path in FILES:
         found |= _file(path)
     names = Settings.model_fields
+    look_for_slips(os.environ, PREFIX, names)
     found |= {name: value for name in names if (value := os.environ.get(PREFIX + name.upper()))}
     found |= {name: value for name, value in flags.items() if value is not None}
     return _checked(found, "settings")
