@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from r1net.amounts import DECIMALS
 from r1net.chain import Chain, TxReceipt
 from r1net.cli.output import Amount
-from r1net.errors import ChainError, UsageError
+from r1net.errors import ChainError, ChainUnavailable, TransactionPending, UsageError
+from r1net.whole import write_whole
 from r1node.amounts import checked_address, units
 
 
@@ -22,6 +27,43 @@ class Payment:
     gas: int
     warning: str
     send: Callable[[], TxReceipt]
+
+
+class Ledger:
+    """The payment that was begun last, in a file: a call that was cut off may have sent it, and the same call again
+    would send it twice."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def require_new(self, payment: Payment) -> None:
+        """Raises UsageError for what was begun before and never came to an end that is known."""
+        try:
+            begun = json.loads(self._file.read_text())
+        except (FileNotFoundError, ValueError):
+            return
+        if begun.pop("at", 0) and begun == self._entry(payment):
+            raise UsageError(
+                "the same was begun before, and may have been sent: that call was cut off",
+                hint="look at the balances (`r1node wallet`), or at the account on chain; --again sends it anew",
+            )
+
+    @contextmanager
+    def begun(self, payment: Payment) -> Iterator[None]:
+        """While a payment is made. What the chain refuses was not sent."""
+        write_whole(self._file, json.dumps({"at": time.time(), **self._entry(payment)}))
+        try:
+            yield
+        except (ChainUnavailable, TransactionPending):
+            raise
+        except ChainError:
+            self._file.unlink()
+            raise
+        self._file.unlink()
+
+    @staticmethod
+    def _entry(payment: Payment) -> dict[str, str]:
+        return {"to": payment.to, "unit": payment.unit, "wei": str(payment.amount.wei)}
 
 
 def plan(chain: Chain, owner: str, to: str, text: str) -> Payment:

@@ -12,7 +12,7 @@ from r1net.chain import create_keystore
 from r1net.cli.output import Amount
 from r1net.errors import ChainError, R1Error, UsageError
 from r1node.cli.context import Context
-from r1node.payout import Payment, plan
+from r1node.payout import Ledger, Payment, plan
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,19 @@ def send(
     to: Annotated[str, typer.Argument(help="address, with its checksum's capital letters")],
     amount: Annotated[str, typer.Argument(help='"80 R1", "0.1 coin" (what pays for gas), "12.5 0xTOKEN", "all R1", …')],
     yes: Annotated[bool, typer.Option("--yes", help="don't ask; for programs")] = False,
+    again: Annotated[bool, typer.Option("--again", help="also if the same was cut off before its end")] = False,
 ) -> Sent:
     """Send R1, the chain's coin or another token from the wallet to an address."""
     context: Context = ctx.obj
     owner = context.owner()
     chain = context.chain(owner)
     payment = plan(chain, owner.address, to, amount)
+    ledger = Ledger(context.settings.home / "payment.json")
+    if not again:
+        ledger.require_new(payment)
     _agree(context, payment, yes)
-    receipt = payment.send()
+    with ledger.begun(payment):
+        receipt = payment.send()
     return Sent(to, payment.amount, payment.unit, Amount(receipt.fee, "coin"), receipt.tx_hash)
 
 

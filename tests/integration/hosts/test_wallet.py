@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eth_abi.abi import encode
 from eth_account import Account
+from typer.testing import CliRunner
 
-from r1net.chain import Chain, load_keystore
+from r1net.chain import Chain, TxReceipt, load_keystore
 from r1net.chain.artifacts import Artifact
+from r1net.chain.sender import Sender
 from r1net.errors import ChainError, KeyFileError, UsageError
+from r1node.cli.main import app
 from tests.e2e.harness.processes import at_a_terminal
 from tests.integration.chain.conftest import ARTIFACTS, COIN
 from tests.integration.hosts.host import STAKE, Host
@@ -35,6 +39,38 @@ def test_r1_and_all_the_coin_go_to_another_address(newcomer: Host) -> None:
     assert chain.coin_balance(owner) < left / 1_000
     with pytest.raises(ChainError, match=r"holds .* coin, and 5 are wanted|cannot pay|gas"):
         newcomer.ask("wallet", "send", TO, "5 coin", "--yes")
+
+
+def test_what_was_cut_off_is_not_sent_twice(newcomer: Host, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the transaction and its receipt: it is mined, and nobody told the host."""
+
+    def cut(sender: Sender, *arguments: Any, **rest: Any) -> TxReceipt:
+        send(sender, *arguments, **rest)
+        raise KeyboardInterrupt
+
+    send = Sender.send
+    before = chain.token.balance(TO)
+    with monkeypatch.context() as patch:
+        patch.setattr(Sender, "send", cut)
+        CliRunner().invoke(app, [*newcomer.options, "wallet", "send", TO, "20 R1", "--yes"])
+    with pytest.raises(UsageError, match="may have been sent"):
+        newcomer.ask("wallet", "send", TO, "20 R1", "--yes")
+    assert chain.token.balance(TO) - before == 20 * COIN
+    newcomer.ask("wallet", "send", TO, "30 R1", "--yes")
+    newcomer.ask("wallet", "send", TO, "20 R1", "--yes", "--again")
+    newcomer.ask("wallet", "send", TO, "20 R1", "--yes")
+    assert chain.token.balance(TO) - before == 90 * COIN
+
+
+def test_what_the_chain_refused_was_not_sent(newcomer: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> TxReceipt:
+        raise ChainError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sender, "send", refused)
+        with pytest.raises(ChainError, match="no"):
+            newcomer.ask("wallet", "send", TO, "20 R1", "--yes")
+    newcomer.ask("wallet", "send", TO, "20 R1", "--yes")
 
 
 def test_another_token_goes_by_its_address(newcomer: Host, chain: Chain) -> None:
