@@ -283,7 +283,7 @@ def test_rows_are_what_each_sequence_is_by_itself() -> None:
     with torch.no_grad():
         together = row_logits(model, lay_rows(rows))
         alone = [row_logits(model, lay_rows([row])) for row in rows]
-    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+    assert torch.allclose(together, torch.cat(alone), atol=5e-5)  # sums come in another order with more threads
 
 
 @settings(deadline=None)
