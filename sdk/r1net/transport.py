@@ -204,8 +204,8 @@ class Transport:
         if status not in _BUSY and not response.is_client_error:
             raise self._unreachable(what)
         words = f"the coordinator at {redact(self.url)} {what}"
-        hint = "check the address, and what stands between"
-        return Refused("busy" if status in _BUSY else f"http_{status}", words, status=status, hint=hint, retry_after=_retry_after(response))
+        code, hint = "busy" if status in _BUSY else f"http_{status}", "check the address, and what stands between"
+        return Refused(code, words, status=status, hint=hint, retry_after=_retry_after(response))
 
 
 def _is_page(response: httpx.Response) -> bool:

@@ -1,4 +1,4 @@
-"""A proxy between a host and its coordinator, which forwards, or does one of the bad things that proxies and lines do."""
+"""A proxy between a host and its coordinator, which forwards, or does what bad proxies and lines do."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(status)
         for name, value in headers:
             self.send_header(name, value)
-        if status != 204:  # noqa: PLR2004 - No Content
+        if status != 204:
             self.send_header("Content-Length", length or str(len(data)))
         self.end_headers()
         if self.command != "HEAD":
