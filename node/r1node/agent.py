@@ -147,7 +147,7 @@ class Agent:
     def _do(self, lease: Lease) -> None:
         with LeaseKeeper(self.errands.session, lease) as keeper:
             try:
-                self._dispatch(lease, keeper)
+                self.errands.persist(keeper, lambda: self._dispatch(lease, keeper))
             except Stopped:
                 self.errands.give_back(lease, "stopped", "its host was stopped")
                 raise
@@ -183,6 +183,7 @@ class Agent:
         self.errands.give_back(lease, code, f"{detail}; no work of this job for {seconds:g} s")
 
     def _dispatch(self, lease: Lease, keeper: LeaseKeeper) -> None:
+        """Do a task. May be repeated when a download breaks off: what is handed in is insisted on where it is."""
         job = self._job(lease.job_id)
         match lease.task:
             case RolloutTask() as task:

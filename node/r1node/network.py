@@ -22,10 +22,15 @@ from r1node.settings import Settings
 
 log = logging.getLogger(__name__)
 
+ASKED_FOR = 5.0
+"""Seconds for which a person at a prompt waits while the coordinator has no room for a question; `join` waits longer
+(`r1node.patience`)."""
+
 
 def network_info(settings: Settings) -> NetworkInfo:
     """The coordinator's description of the network. Raises Unreachable."""
-    with Transport(settings.coordinator, allow_plain_http=settings.allow_plain_http) as transport:
+    plain = settings.allow_plain_http
+    with Transport(settings.coordinator, patience=ASKED_FOR, allow_plain_http=plain) as transport:
         return transport.get("/v1/network", NetworkInfo)
 
 

@@ -50,6 +50,9 @@ LIFETIME = 12 * 3600
 
 RENEW_BEFORE = 3600
 
+BRIEF = 10.0
+"""Seconds for an answer to what is soon said again, or must not hold up the end of a worker."""
+
 
 class Session(httpx.Auth):
     """Signs every request with a short-lived Ed25519 key that the worker key granted once (EIP-712)."""
@@ -67,6 +70,7 @@ class Session(httpx.Auth):
         allow_plain_http: bool = False,
     ) -> None:
         self.transport = Transport(url, auth=self, allow_plain_http=allow_plain_http)
+        self._brief = Transport(url, auth=self, timeout=BRIEF, patience=0, allow_plain_http=allow_plain_http)
         self._public = Transport(url, allow_plain_http=allow_plain_http)
         self._domain, self._owner, self._worker, self._peer_id = domain, owner, worker, peer_id
         self._software, self._hardware = software, hardware
@@ -142,11 +146,11 @@ class Session(httpx.Auth):
 
     def leave(self) -> None:
         """Tell that this worker stops, so that nobody waits for it."""
-        self.transport.post_empty("/v1/leave")
+        self._brief.post_empty("/v1/leave")
 
     def heartbeat(self, lease_id: str) -> HeartbeatAnswer:
-        """Keep a lease."""
-        answer = HeartbeatAnswer.parse(self.transport.post_empty(f"/v1/leases/{lease_id}/heartbeat"))
+        """Keep a lease. What is no answer is not waited for: the next beat would be late."""
+        answer = HeartbeatAnswer.parse(self._brief.post_empty(f"/v1/leases/{lease_id}/heartbeat"))
         self.on_dials(answer.dials)
         return answer
 
@@ -196,7 +200,7 @@ class Session(httpx.Auth):
 
     def report_failure(self, lease_id: str, code: str, detail: str) -> None:
         """Give a task back."""
-        self.transport.tell(
+        self._brief.tell(
             f"/v1/leases/{lease_id}/failure", LeaseFailure(lease_id=lease_id, code=code, detail=detail[:2000])
         )
 

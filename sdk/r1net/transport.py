@@ -37,8 +37,8 @@ _BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
 class Transport:
     """Requests to one coordinator. Raises Refused for its problems, Busy when it has no room for a request even after
-    `patience` seconds of trying, Unreachable when it doesn't answer, and UsageError for a URL that is not encrypted
-    (see `r1net.urls.require_tls`). `throttle` bounds what blobs take of the line."""
+    `patience` seconds of trying, Unreachable when it doesn't answer or something else does in its place, and UsageError
+    for a URL that is not encrypted (see `r1net.urls.require_tls`). `throttle` bounds what blobs take of the line."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class Transport:
 
         def download() -> httpx.Response:
             with self._http.stream("GET", f"/v1/blobs/{digest}") as response:
-                if response.is_error:
+                if not response.is_success or _is_page(response):
                     response.read()
                     return response
                 for chunk in response.iter_bytes(CHUNK if self.throttle is None else PIECE):
@@ -178,10 +178,10 @@ class Transport:
             try:
                 response = send()
             except httpx.TransportError as error:
-                raise self._unreachable(error) from error
-            if not response.is_error:
+                raise self._unreachable(f"does not answer: {type(error).__name__}") from error
+            if response.is_success and not _is_page(response):
                 return response
-            refusal = _refusal(response)
+            refusal = _problem(response) or self._foreign(response)
             if response.status_code not in _BUSY:
                 raise refusal
             wait = min(max(refusal.retry_after or 0.0, pause), _LONGEST_PAUSE) * random.uniform(1.0, 1.5)  # noqa: S311
@@ -190,23 +190,44 @@ class Transport:
             time.sleep(wait)
             pause *= 2
 
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+    def _unreachable(self, what: str) -> Unreachable:
         return Unreachable(
-            f"the coordinator at {redact(self.url)} does not answer: {type(error).__name__}",
-            hint="check the address, and that it is running",
+            f"the coordinator at {redact(self.url)} {what}", hint="check the address, and that it is running"
         )
 
+    def _foreign(self, response: httpx.Response) -> Refused:
+        """What a coordinator never says, as a refusal. Raises Unreachable where it says nothing about the request: a
+        page, a redirection, an error of a gateway."""
+        status = response.status_code
+        said = "a web page" if response.is_success else f"{status} {response.reason_phrase}".strip()
+        what = f"is not reached: what answers in its place says {said}"
+        if status not in _BUSY and not response.is_client_error:
+            raise self._unreachable(what)
+        words = f"the coordinator at {redact(self.url)} {what}"
+        code, hint = "busy" if status in _BUSY else f"http_{status}", "check the address, and what stands between"
+        return Refused(code, words, status=status, hint=hint, retry_after=_retry_after(response))
 
-def _refusal(response: httpx.Response) -> Refused:
-    """The problem document as an exception, whatever a proxy in between made of it."""
+
+def _is_page(response: httpx.Response) -> bool:
+    """Whether this is a page for people, as networks show to who hasn't logged in: no answer is one."""
+    return bool(response.headers.get("Content-Type", "").lower().startswith("text/html"))
+
+
+def _problem(response: httpx.Response) -> Refused | None:
+    """The problem document as an exception; None where there is none."""
+    if not response.is_error:
+        return None
     try:
         problem = from_json(response.content)
-        code, detail, hint = problem["code"], problem["detail"], problem.get("hint")
+        code, detail, hint = str(problem["code"]), str(problem["detail"]), problem.get("hint")
     except (ValueError, KeyError, TypeError):
-        code, detail, hint = f"http_{response.status_code}", response.reason_phrase or "refused", None
+        return None
+    return Refused(code, detail, status=response.status_code, hint=hint, retry_after=_retry_after(response))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
     after = response.headers.get("Retry-After", "")
-    seconds = float(after) if after.isascii() and after.isdigit() else None
-    return Refused(str(code), str(detail), status=response.status_code, hint=hint, retry_after=seconds)
+    return float(after) if after.isascii() and after.isdigit() else None
 
 
 class _Chunks:

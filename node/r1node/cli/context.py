@@ -54,8 +54,10 @@ class Context:
     def coordinator(self) -> Transport:
         """Unauthenticated requests to the coordinator."""
         from r1net.transport import Transport  # noqa: PLC0415
+        from r1node.network import ASKED_FOR  # noqa: PLC0415
 
-        return Transport(self.settings.coordinator, allow_plain_http=self.settings.allow_plain_http)
+        plain = self.settings.allow_plain_http
+        return Transport(self.settings.coordinator, patience=ASKED_FOR, allow_plain_http=plain)
 
     def sources(self, shelf: Shelf | None = None) -> Sources:
         """Where audits look: at the coordinator first, then at the mirrors."""

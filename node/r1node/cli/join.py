@@ -13,6 +13,7 @@ from r1node.allocator import keep_memory
 from r1node.cli.context import Context
 from r1node.crew import tie_to_input
 from r1node.events import Events
+from r1node.starting import stoppable
 
 
 def join(  # noqa: PLR0913, PLR0917 - one for each option
@@ -47,12 +48,13 @@ def join(  # noqa: PLR0913, PLR0917 - one for each option
     events = Events(context.as_json, settings.alert)
     worker = f"worker {settings.worker!r}" if devices is None else f"a worker for each of {devices}"
     events.note("starting", f"{worker} of {settings.home}, for {redact(settings.coordinator)}")
-    from r1node.cli.enter import enter, enter_on_each  # noqa: PLC0415 - takes seconds; the first word doesn't wait
+    with stoppable(events):
+        from r1node.cli.enter import enter, enter_on_each  # noqa: PLC0415 - takes seconds; the first word doesn't wait
 
-    if devices is None:
-        enter(context, events, yes)
-    else:
-        enter_on_each(context, events, devices, yes)
+        if devices is None:
+            enter(context, events, yes)
+        else:
+            enter_on_each(context, events, devices, yes)
 
 
 def _tune_process(threads: int) -> None:

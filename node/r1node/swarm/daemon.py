@@ -88,10 +88,10 @@ class Swarm:
         self._thread.start()
         try:
             self.run(self._start())
-        except DaemonError:
+            self._watcher = self.run(self._create_watcher())
+        except BaseException:  # also when the worker is stopped meanwhile: a daemon outlives its parent
             self.stop()
             raise
-        self._watcher = self.submit(self._create_watcher()).result()
 
     def stop(self) -> None:
         """Stop p2pd and the thread."""

@@ -50,6 +50,8 @@ class Network:
         self.deployment_file = folder / "deployment.json"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.ways: dict[str, str] = {}
+        """Where a host asks for the coordinator, for hosts that don't ask it directly."""
         self.anvil = Anvil(self.logs, folder / "anvil.json")
 
     def start_chain(self, settlers: Sequence[str] = ()) -> None:
@@ -99,7 +101,7 @@ class Network:
         """The command line that a host would type."""
         return [
             *(str(BIN / "r1node"), *arguments),
-            *("--coordinator", self.url, "--data-dir", str(self.folder / name)),
+            *("--coordinator", self.ways.get(name, self.url), "--data-dir", str(self.folder / name)),
             *("--password-file", str(self.password_file)),
         ]
 

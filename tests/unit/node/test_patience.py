@@ -77,7 +77,7 @@ def test_it_waits_for_one_that_is_away_and_for_what_stands_between(
 
 @pytest.mark.parametrize(
     ("answer", "error"),
-    [(None, Unreachable), ((503, "no"), Busy), ((502, "no"), Refused), ((200, "<html></html>"), ProtocolError)],
+    [(None, Unreachable), ((503, "no"), Busy), ((502, "no"), Unreachable), ((200, "hello"), ProtocolError)],
 )
 def test_it_gives_up_in_the_end_with_what_was_wrong(
     answer: tuple[int, str] | None, error: type[Exception], server: Server

@@ -6,7 +6,7 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from r1net.errors import Busy, Refused, Unreachable, UsageError
 from r1net.protocol.canonical import sha256
 from r1net.protocol.session import content_digest
+from r1net.protocol.work import LeaseFailure
 from r1net.transport import Transport
 
 
@@ -82,6 +83,61 @@ def test_other_refusals_come_at_once(crowd: tuple[type[Crowded], str]) -> None:
     with Transport(url) as transport, pytest.raises(Refused):
         transport.get_json("/v1/jobs")
     assert len(kind.seen) == 1
+
+
+class Between(http.server.BaseHTTPRequestHandler):
+    """What stands where the coordinator should: it shows a page, sends elsewhere, or reaches nobody."""
+
+    status = 200
+
+    def _answer(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Location", "/login")
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", "13")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(b"<html></html>")
+
+    do_GET = do_HEAD = do_POST = do_PUT = _answer
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+@pytest.mark.parametrize("status", [200, 302, 500, 502, 504, 521])
+def test_what_answers_in_the_coordinators_place_is_no_answer(status: int, tmp_path: Path) -> None:
+    """Not even to what is only told: whoever believed it would wait for what nobody has heard of."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Between,), {"status": status}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    digest = sha256(b"<html></html>")
+    with Transport(f"http://127.0.0.1:{server.server_port}") as transport:
+        asked: list[Callable[[], object]] = [
+            lambda: transport.get_json("/v1/jobs"),
+            lambda: transport.tell("/v1/leases/1/failure", LeaseFailure(lease_id="1", code="x", detail="y")),
+            lambda: transport.post_empty("/v1/leave"),
+            lambda: transport.has_blob(digest),
+            lambda: transport.put_blob(digest, b"<html></html>"),
+            lambda: transport.get_blob(digest),
+            lambda: transport.fetch_blob(digest, tmp_path / "file"),
+        ]
+        for ask in asked:
+            with pytest.raises(Unreachable, match="what answers in its place says"):
+                ask()
+    server.shutdown()
+    server.server_close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_proxy_that_has_no_room_is_asked_again_and_told_apart_from_a_refusal() -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Between,), {"status": 429}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    with Transport(url, patience=0) as transport, pytest.raises(Busy, match="says 429 Too Many Requests") as caught:
+        transport.get_json("/v1/jobs")
+    server.shutdown()
+    server.server_close()
+    assert (caught.value.code, bool(caught.value.hint)) == ("busy", True)
 
 
 def test_plain_http_beyond_this_machine_is_refused_before_anything_is_sent() -> None:
