@@ -115,7 +115,7 @@ class Submission:
             try:
                 return self._client.transport.post("/v1/jobs", SubmitJob(job_id=job_id, spec=spec), JobView)
             except Refused as error:
-                if error.status in _FINAL:
+                if error.status in _FINAL and not error.code.startswith("http_"):  # a proxy's word ends no job
                     raise self._closed(job_id, spec, error) from error
                 if error.code != "unfunded_job" or time.monotonic() > until:
                     raise

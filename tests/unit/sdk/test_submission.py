@@ -241,6 +241,25 @@ def test_what_it_refuses_all_the_same_is_closed(desk: Desk) -> None:
     assert desk.waiting == []
 
 
+@pytest.mark.parametrize("status", [413, 422])
+def test_a_proxy_s_refusal_ends_no_job(status: int, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page between says that it is too large: the coordinator hasn't heard of it, and the money waits."""
+    ask = desk.world.http.request
+
+    def request(verb: str, target: str, **rest: Any) -> httpx.Response:
+        if (verb, target) == ("POST", "/v1/jobs"):
+            return httpx.Response(status, text="<html>no</html>", headers={"Content-Type": "text/html"})
+        return ask(verb, target, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.world.http, "request", request)
+        with pytest.raises(NotAnnounced):
+            desk.submit(job_spec())
+    (job_id,) = desk.purse.digests
+    assert not desk.world.chain.jobs[job_id].closed_at
+    assert desk.submit(job_spec()) == job_id, "the same again goes on with it"
+
+
 def test_a_job_whose_files_do_not_fit_is_closed(desk: Desk) -> None:
     """What only the coordinator finds, once the files are there."""
     files = MODEL_FILES | {"config.json": b"nonsense"}
