@@ -46,8 +46,8 @@ class Context:
     def command(self, *words: str) -> list[str]:
         """The command line of another process of this program that is to run under the same flags, but for the
         password's file."""
-        flags = {name: value for name, value in self.flags.items() if value is not None and name != "password_file"}
-        given = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+        flags = {name: value for name, value in self.flags.items() if name != "password_file"}
+        given = [word for name, value in flags.items() for word in _words(name, value)]
         program = [sys.executable, "-m", "r1node", *words, *given]
         return [*program, "--json"] if self.as_json else program
 
@@ -121,3 +121,11 @@ class Context:
         if new and getpass("Once more: ") != password:
             raise KeyFileError("the two passwords differ", hint="try again")
         return password
+
+
+def _words(name: str, value: object) -> list[str]:
+    """A setting as it is typed; nothing where it wasn't."""
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return [option] if value else []
+    return [] if value is None else [option, str(value)]

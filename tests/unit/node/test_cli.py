@@ -10,6 +10,7 @@ from r1net.amounts import tokens
 from r1net.cli.arguments import shared_first
 from r1net.cli.output import plain
 from r1net.errors import UsageError
+from r1node.cli.context import Context
 from r1node.cli.main import SHARED
 from r1node.settings import Settings, resolve
 
@@ -89,3 +90,16 @@ def test_mirrors_are_folders_and_encrypted_urls(tmp_path: Path, monkeypatch: pyt
         resolve({"mirrors": "/here,http://a.example"}, {})
     with pytest.raises(UsageError, match="no http"):
         resolve({"mirrors": "file:///etc"}, {})
+
+
+def test_another_process_gets_the_flags_that_were_typed() -> None:
+    flags = {
+        "port_map": True,
+        "yes": False,
+        "min_price": 7,
+        "worker": None,
+        "password_file": "secret",
+        "data_dir": "a b",
+    }
+    command = Context(flags, as_json=True).command("join")
+    assert command[3:] == ["join", "--port-map", "--min-price", "7", "--data-dir", "a b", "--json"]
