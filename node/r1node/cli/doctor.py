@@ -19,6 +19,8 @@ def doctor(
 ) -> Report:
     """Check everything that a worker needs; each failure names its fix. Exit code 3 when something fails."""
     context: Context = ctx.obj
+    what = "what a worker needs" if model is None else f"how this machine computes {model}"
+    context.note("doctor", f"trying {what}: some seconds")
     if model is not None:
         from r1node.doctor.model import examine_model  # noqa: PLC0415 - it loads torch
 
