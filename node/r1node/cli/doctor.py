@@ -19,15 +19,16 @@ def doctor(
 ) -> Report:
     """Check everything that a worker needs; each failure names its fix. Exit code 3 when something fails."""
     context: Context = ctx.obj
-    what = "what a worker needs" if model is None else f"how this machine computes {model}"
-    context.note("doctor", f"trying {what}: some seconds")
+    settings = context.settings
     if model is not None:
         from r1node.doctor.model import examine_model  # noqa: PLC0415 - it loads torch
 
-        return Report(list(examine_model(context.settings, model)))
+        context.note("doctor", f"trying how this machine computes {model}")
+        return Report(list(examine_model(settings, model)))
     from r1node.doctor.checks import examine  # noqa: PLC0415 - it loads torch
 
-    return examine(context.settings)
+    context.note("doctor", "trying what a worker needs: some seconds")
+    return examine(settings)
 
 
 def add_to(app: typer.Typer) -> None:
