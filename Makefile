@@ -11,7 +11,7 @@ NODE_MODULES := contracts/node_modules/.package-lock.json
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test setup lint unit numerical e2e contracts contracts-deep slow soak cheats journeys vllm vllm-env adapters adapters-env bench bench-verification clean help
+.PHONY: demo test setup lint unit numerical e2e contracts contracts-deep slow soak cheats bad-days journeys vllm vllm-env adapters adapters-env bench bench-verification clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -66,6 +66,9 @@ soak: setup ## hostile traffic beside honest nodes and their jobs (MINUTES=60)
 
 cheats: setup ## every cheat as a real node in a real network, and what came of it (CHEATS=name,name; minutes)
 	$(BIN)/python -m tests.adversarial.network $(if $(CHEATS),--cheats $(CHEATS))
+
+bad-days: setup ## a host behind a bad line, under a closed lid, and stopped at each stage (minutes)
+	$(BIN)/pytest -s -m slow tests/e2e/test_bad_days.py
 
 journeys: setup ## a host's and a submitter's whole way, from pip install on (minutes)
 	$(BIN)/pytest -s -m slow tests/e2e/journeys

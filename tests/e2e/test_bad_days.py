@@ -25,12 +25,9 @@ from tests.e2e.harness.processes import Process, wait_until
 from tests.e2e.harness.proxy import Mood, Proxy
 from tests.e2e.test_faults import finish, submit, wait_for_line
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 MOODS: tuple[Mood, ...] = get_args(Mood)
-WORKING = [mood if mood in {"502", "page", "cut"} else pytest.param(mood, marks=pytest.mark.slow) for mood in MOODS]
-"""A job takes a while behind each: `make slow` has them all."""
-
 BAD_FOR = 3.0
 """Seconds: less than a lease lasts without its beats."""
 
@@ -79,7 +76,7 @@ def far(network: Network, proxy: Proxy) -> Process:
     return far
 
 
-@pytest.mark.parametrize("mood", WORKING)
+@pytest.mark.parametrize("mood", MOODS)
 def test_a_host_works_on_while_its_line_is_bad(
     mood: Mood, network: Network, proxy: Proxy, far: Process, client: Client, model: Path
 ) -> None:
