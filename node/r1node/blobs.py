@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from r1net.transport import Transport
 from r1net.whole import TEMPORARY, whole
+from r1node.locks import taking_turns
 
 _CHUNK = 1 << 20
 """Bytes read at a time."""
@@ -72,8 +72,7 @@ class BlobCache:
 def _alone(folder: Path) -> Iterator[None]:
     """While no other process writes into a folder: what one that was killed has begun is removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with taking_turns(folder / ".lock"):
         for begun in folder.glob(f"{TEMPORARY}*"):
             begun.unlink()
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -38,18 +38,17 @@ def own_device(wanted: str, home: Path, there: Sequence[str]) -> Iterator[str]:
     name = f"{wanted}:0" if wanted == "cuda" else wanted
     if name != "auto" and name not in there:
         raise PreflightError(f"no {name} on this machine", hint=f"there are: {', '.join((*there, 'cpu'))}")
-    for device in there if name == "auto" else (name,):
-        lock = holding(home / "devices" / device.replace(":", ""), f"{device} has a worker already", "")
-        try:
-            lock.__enter__()
-        except PreflightError:
-            continue
-        try:
-            yield device
-        finally:
-            lock.__exit__(None, None, None)
-        return
-    what = "every GPU of this machine has" if name == "auto" else f"{name} has"
+    with ExitStack() as stack:
+        yield _first_free(stack, there if name == "auto" else (name,), home, name)
+
+
+def _first_free(stack: ExitStack, devices: Sequence[str], home: Path, wanted: str) -> str:
+    """The first device that no worker has, held by the stack."""
+    for device in devices:
+        with suppress(PreflightError):
+            stack.enter_context(holding(home / "devices" / device.replace(":", ""), f"{device} is taken", ""))
+            return device
+    what = "every GPU of this machine has" if wanted == "auto" else f"{wanted} has"
     raise PreflightError(f"{what} a worker of this data folder already", hint="`r1node status` shows them")
 
 

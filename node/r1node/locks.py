@@ -51,6 +51,14 @@ def holding(folder: Path, words: str, hint: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def taking_turns(file: Path) -> Iterator[None]:
+    """Hold the lock of a file, once no other process does: for what takes a moment."""
+    with file.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def running(folder: Path) -> bool:
     """Whether a process holds the worker's lock."""
     if not (folder / "lock").exists():

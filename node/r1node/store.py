@@ -11,8 +11,8 @@ import os
 import secrets
 import shutil
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,7 @@ from r1net.protocol.model_files import JSON_FILES, check_config
 from r1net.transport import Transport
 from r1net.weights.checkpoint import read_checkpoint
 from r1node.blobs import BlobCache
+from r1node.locks import taking_turns
 
 GIB = 2**30
 SPARE = GIB
@@ -98,12 +99,9 @@ class Store:
         self._held = digests
         self._list.write_text(json.dumps(sorted(digests)))
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """While no other process claims or clears away."""
-        with (self.root / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return taking_turns(self.root / "lock")
 
     def _make_room(self, size: int) -> None:
         """Clear away until so many more bytes fit."""
